@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// errc.hpp - every error the library reports: who erred, what happened, what to do.
+#pragma once
+
+#include <string_view>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless it says so.
+enum class errc : unsigned char {
+  ok = 0,
+
+  // An event, refused before a byte was written: the caller's text.
+  type_has_control,  ///< the event type contains CR, LF or NUL
+  id_has_control,    ///< the event ID contains CR, LF or NUL
+  type_reserved,     ///< the event type begins with "ssewire.", which is the library's own
+  id_refused,  ///< a publisher's own ID: empty, over 128 bytes, outside 0x21-0x7E, or of the broker's form
+  id_in_use,   ///< a publisher's own ID that the log still holds
+  event_too_large,   ///< the serialized event exceeds the limit of who would keep it
+  buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
+
+  // An event stream being parsed: the peer's bytes. These stick until reset().
+  line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
+  event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
+  id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
+  called_from_inside,  ///< feed() or finish() was called from inside on_event, or after it threw; nothing was read
+
+  // A broker: a name or a limit.
+  channel_name_refused,  ///< a channel name: empty, too long, or holding a control character
+  too_many_channels,     ///< the limit of channels, of the broker or of one stream, is reached
+  too_many_subscribers,  ///< the limit of subscribers is reached: the newcomer is refused
+  no_channel,            ///< a subscription must name at least one channel
+  closed,                ///< the broker or the stream was closed or is draining; it takes nothing new
+  outbox_full,           ///< the frames a stream holds for a slow writer reached their limit
+
+  no_memory,  ///< an allocation failed; nothing was changed
+};
+
+/// The error in words, for logs. A static string.
+constexpr std::string_view message(errc error) noexcept {
+  switch (error) {
+  case errc::ok: return "no error";
+  case errc::type_has_control:
+    return "the event type contains CR, LF or NUL; nothing was written; fix the caller";
+  case errc::id_has_control:
+    return "the event ID contains CR, LF or NUL; nothing was written; fix the caller";
+  case errc::type_reserved:
+    return "event types that begin with \"ssewire.\" belong to the library; use another";
+  case errc::id_refused:
+    return "an event ID of one's own has 1 to 128 bytes in 0x21-0x7E and not the broker's form; nothing was "
+           "published";
+  case errc::id_in_use: return "the log still holds an event with this ID; nothing was published";
+  case errc::event_too_large: return "the serialized event is larger than the limit; nothing was published";
+  case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
+  case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";
+  case errc::event_too_long:
+    return "the peer sent an event larger than max_event_bytes; the stream cannot go on";
+  case errc::id_too_long: return "the peer sent an ID longer than max_id_bytes; the stream cannot go on";
+  case errc::called_from_inside:
+    return "the parser was called from inside its callback, or after that threw; nothing was read; reset() "
+           "it";
+  case errc::channel_name_refused:
+    return "a channel name has 1 to max_channel_name_bytes bytes and no control characters; nothing was done";
+  case errc::too_many_channels: return "the limit of channels is reached; nothing was done";
+  case errc::too_many_subscribers: return "the limit of subscribers is reached; come back later";
+  case errc::no_channel: return "a subscription names at least one channel; nothing was done";
+  case errc::closed: return "closed or draining; nothing new is taken";
+  case errc::outbox_full:
+    return "the writer is slow and the frames kept for it reached their limit; nothing was sent";
+  case errc::no_memory: return "an allocation failed; nothing was changed";
+  }
+  return "unknown error";
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// writer.hpp - what a user implements: something that takes bytes of a stream.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What became of the bytes that were offered to a writer.
+enum class write_status : unsigned char {
+  ok,       ///< `bytes` were taken, 1 to all of them; offer me the rest
+  again,    ///< `bytes` were taken, 0 to all of them; offer nothing until the driver is told writable()
+  pending,  ///< all of them are being sent; keep them unchanged until the driver is told written()
+  closed,   ///< the peer is gone, offer nothing more
+};
+
+struct write_result {
+  write_status status = write_status::ok;
+  std::size_t bytes = 0;
+};
+
+/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes are the
+/// library's and live until write() returns; after `pending`, until written() or the driver's destruction.
+using buffers = std::span<std::string_view const>;
+
+/// A writer. Exceptions: one that throws closes its own stream and harms no other.
+///
+/// | expression    | result         | meaning                                                                     |
+/// |---------------|----------------|-----------------------------------------------------------------------------|
+/// | `w.write(b)`  | `write_result` | tries to send `b`, a `buffers`; must not wait unless its driver may block    |
+/// | `w.finish()`  | any; optional  | the last byte of the stream has been taken: end the response                |
+/// | `w.abort()`   | any; optional  | the stream ends inside a frame or against the peer's will: drop the connection |
+/// | `w.on_closed(r)` | any; optional | once, the last call: the stream is over, `r` is the `close_reason`          |
+/// | `W::same_bytes_again` | `static constexpr bool`; optional | after `again`, write() must be offered exactly the same bytes |
+///
+/// `ok` with no bytes or with more than were offered, and an answer after `closed`, close the stream with
+/// close_reason::writer_broke_contract.
+template <class W> concept writer = requires(W& w, buffers b) {
+  { w.write(b) } -> std::same_as<write_result>;
+};
+
+/// Why a stream ended.
+enum class close_reason : unsigned char {
+  none,                   ///< it has not
+  finished,               ///< its owner ended it in order: all its bytes were taken
+  peer_gone,              ///< the writer answered `closed`
+  drained,                ///< the broker drained or was closed, and the stream ended in order
+  drain_forced,           ///< the broker drained, and the deadline passed before the stream had ended
+  lagged,                 ///< the log moved past the stream, whose policy was lag_policy::close
+  stalled,                ///< the peer took no byte for the stall time
+  removed,                ///< its owner dropped it
+  writer_threw,           ///< an exception left the writer
+  writer_broke_contract,  ///< the writer gave an answer that it must not give
+  no_memory,              ///< an allocation for this stream failed
+};
+
+/// The reason in a word, for logs and counters. A static string.
+constexpr std::string_view name(close_reason reason) noexcept {
+  switch (reason) {
+  case close_reason::none: return "none";
+  case close_reason::finished: return "finished";
+  case close_reason::peer_gone: return "peer_gone";
+  case close_reason::drained: return "drained";
+  case close_reason::drain_forced: return "drain_forced";
+  case close_reason::lagged: return "lagged";
+  case close_reason::stalled: return "stalled";
+  case close_reason::removed: return "removed";
+  case close_reason::writer_threw: return "writer_threw";
+  case close_reason::writer_broke_contract: return "writer_broke_contract";
+  case close_reason::no_memory: return "no_memory";
+  }
+  return "unknown";
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

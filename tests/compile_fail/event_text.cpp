@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Text known only at run time does not become an event type or ID by itself: it goes through from().
+// refused 1: ssewire::
+// refused 2: ssewire::
+// refused 3: ssewire::
+#include <ssewire/event.hpp>
+
+#include <string>
+#include <string_view>
+
+bool use(std::string const& text, char const* pointer);
+bool use(std::string const& text, char const* pointer) {
+#if REFUSED == 1
+  ssewire::event const e = {.type = std::string_view(text)};
+#elif REFUSED == 2
+  ssewire::event const e = {.id = text};
+#elif REFUSED == 3
+  ssewire::event const e = {.type = pointer};
+#else
+  ssewire::event const e = {.type = ssewire::event_type::from(pointer).value,
+                            .id = ssewire::event_id::from(text).value};
+#endif
+  return e.type.empty() && pointer == text;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// A literal event type that would end its line is a compile error, with and without exceptions.
+// refused 1: event_type_must_not_contain_CR_LF_or_NUL
+// refused 2: event_type_must_not_contain_CR_LF_or_NUL
+// refused 3: event_type_must_not_contain_CR_LF_or_NUL
+// refused 4: event_type_must_not_contain_CR_LF_or_NUL
+// refused 5: event_type_must_not_contain_CR_LF_or_NUL
+#include <ssewire/event.hpp>
+
+#include <string_view>
+
+#if REFUSED == 1
+constexpr ssewire::event_type type = "tick\rdata: injected";
+#elif REFUSED == 2
+constexpr ssewire::event_type type = "tick\ndata: injected";
+#elif REFUSED == 3
+constexpr ssewire::event_type type = "tick\0";
+#elif REFUSED == 4
+constexpr char longer_than_its_text[8] = "tick";
+constexpr ssewire::event_type type = longer_than_its_text;
+#elif REFUSED == 5
+std::string_view kind();
+std::string_view kind() {
+  ssewire::event const e = {.type = "tick\n"};
+  return e.type.value();
+}
+constexpr ssewire::event_type type = "tick";
+#else
+constexpr char as_long_as_its_text[5] = "tick";
+constexpr ssewire::event_type other = as_long_as_its_text;
+static_assert(other == "tick");
+std::string_view kind();
+std::string_view kind() {
+  ssewire::event const e = {.type = "tick\t"};
+  return e.type.value();
+}
+constexpr ssewire::event_type type = "tick data: not injected";
+#endif
+
+static_assert(!type.empty());
