@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of it.
+#pragma once
+
+#include <ssewire/detail/segment.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// A reference to a segment.
+template <class Traits> class segment_pin {
+ public:
+  segment_pin() noexcept = default;
+  explicit segment_pin(segment<Traits>& page) noexcept : page_(&page) { page.retain(); }
+  segment_pin(segment_pin&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+  segment_pin& operator=(segment_pin&& other) noexcept {
+    std::swap(page_, other.page_);
+    return *this;
+  }
+  ~segment_pin() {
+    if (page_ != nullptr) page_->release();
+  }
+
+  // Takes over the reference that make() gave.
+  [[nodiscard]] static segment_pin adopt(segment<Traits>* page) noexcept {
+    segment_pin pin;
+    pin.page_ = page;
+    return pin;
+  }
+
+  [[nodiscard]] segment<Traits>* detach() noexcept { return std::exchange(page_, nullptr); }
+  [[nodiscard]] segment<Traits>* get() const noexcept { return page_; }
+  segment<Traits>* operator->() const noexcept { return page_; }
+  explicit operator bool() const noexcept { return page_ != nullptr; }
+
+ private:
+  segment<Traits>* page_ = nullptr;
+};
+
+// Frames that follow each other in the log and in memory.
+template <class Traits> struct log_run {
+  segment<Traits>* page = nullptr;  // not pinned; valid under the lock of the log's owner
+  std::size_t first = 0;            // entries [first, last) of the page
+  std::size_t last = 0;
+
+  [[nodiscard]] std::size_t count() const noexcept { return last - first; }
+  [[nodiscard]] std::string_view bytes() const noexcept { return page->frames(first, last); }
+  [[nodiscard]] std::uint64_t last_position() const noexcept { return page->position(last - 1); }
+};
+
+// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes, where the
+// broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and without holes, so the
+// difference of two ordinals is a number of events.
+//
+// Threads: one at a time; the broker's lock sees to it.
+template <class Traits> class log {
+ public:
+  log() noexcept = default;
+  log(log const&) = delete;
+  log& operator=(log const&) = delete;
+  ~log() {
+    for (std::size_t i = 0; i < pages_; ++i) page(i)->release();
+    Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+  }
+
+  [[nodiscard]] std::uint64_t first_ordinal() const noexcept { return first_ordinal_; }
+  [[nodiscard]] std::uint64_t end_ordinal() const noexcept { return end_ordinal_; }
+  [[nodiscard]] std::uint64_t events() const noexcept { return end_ordinal_ - first_ordinal_; }
+  [[nodiscard]] std::size_t frame_bytes() const noexcept { return frame_bytes_; }
+  [[nodiscard]] std::size_t allocated_bytes() const noexcept {
+    return page_bytes_ + ring_size_ * sizeof *ring_;
+  }
+
+  // The highest position ever trimmed. A cursor missed something if and only if this is greater.
+  [[nodiscard]] std::uint64_t lost_through() const noexcept { return lost_through_; }
+
+  // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
+  // `position` must be greater than every earlier one.
+  bool append(std::string_view text, std::uint64_t position) noexcept {
+    if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), position)) {
+      // A page a quarter of what the log holds: small logs stay small, and at most a quarter is half-used.
+      auto const wanted =
+          (std::clamp)(frame_bytes_ / 4, segment<Traits>::smallest_bytes, segment<Traits>::largest_bytes);
+      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size()));
+      if (!fresh || !push_page(fresh)) return false;
+    }
+    auto* const newest = page(pages_ - 1);
+    std::memcpy(newest->tail(), text.data(), text.size());
+    commit(*newest, text.size(), position);
+    return true;
+  }
+
+  // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large is copied
+  // outside the lock and only linked here. On success the page belongs to the log, and `own` is empty.
+  bool link(segment_pin<Traits>& own, std::size_t frame_size, std::uint64_t position) noexcept {
+    if (!push_page(own)) return false;
+    commit(*page(pages_ - 1), frame_size, position);
+    return true;
+  }
+
+  // Forgets the oldest entry. There must be one.
+  void trim_one() noexcept {
+    auto* const oldest = page(0);
+    auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
+    lost_through_ = oldest->position(index);
+    frame_bytes_ -= oldest->frames(index, index + 1).size();
+    ++first_ordinal_;
+    if (index + 1 == oldest->count()) pop_page();
+  }
+
+  // Trims to the limits, but never the newest entry. Returns how many were forgotten.
+  std::uint64_t trim_to(std::uint64_t max_events, std::size_t max_bytes) noexcept {
+    auto const before = first_ordinal_;
+    while (events() > 1 && (events() > max_events || frame_bytes_ > max_bytes)) trim_one();
+    return first_ordinal_ - before;
+  }
+
+  // Trims everything at or before `position`. Returns how many were forgotten.
+  std::uint64_t trim_through(std::uint64_t position) noexcept {
+    auto const before = first_ordinal_;
+    while (events() != 0 && position_of(first_ordinal_) <= position) trim_one();
+    return first_ordinal_ - before;
+  }
+
+  // The ordinal of the first entry behind `position`: end_ordinal() if there is none.
+  [[nodiscard]] std::uint64_t ordinal_after(std::uint64_t position) const noexcept {
+    if (position < lost_through_ || pages_ == 0) return first_ordinal_;
+    // The last page that begins at or before the position, then the first entry in it that lies behind.
+    auto const at = last_page([&](segment<Traits> const& p) { return p.base_position() <= position; });
+    std::size_t low = 0;
+    auto high = page(at)->count();
+    while (low < high) {
+      auto const middle = low + (high - low) / 2;
+      if (page(at)->position(middle) <= position) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
+  }
+
+  // The position of a held entry.
+  [[nodiscard]] std::uint64_t position_of(std::uint64_t ordinal) const noexcept {
+    auto* const p = page(page_of(ordinal));
+    return p->position(static_cast<std::size_t>(ordinal - p->base_ordinal()));
+  }
+
+  // The entries from a held one on that lie in its page, before the position `before`, and in `room` bytes; but at
+  // least the one, even if it is larger.
+  [[nodiscard]] log_run<Traits> run(std::uint64_t ordinal, std::uint64_t before,
+                                    std::size_t room) const noexcept {
+    auto* const p = page(page_of(ordinal));
+    auto const first = static_cast<std::size_t>(ordinal - p->base_ordinal());
+    auto const begin = p->begin_of(first);
+    auto last = first + 1;
+    while (last < p->count() && p->end_of(last) - begin <= room && p->position(last) < before) ++last;
+    return {p, first, last};
+  }
+
+ private:
+  [[nodiscard]] segment<Traits>* page(std::size_t index) const noexcept {
+    return ring_[(oldest_ + index) & (ring_size_ - 1)];
+  }
+
+  // The last page for which `holds` is true; true for the first one, or the first one is meant all the same.
+  template <class Predicate> [[nodiscard]] std::size_t last_page(Predicate holds) const noexcept {
+    std::size_t low = 0;
+    std::size_t high = pages_ - 1;
+    while (low < high) {
+      auto const middle = low + (high - low + 1) / 2;
+      if (holds(*page(middle))) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+
+  [[nodiscard]] std::size_t page_of(std::uint64_t ordinal) const noexcept {
+    return last_page([&](segment<Traits> const& p) { return p.base_ordinal() <= ordinal; });
+  }
+
+  void commit(segment<Traits>& newest, std::size_t frame_size, std::uint64_t position) noexcept {
+    newest.commit(frame_size, position, end_ordinal_);
+    ++end_ordinal_;
+    frame_bytes_ += frame_size;
+  }
+
+  bool push_page(segment_pin<Traits>& fresh) noexcept {
+    if (pages_ == ring_size_ && !grow_ring()) return false;
+    page_bytes_ += fresh->allocated_bytes();
+    ring_[(oldest_ + pages_++) & (ring_size_ - 1)] = fresh.detach();
+    return true;
+  }
+
+  void pop_page() noexcept {
+    auto* const gone = page(0);
+    page_bytes_ -= gone->allocated_bytes();
+    oldest_ = (oldest_ + 1) & (ring_size_ - 1);
+    --pages_;
+    gone->release();
+  }
+
+  bool grow_ring() noexcept {
+    auto const size = ring_size_ == 0 ? std::size_t{2} : ring_size_ * 2;  // a power of two
+    auto** const ring = static_cast<segment<Traits>**>(Traits::allocate(size * sizeof *ring_));
+    if (ring == nullptr) return false;
+    for (std::size_t i = 0; i < pages_; ++i) ring[i] = page(i);
+    Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+    ring_ = ring;
+    ring_size_ = size;
+    oldest_ = 0;
+    return true;
+  }
+
+  segment<Traits>** ring_ = nullptr;
+  std::size_t ring_size_ = 0;
+  std::size_t oldest_ = 0;
+  std::size_t pages_ = 0;
+  std::size_t page_bytes_ = 0;
+  std::size_t frame_bytes_ = 0;
+  std::uint64_t first_ordinal_ = 0;
+  std::uint64_t end_ordinal_ = 0;
+  std::uint64_t lost_through_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so that one
+// reference keeps both the bytes and the borders between frames.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string_view>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and the
+// number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere in the page.
+template <class Traits> class segment {
+ public:
+  static constexpr std::size_t smallest_bytes = 512;
+  static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
+  static constexpr std::size_t entry_bytes = 6;
+
+  // A page for several frames, or null. `frame_bytes` is the least it must hold.
+  static segment* make(std::size_t wanted_bytes, std::size_t frame_bytes) noexcept {
+    auto const least = frame_bytes + entry_bytes;
+    return create(wanted_bytes < least ? least : wanted_bytes);
+  }
+
+  segment(segment const&) = delete;
+  segment& operator=(segment const&) = delete;
+
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+
+  void release() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    auto const bytes = sizeof(segment) + capacity_;
+    this->~segment();
+    Traits::deallocate(this, bytes);
+  }
+
+  [[nodiscard]] bool has_room(std::size_t frame_bytes, std::uint64_t position) const noexcept {
+    if (count_ == 0) return true;  // it was made for this frame
+    auto const end = used_ + frame_bytes;
+    return end + (count_ + 1) * entry_bytes <= capacity_ &&
+           end <= (std::numeric_limits<std::uint16_t>::max)() &&
+           position - base_position_ <= (std::numeric_limits<std::uint32_t>::max)();
+  }
+
+  // Where the next frame's bytes go.
+  [[nodiscard]] char* tail() noexcept { return frames() + used_; }
+
+  // The frame of `frame_bytes` that lies at tail() is now the newest entry.
+  void commit(std::size_t frame_bytes, std::uint64_t position, std::uint64_t ordinal) noexcept {
+    if (count_ == 0) {
+      base_position_ = position;
+      base_ordinal_ = ordinal;
+    }
+    used_ += frame_bytes;
+    auto const delta = static_cast<std::uint32_t>(position - base_position_);
+    // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the page does.
+    auto const border = static_cast<std::uint16_t>(used_);
+    auto* const at = entry(count_);
+    std::memcpy(at, &border, 2);
+    std::memcpy(at + 2, &delta, 4);
+    ++count_;
+  }
+
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  [[nodiscard]] std::size_t allocated_bytes() const noexcept { return sizeof(segment) + capacity_; }
+  [[nodiscard]] std::uint64_t base_ordinal() const noexcept { return base_ordinal_; }
+  [[nodiscard]] std::uint64_t base_position() const noexcept { return base_position_; }
+
+  [[nodiscard]] std::uint64_t position(std::size_t index) const noexcept {
+    std::uint32_t delta = 0;
+    std::memcpy(&delta, entry(index) + 2, 4);
+    return base_position_ + delta;
+  }
+
+  [[nodiscard]] std::size_t begin_of(std::size_t index) const noexcept {
+    return index == 0 ? 0 : end_of(index - 1);
+  }
+
+  [[nodiscard]] std::size_t end_of(std::size_t index) const noexcept {
+    if (capacity_ > largest_bytes) return capacity_ - entry_bytes;  // its only frame
+    std::uint16_t border = 0;
+    std::memcpy(&border, entry(index), 2);
+    return border;
+  }
+
+  // The frames [first, last), one after the other.
+  [[nodiscard]] std::string_view frames(std::size_t first, std::size_t last) const noexcept {
+    auto const begin = begin_of(first);
+    return {frames() + begin, (last == first ? begin : end_of(last - 1)) - begin};
+  }
+
+ private:
+  explicit segment(std::size_t capacity) noexcept : capacity_(capacity) {}
+
+  static segment* create(std::size_t capacity) noexcept {
+    auto* const memory = Traits::allocate(sizeof(segment) + capacity);
+    return memory == nullptr ? nullptr : new (memory) segment(capacity);
+  }
+
+  [[nodiscard]] char* frames() noexcept { return reinterpret_cast<char*>(this + 1); }
+  [[nodiscard]] char const* frames() const noexcept { return reinterpret_cast<char const*>(this + 1); }
+  [[nodiscard]] char* entry(std::size_t index) noexcept {
+    return frames() + capacity_ - (index + 1) * entry_bytes;
+  }
+  [[nodiscard]] char const* entry(std::size_t index) const noexcept {
+    return frames() + capacity_ - (index + 1) * entry_bytes;
+  }
+
+  std::atomic<std::uint32_t> references_{1};
+  std::uint32_t count_ = 0;
+  std::size_t capacity_;
+  std::size_t used_ = 0;
+  std::uint64_t base_position_ = 0;
+  std::uint64_t base_ordinal_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

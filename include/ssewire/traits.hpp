@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to own every
+// step; a single-threaded program replaces it to pay for no lock.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// The clock of every deadline in the library. Time is an argument: only serve_blocking reads the clock itself.
+using time_point = std::chrono::steady_clock::time_point;
+using duration = std::chrono::steady_clock::duration;
+
+/// What a program gets that says nothing.
+///
+/// | member               | meaning                                                                              |
+/// |----------------------|--------------------------------------------------------------------------------------|
+/// | `mutex`              | Lockable, for std::unique_lock                                                        |
+/// | `condition_variable` | wait(lock), wait_until(lock, time_point), notify_all()                                |
+/// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
+/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used              |
+/// | `allocate(n)`        | memory aligned for any object, or null: the log's segments, its only large allocations |
+struct default_traits {
+  using mutex = std::mutex;
+  using condition_variable = std::condition_variable;
+
+  static void const* this_thread() noexcept {
+    thread_local char const here = 0;
+    return &here;
+  }
+
+  // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random device
+  // is the same in every run.
+  static std::uint64_t epoch() {
+    std::random_device device;
+    auto const random = (std::uint64_t{device()} << 32) ^ device();
+    auto const ticks =
+        static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    return random ^ (ticks * 0x9E3779B97F4A7C15u);
+  }
+
+  static void* allocate(std::size_t bytes) noexcept { return std::malloc(bytes); }
+  static void deallocate(void* memory, std::size_t) noexcept { std::free(memory); }
+};
+
+/// For a program with one thread, or with one broker a thread: no lock is taken.
+struct single_threaded_traits : default_traits {
+  struct mutex {
+    void lock() noexcept {}
+    void unlock() noexcept {}
+    bool try_lock() noexcept { return true; }
+  };
+  // Nobody else can end the wait, so nobody waits: serve_blocking is not for these traits.
+  struct condition_variable {
+    void notify_all() noexcept {}
+    void wait(std::unique_lock<mutex>&) noexcept {}
+  };
+  static void const* this_thread() noexcept { return nullptr; }
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
