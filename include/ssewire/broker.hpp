@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// broker.hpp - channels, publish, subscribe. Replay and live delivery are one path: a subscriber is a cursor into its
+// channels' logs, and resuming is a cursor that starts further back.
+// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
+#pragma once
+
+#include <ssewire/detail/broker_core.hpp>
+#include <ssewire/errc.hpp>
+#include <ssewire/event.hpp>
+#include <ssewire/replay_buffer.hpp>
+#include <ssewire/traits.hpp>
+#include <ssewire/writer.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+template <class Traits> class basic_broker;
+
+/// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its destruction.
+/// An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
+/// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed then.
+template <class Traits = default_traits> class basic_subscription {
+ public:
+  basic_subscription() noexcept = default;
+  basic_subscription(basic_subscription&& other) noexcept
+      : core_(std::move(other.core_)), state_(std::exchange(other.state_, nullptr)) {}
+  basic_subscription& operator=(basic_subscription&& other) noexcept {
+    if (this != &other) {
+      close();
+      core_ = std::move(other.core_);
+      state_ = std::exchange(other.state_, nullptr);
+    }
+    return *this;
+  }
+  ~basic_subscription() { close(); }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return state_ != nullptr; }
+
+  /// What became of the last event ID it was made with.
+  [[nodiscard]] resume_outcome outcome() const noexcept {
+    return state_ == nullptr ? resume_outcome::fresh : state_->outcome;
+  }
+
+  /// Who is called when a parked subscription has something to pull, or is ended. Set it while not parked.
+  void set_hook(wake_hook hook) noexcept {
+    if (state_ != nullptr) core_->set_hook(*state_, hook);
+  }
+
+  /// Fills `out` with what comes next, about `room` bytes of it, but at least one event if there is one, and moves the
+  /// cursor behind it. First come the notices, where they are due: what is missing, and where the stream stands.
+  /// Complexity  O(log n) for each run of frames; takes the broker's lock once.
+  /// Throws      std::bad_alloc; then nothing was pulled.
+  [[nodiscard]] pull_status pull(basic_batch<Traits>& out, std::size_t room) {
+    out.clear();
+    return state_ == nullptr ? pull_status::closed : core_->pull(*state_, out, room);
+  }
+
+  /// Of the batch just pulled only the first `taken` bytes were sent. The frames of which nothing was sent will be
+  /// pulled again. Returns the rest of the frame that was sent in part, to be sent before anything else: a view of
+  /// the batch. Empty if `taken` is a border between frames.
+  [[nodiscard]] std::string_view give_back(basic_batch<Traits>& out, std::size_t taken) noexcept {
+    return state_ == nullptr ? std::string_view() : core_->give_back(*state_, out, taken);
+  }
+
+  /// True: there is nothing to pull, and the hook will be called once when there is. False: pull now.
+  [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
+
+  /// Why it was ended, if the broker ended it.
+  [[nodiscard]] close_reason reason() const noexcept {
+    return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
+  }
+
+  /// While the broker drains: how long this client should wait before it comes back. Each client has another.
+  [[nodiscard]] reconnection_time drain_retry() const noexcept {
+    return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
+  }
+
+  /// Ends it. When this returns the hook is not running and never will, unless this is called from inside the hook.
+  void close(close_reason why = close_reason::removed) noexcept {
+    if (state_ != nullptr) core_->close(std::exchange(state_, nullptr), why);
+    core_.reset();
+  }
+
+ private:
+  friend class basic_broker<Traits>;
+  using core = detail::broker_core<Traits>;
+  basic_subscription(std::shared_ptr<core> of, typename core::subscriber* state) noexcept
+      : core_(std::move(of)), state_(state) {}
+
+  std::shared_ptr<core> core_;
+  typename core::subscriber* state_ = nullptr;
+};
+
+/// A subscription, or why there is none.
+template <class Traits = default_traits> struct basic_subscribe_result {
+  basic_subscription<Traits> subscription = {};
+  errc error = errc::ok;
+
+  explicit operator bool() const noexcept { return error == errc::ok; }
+};
+
+/// Channels in one order of events. Every event has a position in it, and so one last event ID is enough for a client
+/// that follows several channels on one connection.
+/// Threads     any thread, any call, at the same time; also from inside wake hooks and writers. Its destructor: one
+///             thread, after the last other call, not from inside a hook.
+template <class Traits = default_traits> class basic_broker {
+ public:
+  using subscription = basic_subscription<Traits>;
+  using subscribe_result = basic_subscribe_result<Traits>;
+
+  /// Throws std::bad_alloc, and what the epoch's source throws.
+  explicit basic_broker(broker_options options = {}) : core_(std::make_shared<core>(options)) {}
+  basic_broker(basic_broker const&) = delete;
+  basic_broker& operator=(basic_broker const&) = delete;
+
+  /// Ends all subscriptions, with close_reason::drained. They may be destroyed later.
+  ~basic_broker() { core_->close_all(); }
+
+  /// Appends an event to a channel and wakes who is parked there. Never waits for a subscriber, a writer or a hook
+  /// that blocks elsewhere; the hooks it calls run here, one after the other, before it returns.
+  /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.", its ID must be absent.
+  /// Returns     the event's ID. Or an error, and then nothing has happened and no ID was used:
+  ///             channel_name_refused, type_reserved, id_refused, event_too_large (serialized beyond
+  ///             replay_limits::max_bytes), too_many_channels, closed, no_memory.
+  /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
+  publish_result publish(std::string_view channel, event const& e) noexcept {
+    return core_->publish(channel, e);
+  }
+
+  /// Subscribes one stream to one or several channels, at one instant: what was published before comes from the log,
+  /// what comes after is live, nothing twice and nothing lost.
+  /// Input       `last_event_id`: what the client presents, hostile bytes welcome; empty: nothing.
+  ///             `channels`: a name given twice counts once. A channel need not exist yet.
+  /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, closed, no_memory.
+  [[nodiscard]] subscribe_result subscribe(std::span<std::string_view const> channels,
+                                           std::string_view last_event_id = {},
+                                           subscribe_options const& options = {}) noexcept {
+    subscribe_result result{{}, errc::no_memory};
+    detail::attempt([&] {
+      auto const [state, error] = core_->subscribe(channels, last_event_id, options);
+      if (state != nullptr) result.subscription = subscription(core_, state);
+      result.error = error;
+    });
+    return result;
+  }
+  [[nodiscard]] subscribe_result subscribe(std::initializer_list<std::string_view> channels,
+                                           std::string_view last_event_id = {},
+                                           subscribe_options const& options = {}) noexcept {
+    return subscribe(std::span(channels.begin(), channels.size()), last_event_id, options);
+  }
+  [[nodiscard]] subscribe_result subscribe(std::string_view channel, std::string_view last_event_id = {},
+                                           subscribe_options const& options = {}) noexcept {
+    return subscribe(std::span(&channel, 1), last_event_id, options);
+  }
+
+  /// Begins a shutdown in order: admits nobody, lets every stream send what was published until now, tells its client
+  /// to come back at its own time within `spread`, and ends it. From `deadline` on, tick() ends the rest by force.
+  void drain(time_point deadline, reconnection_time spread = reconnection_time(5000)) noexcept {
+    core_->drain(deadline, spread.milliseconds);
+  }
+
+  /// Lets time pass: forgets what is older than replay_limits::max_age, ends lagging streams whose policy says so,
+  /// forces a drain that is overdue. Call it about ten times in max_age, or each second.
+  void tick(time_point now) noexcept { core_->tick(now); }
+
+  /// The counters, at one instant. O(1), takes the lock.
+  [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }
+
+ private:
+  using core = detail::broker_core<Traits>;
+
+  std::shared_ptr<core> core_;
+};
+
+using broker = basic_broker<>;
+using subscription = basic_subscription<>;
+using batch = basic_batch<default_traits>;
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

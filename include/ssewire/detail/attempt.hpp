@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// attempt.hpp - the one place that knows whether there are exceptions.
+#pragma once
+
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Whether `action` returned rather than threw. Under -fno-exceptions it always does, or the program has ended.
+template <class Action> bool attempt(Action&& action) {
+#if defined(__cpp_exceptions)
+  try {
+    std::forward<Action>(action)();
+    return true;
+  } catch (...) {
+    return false;
+  }
+#else
+  std::forward<Action>(action)();
+  return true;
+#endif
+}
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

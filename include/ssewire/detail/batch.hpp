@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// batch.hpp - what one pull hands out: frames in order, which stay where they are in the log, pinned.
+#pragma once
+
+#include <ssewire/detail/log.hpp>
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+template <class Traits> struct broker_core;
+
+}  // namespace detail
+
+/// The frames of one pull: first the notices of the library (where the stream stands, what it is missing), then the
+/// events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled or destroyed.
+/// Meant to be reused: it keeps its small buffer.
+/// Threads     one at a time.
+template <class Traits> class basic_batch {
+ public:
+  static constexpr std::size_t max_runs = 28;
+  static constexpr std::size_t max_views = max_runs + 1;  // and the notices
+
+  [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+  /// Writes its parts, in order and none empty, to `out`, which has room for max_views. Returns how many. They live as
+  /// long as the pins.
+  std::size_t gather(std::string_view* out) const noexcept {
+    auto* next = out;
+    if (!notices_.empty()) *next++ = notices_;
+    for (std::size_t i = 0; i < runs_; ++i) *next++ = pinned_[i].bytes();
+    return static_cast<std::size_t>(next - out);
+  }
+
+  /// All of it as one string, for small programs and tests.
+  [[nodiscard]] std::string text() const {
+    std::string all = notices_;
+    for (std::size_t i = 0; i < runs_; ++i) all += pinned_[i].bytes();
+    return all;
+  }
+
+  void clear() noexcept {
+    for (std::size_t i = 0; i < runs_; ++i) pinned_[i] = {};
+    notices_.clear();
+    runs_ = 0;
+    bytes_ = 0;
+  }
+
+ private:
+  friend struct detail::broker_core<Traits>;
+
+  struct pinned_run {
+    detail::segment_pin<Traits> pin;
+    std::size_t first = 0;
+    std::size_t last = 0;
+    std::size_t membership = 0;  // whose channel it came from
+
+    [[nodiscard]] std::string_view bytes() const noexcept { return pin->frames(first, last); }
+  };
+
+  [[nodiscard]] bool full() const noexcept { return runs_ == max_runs; }
+
+  void add(detail::log_run<Traits> const& run, std::size_t membership) noexcept {
+    pinned_[runs_++] = {detail::segment_pin<Traits>(*run.page), run.first, run.last, membership};
+    bytes_ += run.bytes().size();
+  }
+
+  std::string notices_;
+  std::array<pinned_run, max_runs> pinned_;
+  std::size_t runs_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// wake.hpp - how a parked subscriber is called: a function and a pointer, never a lock.
+#pragma once
+
+#include <type_traits>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Why a subscriber is woken.
+enum class wake : unsigned char {
+  ready,    ///< there is something to pull; comes at most once for each park()
+  evicted,  ///< the broker has ended the subscription: stop, even in the middle of a write. Comes at most once
+};
+
+/// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held, and never
+/// overlaps itself for one subscription; it may call anything of the library, also close its own subscription. It is
+/// best when it only signals. After close() has returned it is not running and never will, unless close() was called
+/// from inside it (as std::stop_callback).
+struct wake_hook {
+  void (*call)(void*, wake) noexcept = nullptr;
+  void* context = nullptr;
+
+  /// Calls `action(wake)`, which must outlive the subscription and must not throw.
+  template <class Action> [[nodiscard]] static wake_hook of(Action& action) noexcept {
+    static_assert(std::is_invocable_v<Action&, wake>, "the hook is called with an ssewire::wake");
+    return {[](void* at, wake why) noexcept { (*static_cast<Action*>(at))(why); }, &action};
+  }
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
