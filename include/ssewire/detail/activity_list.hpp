@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// activity_list.hpp - an intrusive list in the order of last activity: with one timeout for all, the front is due first.
+#pragma once
+
+#include <ssewire/traits.hpp>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+template <class T> class activity_list;
+
+template <class T> struct activity_node {
+  time_point seen = {};
+
+  void unlink() noexcept {
+    if (list_ == nullptr) return;
+    (before_ != nullptr ? before_->after_ : list_->front_) = after_;
+    (after_ != nullptr ? after_->before_ : list_->back_) = before_;
+    before_ = after_ = nullptr;
+    list_ = nullptr;
+  }
+
+ private:
+  friend class activity_list<T>;
+  activity_node* before_ = nullptr;
+  activity_node* after_ = nullptr;
+  activity_list<T>* list_ = nullptr;
+};
+
+template <class T> class activity_list {
+ public:
+  activity_list() noexcept = default;
+  activity_list(activity_list const&) = delete;
+  activity_list& operator=(activity_list const&) = delete;
+
+  [[nodiscard]] T* front() const noexcept { return static_cast<T*>(front_); }
+
+  // `node` is in no list.
+  void push_back(T& node) noexcept {
+    activity_node<T>& at = node;
+    at.list_ = this;
+    at.before_ = back_;
+    (back_ != nullptr ? back_->after_ : front_) = &at;
+    back_ = &at;
+  }
+
+ private:
+  friend struct activity_node<T>;
+  activity_node<T>* front_ = nullptr;
+  activity_node<T>* back_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request one: cpp-httplib,
+// CivetWeb, POCO.
+#pragma once
+
+#include <ssewire/broker.hpp>
+#include <ssewire/detail/wake.hpp>
+#include <ssewire/stream.hpp>
+#include <ssewire/traits.hpp>
+#include <ssewire/writer.hpp>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+// The caller's writer, which stays the caller's.
+template <class Writer> struct borrowed_writer {
+  Writer* to;
+
+  write_result write(buffers b) { return to->write(b); }
+  void finish() requires requires(Writer& w) { w.finish(); }
+  { to->finish(); }
+  void abort() requires requires(Writer& w) { w.abort(); }
+  { to->abort(); }
+  void on_closed(close_reason why) requires requires(Writer& w) { w.on_closed(close_reason::none); }
+  { to->on_closed(why); }
+};
+
+}  // namespace detail
+
+/// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
+/// Input       `to`: its write() may block, and answers `ok` or `closed`; `again` with no bytes means that the send timed
+///             out, and ends the stream as stalled. Set a send timeout on the socket: a blocked write cannot be woken.
+/// Returns     why it ended.
+/// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
+/// Threads     the caller's. Reads Traits' steady clock, the only driver that does.
+template <class Writer, class Traits>
+close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
+                            timing_options timing = {}) {
+  static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
+  using clock = time_point::clock;
+
+  struct bell {
+    typename Traits::mutex guard;
+    typename Traits::condition_variable rung;
+    bool woken = false;
+    bool evicted = false;
+
+    void operator()(wake why) noexcept {
+      std::unique_lock const held(guard);
+      woken = true;
+      evicted = evicted || why == wake::evicted;
+      rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
+    }
+  } bell;
+
+  basic_stream<detail::borrowed_writer<Writer>, Traits> stream({&to}, std::move(from), std::move(options));
+  stream.set_hook(wake_hook::of(bell));
+  std::unique_ptr<detail::flight<Traits>> scratch;
+  auto last_sent = clock::now();
+  for (auto sent = stream.bytes_sent();;) {
+    switch (stream.pump(scratch)) {
+    case stream_state::more: break;
+    case stream_state::closed: return stream.reason();
+    case stream_state::pending: stream.abort(close_reason::writer_broke_contract); return stream.reason();
+    case stream_state::blocked:
+      if (stream.bytes_sent() == sent) stream.abort(close_reason::stalled);
+      stream.writable();
+      break;
+    case stream_state::idle: {
+      if (sent != stream.bytes_sent()) last_sent = clock::now();
+      std::unique_lock held(bell.guard);
+      while (!bell.woken) {
+        if (timing.heartbeat <= duration::zero()) {
+          bell.rung.wait(held);
+        } else if (auto const due = last_sent + timing.heartbeat; clock::now() < due) {
+          bell.rung.wait_until(held, due);
+        } else {
+          break;
+        }
+      }
+      bool const beat = !std::exchange(bell.woken, false);
+      bool const evicted = std::exchange(bell.evicted, false);
+      held.unlock();
+      if (beat) {
+        stream.heartbeat();
+        last_sent = clock::now();
+      }
+      if (evicted) stream.evicted();
+      break;
+    }
+    }
+    sent = stream.bytes_sent();
+  }
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

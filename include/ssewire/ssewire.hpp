@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// ssewire.hpp - all of it: Server-Sent Events for the HTTP server a program already has.
+#pragma once
+
+#include <ssewire/broker.hpp>
+#include <ssewire/errc.hpp>
+#include <ssewire/event.hpp>
+#include <ssewire/framing.hpp>
+#include <ssewire/http_fields.hpp>
+#include <ssewire/parser.hpp>
+#include <ssewire/reactor.hpp>
+#include <ssewire/replay_buffer.hpp>
+#include <ssewire/serializer.hpp>
+#include <ssewire/serve_blocking.hpp>
+#include <ssewire/stream.hpp>
+#include <ssewire/traits.hpp>
+#include <ssewire/version.hpp>
+#include <ssewire/writer.hpp>

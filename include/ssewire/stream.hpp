@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+// stream.hpp - one response being written: a subscription, or none, meets a writer. The one pump of all drivers.
+//
+// A peer's bytes are a prefix of well-formed frames: whatever a writer takes, what it has begun is finished before
+// anything else is offered, and nothing follows a failed write.
+#pragma once
+
+#include <ssewire/broker.hpp>
+#include <ssewire/detail/attempt.hpp>
+#include <ssewire/errc.hpp>
+#include <ssewire/event.hpp>
+#include <ssewire/framing.hpp>
+#include <ssewire/serializer.hpp>
+#include <ssewire/traits.hpp>
+#include <ssewire/writer.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+struct stream_options {
+  framing body = framing::raw;
+  std::string preamble = {};  ///< sent first, outside the framing: the response's head, on a bare socket
+  std::size_t max_write_bytes = 64 * 1024;  ///< of one gathered write; one larger event still goes in one
+  std::size_t max_outbox_bytes =
+      64 * 1024;  ///< frames of send() that wait for a slow writer; beyond it send() refuses
+};
+
+/// When a driver acts without being asked. Zero switches it off.
+struct timing_options {
+  duration heartbeat =
+      std::chrono::seconds(15);  ///< a comment after so long without a byte: proxies cut at 30 to 60 s
+  duration stall_time =
+      std::chrono::seconds(60);  ///< a peer that takes no byte for so long is dead, whatever its socket says
+};
+
+enum class stream_state : unsigned char {
+  idle,     ///< nothing to send; the subscription, if any, is parked
+  more,     ///< there is more to send: pump again soon, after others had their turn
+  blocked,  ///< the writer said `again`; waits for writable()
+  pending,  ///< the writer said `pending`; waits for written()
+  closed,   ///< over; see reason()
+};
+
+namespace detail {
+
+// A gathered write that may outlive the call that began it.
+template <class Traits> struct flight {
+  basic_batch<Traits> batch;
+  std::optional<chunk_head> head;
+  std::array<std::string_view, basic_batch<Traits>::max_views + 2> views;  // and the chunk's head and tail
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+
+  void gather(framing body) noexcept {
+    count = 0;
+    bytes = batch.bytes();
+    if (body == framing::chunked) {
+      head.emplace(batch.bytes());
+      views[count++] = head->view();
+    }
+    count += batch.gather(views.data() + count);
+    if (body == framing::chunked) {
+      views[count++] = chunk_tail;
+      bytes += head->view().size() + chunk_tail.size();
+    }
+  }
+
+  // What is left of the views when `taken` bytes at their front are gone. The views are changed.
+  buffers rest(std::size_t& first, std::size_t taken) noexcept {
+    while (first < count && taken >= views[first].size()) taken -= views[first++].size();
+    if (first < count) views[first].remove_prefix(taken);
+    return buffers(views.data() + first, count - first);
+  }
+};
+
+template <class Writer>
+constexpr bool needs_same_bytes = [] {
+  if constexpr (requires { Writer::same_bytes_again; }) {
+    return static_cast<bool>(Writer::same_bytes_again);
+  } else {
+    return false;
+  }
+}();
+
+inline constexpr std::string_view heartbeat_frame = ":\n\n";
+
+// What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent chunk.
+inline constexpr std::size_t largest_kept_offer = 16 * 1024;
+
+}  // namespace detail
+
+/// One stream: pulls from its subscription, frames, and offers to its writer, as far as that takes it. Has no thread,
+/// no clock and no lock of its own; a driver calls pump(). Without a subscription it sends what send() is given: an
+/// LLM's tokens, a progress bar.
+/// Threads     one at a time, the subscription's hook apart. Not movable: a writer may hold on to its bytes.
+/// Exceptions  what the writer throws, and std::bad_alloc, leave pump(); the stream is closed then.
+template <class Writer, class Traits = default_traits> class basic_stream {
+ public:
+  using subscription = basic_subscription<Traits>;
+  using flight = detail::flight<Traits>;
+
+  explicit basic_stream(Writer to, subscription from = {}, stream_options options = {})
+      : writer_(std::move(to)), from_(std::move(from)), subscribed_(from_), body_(options.body),
+        room_(needs_copy() ? (std::min)(options.max_write_bytes, detail::largest_kept_offer)
+                           : options.max_write_bytes),
+        max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
+    static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
+  }
+  basic_stream(basic_stream const&) = delete;
+  basic_stream& operator=(basic_stream const&) = delete;
+  ~basic_stream() { abort(); }
+
+  [[nodiscard]] Writer& writer_ref() noexcept { return writer_; }
+  [[nodiscard]] stream_state state() const noexcept { return state_; }
+  [[nodiscard]] close_reason reason() const noexcept { return reason_; }
+  /// The hook of its subscription; see basic_subscription::set_hook.
+  void set_hook(wake_hook hook) noexcept { from_.set_hook(hook); }
+
+  /// Counts the bytes the writer took, also those of frames and chunks not finished.
+  [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
+
+  /// Queues an event for this stream only; pump() sends it. On a stream with a subscription it must have no ID, for the
+  /// client's last event ID belongs to the broker there.
+  /// Errors      closed, id_refused, outbox_full, no_memory; then nothing was queued.
+  errc send(event const& e) noexcept {
+    if (subscribed_ && e.id.has_value()) return errc::id_refused;
+    return queue(serialized_size(e), [&] { serialize(e, outbox_); });
+  }
+
+  /// Queues a comment for this stream only.
+  errc comment(std::string_view text) noexcept {
+    return queue(detail::lines_size(2, text) + 1, [&] { serialize_comment(text, outbox_); });
+  }
+
+  /// Queues a comment if the stream is idle; a busy or a blocked one needs none.
+  void heartbeat() noexcept {
+    if (state_ == stream_state::idle && outbox_.empty())
+      (void)queue(0, [&] { outbox_ += detail::heartbeat_frame; });
+  }
+
+  /// Ends the stream in order: what is queued is sent, then the writer is told finish().
+  void finish() noexcept { end_in_order(close_reason::finished); }
+
+  /// Drops the stream now: the writer is told abort(), also in the middle of a frame.
+  void abort(close_reason why = close_reason::removed) noexcept {
+    if (inside_writer_) {
+      if (asked_to_end_ == close_reason::none) asked_to_end_ = why;  // after the callback
+    } else {
+      end(why, false);
+    }
+  }
+
+  /// The wake hook said `evicted`: ends the stream, in order if no frame is begun.
+  void evicted() noexcept {
+    auto const why = from_.reason();
+    if (why == close_reason::none || state_ == stream_state::closed) return;
+    bool const waits = state_ == stream_state::blocked || state_ == stream_state::pending;
+    if (waits || inside_writer_ || !owed_.empty()) {
+      abort(why);
+    } else {
+      end_in_order(why);
+    }
+  }
+
+  /// The writer can take bytes again.
+  void writable() noexcept {
+    if (state_ == stream_state::blocked) state_ = stream_state::more;
+    called_early_ = called_early_ || inside_writer_;
+  }
+
+  /// What was pending has been sent, or, with false, cannot be: the peer is gone. Calls that come when nothing is
+  /// pending mean nothing.
+  void written(bool good) noexcept {
+    if (inside_writer_) {
+      called_early_ = true;
+      if (!good) abort(close_reason::peer_gone);
+    } else if (state_ == stream_state::pending) {
+      state_ = stream_state::more;
+      landed();
+      if (!good) end(close_reason::peer_gone, false);
+    } else {
+      in_flight_.reset();  // closed meanwhile; its bytes were kept until now
+    }
+  }
+
+  /// Sends what there is to send, in at most a few writes, and says what it waits for.
+  /// `scratch`: what a write is gathered in, shared by the streams of a driver; made here if it is null, and taken away
+  /// if a write is pending.
+  stream_state pump(std::unique_ptr<flight>& scratch) {
+    if (inside_writer_) return state_ == stream_state::closed ? state_ : stream_state::more;
+    closes_if_left failure{*this, close_reason::no_memory};
+    for (int writes = 0; writes < writes_a_turn; ++writes) {
+      if (state_ != stream_state::idle && state_ != stream_state::more) break;
+      state_ = stream_state::more;
+      if (owed_.empty() && !outbox_.empty()) frame_outbox();
+      if (!owed_.empty()) {
+        offer_owed(failure);
+      } else if (!step(scratch, failure)) {
+        break;
+      }
+    }
+    failure.armed = false;
+    return state_;
+  }
+
+  stream_state pump() {
+    std::unique_ptr<flight> scratch;
+    return pump(scratch);
+  }
+
+ private:
+  // Fair to the others, and enough to fill a socket's buffer.
+  static constexpr int writes_a_turn = 8;
+
+  // An exception leaves the pump: the stream ends here, in the state it is in.
+  struct closes_if_left {
+    basic_stream& stream;
+    close_reason why;
+    bool armed = true;
+
+    ~closes_if_left() {
+      if (!armed) return;
+      stream.inside_writer_ = false;
+      stream.end(why, false);
+    }
+  };
+
+  [[nodiscard]] bool needs_copy() const noexcept {
+    return detail::needs_same_bytes<Writer> || body_ == framing::chunked;
+  }
+
+  template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
+    if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
+    if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;
+    return detail::attempt(append) ? errc::ok : errc::no_memory;
+  }
+
+  // Nothing is owed and nothing queued: what comes next? False: nothing, or not now.
+  bool step(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
+    if (ending_ != close_reason::none) {
+      if (body_ == framing::chunked && !std::exchange(last_chunk_queued_, true)) {
+        owed_ = last_chunk;
+        return true;
+      }
+      end(ending_, true);
+      return false;
+    }
+    if (!from_) {
+      state_ = stream_state::idle;
+      return false;
+    }
+    if (!scratch) scratch = std::make_unique<flight>();
+    switch (from_.pull(scratch->batch, room_)) {
+    case pull_status::frames: offer_batch(scratch, failure); return true;
+    case pull_status::nothing:
+      if (!from_.park()) return true;
+      state_ = stream_state::idle;
+      return false;
+    case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
+    case pull_status::closed:
+      end_in_order(from_.reason() == close_reason::none ? close_reason::drained : from_.reason());
+    }
+    return true;
+  }
+
+  void frame_outbox() {
+    if (body_ == framing::chunked) {
+      owed_ += chunk_head(outbox_.size()).view();
+      owed_ += outbox_;
+      owed_ += chunk_tail;
+      outbox_.clear();
+    } else {
+      owed_.swap(outbox_);
+    }
+  }
+
+  void offer_owed(closes_if_left& failure) {
+    offered_ = std::string_view(owed_).substr(owed_taken_);
+    auto const answer = offer(buffers(&offered_, 1), offered_.size(), failure);
+    owed_taken_ += answer.bytes;
+    bool const still_sending = state_ == stream_state::pending || state_ == stream_state::closed;
+    if (!still_sending && owed_taken_ == owed_.size()) forget_owed();
+  }
+
+  void offer_batch(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
+    auto& now = *scratch;
+    now.gather(body_);
+    if constexpr (detail::needs_same_bytes<Writer>) {
+      for (std::size_t i = 0; i < now.count; ++i) owed_ += now.views[i];
+      now.batch.clear();
+      offer_owed(failure);
+      return;
+    }
+    std::size_t taken = 0;
+    std::size_t first = 0;
+    for (std::size_t step = 0; taken < now.bytes;) {
+      auto const answer = offer(now.rest(first, step), now.bytes - taken, failure);
+      taken += step = answer.bytes;
+      if (answer.status == write_status::ok) continue;
+      if (answer.status == write_status::pending) {
+        in_flight_ = std::move(scratch);  // also if the stream was closed meanwhile: it is being sent
+        if (state_ == stream_state::more) landed();  // written() came from inside write()
+        return;
+      }
+      if (answer.status == write_status::again && taken < now.bytes) keep_rest(now, first, step, taken);
+      break;
+    }
+    now.batch.clear();
+  }
+
+  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log.
+  void keep_rest(flight& now, std::size_t first, std::size_t step, std::size_t taken) {
+    if (taken == 0) {
+      outbox_ += from_.give_back(now.batch, 0);  // notices, not framed yet
+    } else if (body_ == framing::chunked) {
+      for (auto const view : now.rest(first, step)) owed_ += view;  // the chunk's length has been said
+    } else {
+      owed_ += from_.give_back(now.batch, taken);
+    }
+  }
+
+  // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or `closed`.
+  write_result offer(buffers b, std::size_t total, closes_if_left& failure) {
+    called_early_ = false;
+    inside_writer_ = true;
+    failure.why = close_reason::writer_threw;
+    auto answer = writer_.write(b);
+    failure.why = close_reason::no_memory;
+    inside_writer_ = false;
+
+    bool const too_many = answer.bytes > total;
+    bool const none = answer.status == write_status::ok && answer.bytes == 0;
+    if (answer.status == write_status::pending) answer.bytes = total;
+    if (answer.status != write_status::closed && (too_many || none)) {
+      end(close_reason::writer_broke_contract, false);
+      return {write_status::closed, 0};
+    }
+    switch (answer.status) {
+    case write_status::ok: break;
+    case write_status::again: state_ = called_early_ ? stream_state::more : stream_state::blocked; break;
+    case write_status::pending: state_ = called_early_ ? stream_state::more : stream_state::pending; break;
+    case write_status::closed:
+      answer.bytes = 0;
+      end(close_reason::peer_gone, false);
+      break;
+    }
+    sent_ += answer.bytes;
+    if (asked_to_end_ != close_reason::none) {
+      end(asked_to_end_, false);
+      if (answer.status != write_status::pending) return {write_status::closed, 0};
+    }
+    return answer;
+  }
+
+  // A pending write has been sent.
+  void landed() noexcept {
+    in_flight_.reset();
+    if (owed_taken_ == owed_.size()) forget_owed();
+  }
+
+  void forget_owed() noexcept {
+    owed_taken_ = 0;
+    owed_ = std::string();  // most streams owe nothing most of the time
+  }
+
+  void end_in_order(close_reason why) noexcept {
+    if (ending_ == close_reason::none) ending_ = why;
+    if (state_ == stream_state::idle) state_ = stream_state::more;
+  }
+
+  void end(close_reason why, bool in_order) noexcept {
+    if (state_ == stream_state::closed) return;
+    state_ = stream_state::closed;
+    reason_ = why;
+    from_.close(why);
+    if (in_order) {
+      if constexpr (requires { writer_.finish(); }) detail::attempt([&] { writer_.finish(); });
+    } else {
+      if constexpr (requires { writer_.abort(); }) detail::attempt([&] { writer_.abort(); });
+    }
+    if constexpr (requires { writer_.on_closed(why); }) detail::attempt([&] { writer_.on_closed(why); });
+  }
+
+  Writer writer_;
+  subscription from_;
+  bool subscribed_;
+  framing body_;
+  stream_state state_ = stream_state::more;
+  close_reason reason_ = close_reason::none;
+  close_reason ending_ = close_reason::none;        // to be ended in order, and why
+  close_reason asked_to_end_ = close_reason::none;  // abort() from inside the writer, and why
+  bool inside_writer_ = false;
+  bool called_early_ = false;  // writable() or written() came from inside the write that they answer
+  bool last_chunk_queued_ = false;
+  std::size_t room_;
+  std::size_t max_outbox_;
+  std::uint64_t sent_ = 0;
+  std::string owed_;            // goes next, as it is: the rest of what the writer has begun
+  std::size_t owed_taken_ = 0;  // of it, what the writer has taken since
+  std::string outbox_;          // whole frames for this stream only, not framed yet
+  std::string_view offered_;    // of owed_; a member, for a pending write keeps it
+  std::unique_ptr<flight> in_flight_;
+};
+
+template <class Writer> using stream = basic_stream<Writer>;
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
