@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// connection.cpp - one client: requests and responses, until a handler takes the connection over as a stream.
+
+#include "connection.hpp"
+
+#include "server.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace demo {
+namespace {
+
+constexpr std::size_t read_chunk_bytes = 16 * 1024;
+constexpr std::size_t max_pieces = 64;  // far below IOV_MAX (1024); more would not make a call cheaper
+constexpr std::size_t max_response_bytes = 1024 * 1024;
+
+}  // namespace
+
+struct connection::budget {
+  std::size_t bytes = 64 * 1024;
+  std::size_t requests = 16;
+};
+
+connection::connection(server& owner, std::uint64_t id, unique_fd socket)
+    : server_(owner), id_(id), socket_(std::move(socket)) {
+  server_.set_deadline(*this, clock::now() + server_.options_.request_timeout);
+}
+
+connection::~connection() {
+  // The peer may call us from its destructor. Closed, we do nothing, and all members are still there.
+  phase_ = phase::closed;
+  peer_.reset();
+}
+
+void connection::on_events(std::uint32_t events) {
+  constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
+  if ((events & (EPOLLOUT | broken)) != 0) writable_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | broken)) != 0) readable_ = true;
+  if ((events & (EPOLLRDHUP | broken)) != 0) hung_up_ = true;
+  advance();
+}
+
+void connection::on_scheduled() {
+  scheduled_ = false;
+  advance();
+}
+
+void connection::on_deadline() {
+  if (phase_ == phase::requesting && !parser_.idle()) {
+    refuse(408, "the request did not arrive in time");
+    advance();
+  } else if (phase_ == phase::responding) {
+    abort();
+  } else {
+    close();
+  }
+}
+
+void connection::on_stopping() {
+  then_ = afterwards::close;
+  if (phase_ == phase::requesting && parser_.idle()) linger();
+}
+
+void connection::advance() {
+  budget left;
+  bool go_on = true;
+  while (go_on) {
+    switch (phase_) {
+      case phase::requesting: go_on = step_requesting(left); break;
+      case phase::responding: go_on = step_responding(); break;
+      case phase::streaming: go_on = step_streaming(left); break;
+      case phase::lingering: go_on = step_lingering(left); break;
+      case phase::closed: go_on = false; break;
+    }
+  }
+}
+
+// Returns the bytes read, 0 when there will be no more; nothing when there are none now.
+std::optional<std::size_t> connection::receive(std::span<char> into) {
+  for (;;) {
+    auto const got = ::recv(socket_.get(), into.data(), into.size(), 0);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return 0;
+    readable_ = false;
+    return std::nullopt;
+  }
+}
+
+bool connection::step_requesting(budget& left) {
+  if (parser_.current_state() == request_parser::state::complete) {
+    if (left.requests == 0) {
+      server_.schedule(*this);
+      return false;
+    }
+    --left.requests;
+    dispatch();
+    return true;
+  }
+  if (parser_.current_state() == request_parser::state::error) {
+    refuse(parser_.error_status(), parser_.error_text());
+    return true;
+  }
+  if (!readable_) return false;
+  if (left.bytes == 0) {
+    server_.schedule(*this);
+    return false;
+  }
+  char chunk[read_chunk_bytes];
+  auto const got = receive(chunk);
+  if (!got) return false;
+  if (*got == 0) {
+    close();
+    return false;
+  }
+  left.bytes -= (std::min)(left.bytes, *got);
+  bool const was_idle = parser_.idle();
+  parser_.feed({chunk, *got});
+  // From the first byte to the last, not from each to the next: or a byte every nine seconds keeps a place.
+  if (was_idle) server_.set_deadline(*this, clock::now() + server_.options_.request_timeout);
+  if (parser_.take_expects_continue()) {
+    // Nothing is being written, so the kernel has room for this; a client that filled it is no loss.
+    constexpr std::string_view proceed = "HTTP/1.1 100 Continue\r\n\r\n";
+    auto const sent = ::send(socket_.get(), proceed.data(), proceed.size(), MSG_NOSIGNAL);
+    if (sent != static_cast<::ssize_t>(proceed.size())) abort();
+  }
+  return true;
+}
+
+void connection::dispatch() {
+  in_handler_ = true;
+  try {
+    server_.handler_(parser_.current(), *this);
+  } catch (...) {
+    // One request must not end the server. A stream that was half set up is of no use to anybody.
+    if (phase_ == phase::requesting) {
+      respond(500, "text/plain", "the handler failed\n");
+    } else if (phase_ == phase::streaming) {
+      abort();
+    }
+  }
+  if (phase_ == phase::requesting) respond(500, "text/plain", "nobody answered the request\n");
+  in_handler_ = false;
+  if (phase_ == phase::streaming) parser_ = {};  // a stream may live for days
+}
+
+void connection::respond(int status, std::string_view type, std::string_view body, http_fields const& extra) {
+  assert(in_handler_);
+  if (!in_handler_ || phase_ != phase::requesting) return;
+  auto const& asked = parser_.current();
+  auto const then =
+      asked.keep_alive && then_ == afterwards::keep_alive ? afterwards::keep_alive : afterwards::close;
+  auto const part = asked.method == "HEAD" ? body_part::left_out : body_part::sent;
+  if (body.size() > max_response_bytes) {
+    status = 500;
+    body = "the response is too large to hold\n";
+  }
+  start_response(format_response(status, type, body, extra, part, then), then);
+}
+
+void connection::refuse(int status, std::string_view text) {
+  auto const body = std::string(text) + "\n";
+  start_response(format_response(status, "text/plain", body, {}, body_part::sent, afterwards::close),
+                 afterwards::close);
+}
+
+void connection::start_response(std::string bytes, afterwards then) {
+  out_ = std::move(bytes);
+  out_sent_ = 0;
+  then_ = then;
+  phase_ = phase::responding;
+  server_.set_deadline(*this, clock::now() + server_.options_.write_timeout);
+}
+
+bool connection::step_responding() {
+  if (out_sent_ < out_.size()) {
+    if (!writable_) return false;
+    auto const rest = std::string_view(out_).substr(out_sent_);
+    auto const sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) return true;
+      writable_ = false;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) close();
+      return false;
+    }
+    out_sent_ += static_cast<std::size_t>(sent);
+    server_.set_deadline(*this, clock::now() + server_.options_.write_timeout);
+    if (out_sent_ < out_.size()) {
+      writable_ = false;  // epoll(7): a short write is as good as EAGAIN, the next edge will come
+      return false;
+    }
+  }
+  out_ = {};
+  out_sent_ = 0;
+  if (then_ == afterwards::close) {
+    linger();
+    return true;
+  }
+  phase_ = phase::requesting;
+  parser_.next();
+  auto const wait = parser_.idle() ? server_.options_.idle_timeout : server_.options_.request_timeout;
+  server_.set_deadline(*this, clock::now() + wait);
+  return true;
+}
+
+void connection::upgrade(std::unique_ptr<stream_peer> peer) {
+  assert(in_handler_ && peer);
+  if (!in_handler_ || phase_ != phase::requesting || !peer) return;
+  peer_ = std::move(peer);
+  phase_ = phase::streaming;
+  server_.clear_deadline(*this);
+}
+
+bool connection::step_streaming(budget& left) {
+  // The client's half-close counts as leaving: an EventSource has nothing more to say, but never says so.
+  if (hung_up_) {
+    lost();
+    return false;
+  }
+  if (wants_writable_ && writable_) {
+    wants_writable_ = false;
+    peer_->on_writable();
+    return true;
+  }
+  return discard(left);
+}
+
+bool connection::step_lingering(budget& left) { return discard(left); }
+
+// Throws away what a client sends to a response. Returns whether to go on.
+bool connection::discard(budget& left) {
+  if (!readable_) return false;
+  if (left.bytes == 0) {
+    server_.schedule(*this);
+    return false;
+  }
+  char chunk[read_chunk_bytes];
+  auto const got = receive(chunk);
+  if (!got) return false;
+  if (*got == 0) {
+    lost();
+    return false;
+  }
+  left.bytes -= (std::min)(left.bytes, *got);
+  return true;
+}
+
+send_result connection::send_some(std::span<std::string_view const> pieces) {
+  if (phase_ != phase::streaming || hung_up_) return {send_status::gone};
+  if (!writable_) {
+    wants_writable_ = true;
+    return {send_status::again};
+  }
+  iovec vectors[max_pieces];
+  std::size_t count = 0;
+  std::size_t total = 0;
+  for (auto const piece : pieces.first((std::min)(pieces.size(), max_pieces))) {
+    // sendmsg does not write through this pointer; POSIX has one iovec for both directions.
+    vectors[count++] = {const_cast<char*>(piece.data()), piece.size()};
+    total += piece.size();
+  }
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = count;
+  ::ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+    // The peer hears of it in the next turn, not here, inside its own call.
+    hung_up_ = true;
+    server_.schedule(*this);
+    return {send_status::gone};
+  }
+  auto const bytes = sent < 0 ? 0 : static_cast<std::size_t>(sent);
+  if (bytes == total && sent >= 0) return {send_status::taken, bytes};
+  writable_ = false;
+  wants_writable_ = true;
+  return {send_status::again, bytes};
+}
+
+void connection::shutdown_write() {
+  if (phase_ == phase::streaming) linger();
+}
+
+// A close with unread bytes in the socket sends a reset, and that can overtake the response's last bytes.
+void connection::linger() {
+  phase_ = phase::lingering;
+  ::shutdown(socket_.get(), SHUT_WR);
+  server_.set_deadline(*this, clock::now() + server_.options_.linger_timeout);
+}
+
+void connection::abort() {
+  if (phase_ == phase::closed) return;
+  ::linger const at_once{1, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close();
+}
+
+void connection::lost() {
+  bool const tell = phase_ == phase::streaming;
+  close();
+  if (tell) peer_->on_gone();
+}
+
+void connection::close() {
+  if (phase_ == phase::closed) return;
+  phase_ = phase::closed;
+  socket_.reset();
+  server_.clear_deadline(*this);
+  server_.bury(*this);
+}
+
+}  // namespace demo
