@@ -75,6 +75,9 @@ template <class Traits = default_traits> class basic_subscription {
   /// True: there is nothing to pull, and the hook will be called once when there is. False: pull now.
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
+  /// How many held events it has still to pull. Right after subscribe(): how many will be replayed.
+  [[nodiscard]] std::uint64_t backlog() const noexcept { return state_ == nullptr ? 0 : core_->backlog(*state_); }
+
   /// Why it was ended, if the broker ended it.
   [[nodiscard]] close_reason reason() const noexcept {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);

@@ -251,6 +251,16 @@ template <class Traits> struct broker_core {
     s.hook = hook;
   }
 
+  [[nodiscard]] std::uint64_t backlog(subscriber const& s) noexcept {
+    lock const held(guard);
+    std::uint64_t events = 0;
+    for (auto const& m : s) {
+      auto const& h = m.of->history;
+      events += h.end_ordinal() - (std::max)(m.next_ordinal, h.first_ordinal());
+    }
+    return events;
+  }
+
   [[nodiscard]] close_reason reason(subscriber const& s) noexcept {
     lock const held(guard);
     return s.evicted;
