@@ -24,7 +24,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct replay_limits {
   std::uint64_t max_events = 1024;  ///< 0 means 1. The default rides out a minute at 17 events a second
   std::size_t max_bytes =
-      1024 * 1024;  ///< of serialized events. Memory taken: at most 1.5 times it, plus 1 KiB
+      1024 * 1024;  ///< of serialized events. Memory taken: at most 2.25 times it, plus 1 KiB
   duration max_age = duration::zero();  ///< since the event was published; 0: no limit by age. Kept by tick()
 };
 

@@ -488,12 +488,14 @@ template <class Traits> struct broker_core {
     }
     auto const here = position_id(epoch, next == never ? sequence : next - 1);
 
+    std::string notices = std::exchange(out.notices_, {}); // if memory fails, the batch stays empty
+    notices.clear();
     std::uint64_t gaps = 0;
     auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> missed,
                          bool last) {
       auto const data = gap_data(cause, name, missed);
       serialize({.type = options.gap_type, .data = data, .id = last ? event_id(here) : event_id()},
-                out.notices_);
+                notices);
       ++gaps;
     };
     // Only the last one carries the ID. If the connection is cut between two, the client must not come back from
@@ -507,8 +509,9 @@ template <class Traits> struct broker_core {
       else if (m.lags())
         gap(gap_cause::trimmed, m.of->name, m.of->history.first_ordinal() - m.next_ordinal, --lagging == 0);
     }
-    if (!s.opened) append_position(out.notices_, here);
+    if (!s.opened) append_position(notices, here);
 
+    out.notices_ = std::move(notices);
     out.bytes_ += out.notices_.size();
     for (auto& m : s) {
       m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
@@ -596,7 +599,7 @@ template <class Traits> struct broker_core {
       }
       again = !s.closed && (here.again_evicted || here.again_ready);
       why = here.again_evicted ? wake::evicted : wake::ready;
-      (why == wake::evicted ? here.again_evicted : here.again_ready) = false;
+      here.again_evicted = here.again_ready = false; // behind `evicted` nothing is ready
     }
     s.now_firing = nullptr;
     if (s.close_waits) hook_returned.notify_all();

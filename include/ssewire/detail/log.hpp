@@ -88,9 +88,12 @@ template <class Traits> class log {
   // `position` must be greater than every earlier one.
   bool append(std::string_view text, std::uint64_t position) noexcept {
     if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), position)) {
-      // A page a quarter of what the log holds: small logs stay small, and at most a quarter is half-used.
-      auto const wanted =
-          (std::clamp)(frame_bytes_ / 4, segment<Traits>::smallest_bytes, segment<Traits>::largest_bytes);
+      // A page a quarter of what the log holds, so small logs stay small. Less where memory without frames (entries,
+      // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already.
+      auto const unused = page_bytes_ - frame_bytes_;
+      auto const left = frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, unused);
+      auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, left), segment<Traits>::smallest_bytes,
+                                       segment<Traits>::largest_bytes);
       auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size()));
       if (!fresh || !push_page(fresh)) return false;
     }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// broker_bytes.hpp - what a broker's tests need: an epoch that is chosen, and the bytes of a pull.
+#pragma once
+
+#include <ssewire/broker.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace support {
+
+/// The epoch is the test's: `epoch_traits::next` is what the next broker gets.
+struct epoch_traits : ssewire::default_traits {
+  static inline std::uint64_t next = 0;
+  static std::uint64_t epoch() noexcept { return next; }
+};
+
+constexpr std::size_t all_room = std::size_t{1} << 30;
+
+template <class Traits>
+std::string bytes_of(ssewire::basic_batch<Traits> const& pulled) {
+  std::array<std::string_view, ssewire::basic_batch<Traits>::max_views> views;
+  std::string out;
+  auto const n = pulled.gather(views.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    CHECK_UNARY(!views[i].empty());
+    out += views[i];
+  }
+  CHECK(out.size() == pulled.bytes());
+  CHECK(out.empty() == pulled.empty());
+  return out;
+}
+
+/// One pull.
+template <class Traits>
+std::string pull(ssewire::basic_subscription<Traits>& from, std::size_t room = all_room) {
+  ssewire::basic_batch<Traits> pulled;
+  auto const status = from.pull(pulled, room);
+  auto const bytes = bytes_of(pulled);
+  CHECK((status == ssewire::pull_status::frames) == !bytes.empty());
+  return bytes;
+}
+
+/// Pulls until nothing is left.
+template <class Traits>
+std::string pull_all(ssewire::basic_subscription<Traits>& from, std::size_t room = all_room) {
+  std::string all;
+  for (;;) {
+    auto const part = pull(from, room);
+    if (part.empty()) return all;
+    all += part;
+  }
+}
+
+/// The ID of epoch 0's event at this position, and its frame.
+inline std::string id(std::uint64_t position) {
+  auto digits = std::to_string(position);
+  return "000000000000-" + std::string(16 - digits.size(), '0') + digits;
+}
+inline std::string frame(std::uint64_t position, std::string_view data) {
+  return "id: " + id(position) + "\ndata: " + std::string(data) + "\n\n";
+}
+inline std::string position_event(std::uint64_t position) {
+  return "id: " + id(position) + "\nevent: ssewire.position\ndata: \n\n";
+}
+inline std::string gap_event(std::string_view json) {
+  return "event: ssewire.gap\ndata: " + std::string(json) + "\n\n";
+}
+inline std::string gap_event(std::uint64_t position, std::string_view json) {
+  return "id: " + id(position) + '\n' + gap_event(json);
+}
+
+} // namespace support
+
+namespace doctest {
+
+#define SSEWIRE_TEST_ENUM(type)                                                                                        \
+  template <>                                                                                                          \
+  struct StringMaker<ssewire::type> {                                                                                  \
+    static String convert(ssewire::type value) { return (#type " " + std::to_string(static_cast<int>(value))).c_str(); } \
+  }
+SSEWIRE_TEST_ENUM(pull_status);
+SSEWIRE_TEST_ENUM(resume_outcome);
+SSEWIRE_TEST_ENUM(close_reason);
+SSEWIRE_TEST_ENUM(wake);
+#undef SSEWIRE_TEST_ENUM
+
+} // namespace doctest

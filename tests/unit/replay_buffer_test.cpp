@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include <ssewire/replay_buffer.hpp>
+#include <support/broker_bytes.hpp>
+#include <support/random.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <ranges>
+#include <string>
+#include <string_view>
+
+namespace {
+
+using ssewire::errc;
+using ssewire::replay_limits;
+using ssewire::resume_outcome;
+using support::frame;
+using support::id;
+using buffer = ssewire::basic_replay_buffer<support::epoch_traits>; // epoch 0, so that every byte is known
+
+static_assert(std::ranges::forward_range<buffer::replay const>);
+static_assert(std::is_same_v<std::ranges::range_value_t<buffer::replay>, std::string_view>);
+
+std::string joined(buffer::replay const& frames) {
+  std::string all;
+  std::uint64_t n = 0;
+  for (std::string_view const f : frames) {
+    all += f;
+    ++n;
+  }
+  CHECK(n == frames.size());
+  CHECK(frames.empty() == (n == 0));
+  return all;
+}
+
+void fill(buffer& b, int events) {
+  for (int i = 1; i <= events; ++i) REQUIRE(b.append({.data = std::to_string(i)}));
+}
+
+} // namespace
+
+TEST_CASE("events are numbered from 1, and their frames carry the number") {
+  buffer b;
+  auto const one = b.append({.type = "t", .data = "a\nb", .retry = ssewire::reconnection_time(5)});
+  CHECK(one.error == errc::ok);
+  CHECK(one.id.view() == id(1));
+  CHECK(b.append({.data = "x"}).id.view() == id(2));
+  CHECK(joined(b.after("")) == "id: " + id(1) + "\nevent: t\nretry: 5\ndata: a\ndata: b\n\n" + frame(2, "x"));
+}
+
+TEST_CASE("fresh: no ID is followed by all that is held") {
+  buffer b;
+  CHECK(b.after("").outcome() == resume_outcome::fresh);
+  CHECK(joined(b.after("")) == "");
+  fill(b, 3);
+  CHECK(b.after("").outcome() == resume_outcome::fresh);
+  CHECK(joined(b.after({})) == frame(1, "1") + frame(2, "2") + frame(3, "3"));
+}
+
+TEST_CASE("resumed: an ID is followed by what came after it") {
+  buffer b;
+  fill(b, 3);
+  CHECK(b.after(id(1)).outcome() == resume_outcome::resumed);
+  CHECK(joined(b.after(id(1))) == frame(2, "2") + frame(3, "3"));
+  CHECK(b.after(id(0)).outcome() == resume_outcome::resumed);
+  CHECK(b.after(id(0)).size() == 3);
+}
+
+TEST_CASE("up to date: the newest ID is followed by nothing") {
+  buffer b;
+  CHECK(b.after(id(0)).outcome() == resume_outcome::up_to_date);
+  fill(b, 3);
+  CHECK(b.after(id(3)).outcome() == resume_outcome::up_to_date);
+  CHECK(joined(b.after(id(3))) == "");
+}
+
+TEST_CASE("gap: when some of what followed is gone, all that is left comes; at the border there is no gap") {
+  buffer b(replay_limits{.max_events = 2});
+  fill(b, 5);
+  CHECK(b.after(id(2)).outcome() == resume_outcome::gap);
+  CHECK(joined(b.after(id(2))) == frame(4, "4") + frame(5, "5"));
+  CHECK(b.after(id(0)).outcome() == resume_outcome::gap);
+  CHECK(b.after(id(3)).outcome() == resume_outcome::resumed);
+  CHECK(joined(b.after(id(3))) == frame(4, "4") + frame(5, "5"));
+}
+
+TEST_CASE("unknown: the future, another epoch and garbage are followed by all that is held") {
+  buffer b;
+  fill(b, 2);
+  auto const other = std::string(ssewire::position_id(1, 1).view());
+  for (auto const& presented : {id(3), id(9'999'999'999'999'999), other, std::string("1"), std::string(" "),
+                                std::string(29, '\0'), id(1) + '\n', "x" + id(1), std::string(1'000'000, '9')}) {
+    auto const got = b.after(presented);
+    CHECK(got.outcome() == resume_outcome::unknown);
+    CHECK(joined(got) == frame(1, "1") + frame(2, "2"));
+  }
+}
+
+TEST_CASE("hostile IDs, whatever their bytes, have an outcome") {
+  support::random random(1);
+  buffer b(replay_limits{.max_events = 5});
+  fill(b, 20);
+  for (int i = 0; i < 5000; ++i) {
+    auto text = random.one_in(2) ? id(random.below(25)) : std::string(random.below(40), '0');
+    for (auto n = random.below(4); n != 0 && !text.empty(); --n) text[random.below(text.size())] = random.byte();
+    auto const got = b.after(text);
+    CHECK(joined(got).size() == got.size() * frame(20, "20").size());
+    CHECK(got.size() <= 5);
+  }
+}
+
+TEST_CASE("a restart is another epoch: its IDs are unknown") {
+  ssewire::replay_buffer before;
+  auto const last = before.append({.data = "x"});
+  ssewire::replay_buffer after;
+  REQUIRE(after.append({.data = "x"}));
+  CHECK(before.after(last.id.view()).outcome() == resume_outcome::up_to_date);
+  CHECK(after.after(last.id.view()).outcome() == resume_outcome::unknown);
+}
+
+TEST_CASE("max_events is kept to the event; 0 means 1") {
+  for (std::uint64_t const most : {0u, 1u, 2u, 10u}) {
+    buffer b(replay_limits{.max_events = most});
+    auto const held = most == 0 ? 1 : most;
+    fill(b, static_cast<int>(held));
+    CHECK(b.events() == held);
+    fill(b, 1);
+    CHECK(b.events() == held);
+    CHECK(b.after("").size() == held);
+  }
+}
+
+TEST_CASE("max_bytes is kept to the byte") {
+  auto const size = frame(1, "x").size();
+  for (std::size_t const more : {0u, 1u}) {
+    buffer b(replay_limits{.max_bytes = 3 * size - 1 + more});
+    for (int i = 0; i < 3; ++i) REQUIRE(b.append({.data = "x"}));
+    CHECK(b.events() == 2 + more);
+    CHECK(b.frame_bytes() == (2 + more) * size);
+  }
+}
+
+TEST_CASE("an event larger than max_bytes is refused and no number is used; one of that size is held alone") {
+  buffer b(replay_limits{.max_bytes = frame(1, "12345").size()});
+  REQUIRE(b.append({.data = "1"}));
+  auto const refused = b.append({.data = "123456"});
+  CHECK(refused.error == errc::event_too_large);
+  CHECK(refused.id.view() == "");
+  CHECK(b.events() == 1);
+  CHECK(b.append({.data = "12345"}).id.view() == id(2));
+  CHECK(joined(b.after("")) == frame(2, "12345"));
+}
+
+TEST_CASE("a type of the library's and an ID of one's own are refused, and no number is used") {
+  buffer b;
+  CHECK(b.append({.type = "ssewire.gap", .data = "x"}).error == errc::type_reserved);
+  CHECK(b.append({.data = "x", .id = "mine"}).error == errc::id_refused);
+  CHECK(b.append({.data = "x", .id = ""}).error == errc::id_refused);
+  CHECK(b.events() == 0);
+  CHECK(b.append({.type = "ssewire", .data = "x"}).id.view() == id(1));
+}
+
+TEST_CASE("what follows every ID is right, for every size and trim") {
+  support::random random(2);
+  buffer b(replay_limits{.max_events = 40, .max_bytes = 60'000});
+  std::vector<std::string> all;
+  std::size_t first = 0; // held
+  for (int i = 0; i < 400; ++i) {
+    std::string const data(random.one_in(8) ? random.below(9000) : random.below(300), 'd');
+    REQUIRE(b.append({.data = data}));
+    all.push_back(frame(all.size() + 1, data));
+    auto const held = [&] {
+      std::size_t bytes = 0;
+      for (auto at = first; at < all.size(); ++at) bytes += all[at].size();
+      return bytes;
+    };
+    while (all.size() - first > 40 || held() > 60'000) ++first;
+    CHECK(b.events() == all.size() - first);
+    auto const k = random.below(all.size() + 1);
+    auto const got = b.after(id(k));
+    std::string expected;
+    for (auto at = (std::max)(k, first); at < all.size(); ++at) expected += all[at];
+    REQUIRE_UNARY(joined(got) == expected);
+    CHECK(got.outcome() == (k < first              ? resume_outcome::gap
+                            : k == all.size()      ? resume_outcome::up_to_date
+                                                   : resume_outcome::resumed));
+  }
+}
