@@ -76,9 +76,11 @@ template <class Traits = default_traits> class basic_subscription {
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
   /// How many held events it has still to pull. Right after subscribe(): how many will be replayed.
-  [[nodiscard]] std::uint64_t backlog() const noexcept { return state_ == nullptr ? 0 : core_->backlog(*state_); }
+  [[nodiscard]] std::uint64_t backlog() const noexcept {
+    return state_ == nullptr ? 0 : core_->backlog(*state_);
+  }
 
-  /// Why it was ended, if the broker ended it.
+  /// Why the broker ended it: close_reason::none while it has not. `removed` for an empty subscription and behind close().
   [[nodiscard]] close_reason reason() const noexcept {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
   }

@@ -134,15 +134,15 @@ struct reconnection_time {
   constexpr explicit reconnection_time(std::uint64_t ms) noexcept : milliseconds(ms) {}
 
   template <detail::duration_like Duration>
-  constexpr reconnection_time(Duration const& duration) noexcept : milliseconds(convert(duration)) {}
+  constexpr reconnection_time(Duration const& length) noexcept : milliseconds(convert(length)) {}
 
   friend constexpr bool operator==(reconnection_time, reconnection_time) noexcept = default;
 
  private:
-  template <class Duration> static constexpr std::uint64_t convert(Duration const& duration) noexcept {
+  template <class Duration> static constexpr std::uint64_t convert(Duration const& length) noexcept {
     using period = typename Duration::period;
     constexpr auto most = (std::numeric_limits<std::uint64_t>::max)();
-    auto const count = duration.count();
+    auto const count = length.count();
     if (!(count > 0)) return 0;  // negative, zero, and a NaN
     if constexpr (std::numeric_limits<typename Duration::rep>::is_integer) {
       constexpr auto num = static_cast<std::uint64_t>(period::num);

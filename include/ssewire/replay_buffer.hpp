@@ -3,6 +3,7 @@
 // Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
 #pragma once
 
+#include <ssewire/detail/age_marks.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/detail/position.hpp>
 #include <ssewire/errc.hpp>
@@ -20,7 +21,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How much history is kept. Whatever is reached first makes the oldest go; the newest event is always held.
+/// How much history is kept. Whatever is reached first makes the oldest go. Count and bytes never take the newest event;
+/// age does.
 struct replay_limits {
   std::uint64_t max_events = 1024;  ///< 0 means 1. The default rides out a minute at 17 events a second
   std::size_t max_bytes =
@@ -169,6 +171,12 @@ template <class Traits = default_traits> class basic_replay_buffer {
     return {position_id(epoch_, sequence_), errc::ok};
   }
 
+  /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
+  void tick(time_point now) noexcept {
+    if (auto const too_old = ages_.pass(now, limits_.max_age, sequence_); too_old != 0)
+      log_.trim_through(too_old);
+  }
+
   /// What follows this ID. Hostile bytes are `unknown`; empty is `fresh`.
   /// Complexity  O(log n) in the number of pages held.
   [[nodiscard]] replay after(std::string_view last_event_id) const noexcept {
@@ -193,6 +201,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   std::uint64_t epoch_;
   std::uint64_t sequence_ = 0;
   detail::log<Traits> log_;
+  detail::age_marks ages_;
 };
 
 using replay_buffer = basic_replay_buffer<>;

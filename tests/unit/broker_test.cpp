@@ -291,6 +291,7 @@ TEST_CASE("a stream has at most max_channels_per_stream channels") {
   CHECK(b.subscribe({"a", "b", "c"}).error == errc::too_many_channels);
   CHECK(b.stats().channels == 0);
   CHECK(b.subscribe({"a", "b"}));
+  CHECK(b.subscribe({"a", "a", "b", "a"}));
 }
 
 TEST_CASE("a channel named twice counts once") {

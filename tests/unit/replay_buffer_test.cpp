@@ -189,3 +189,23 @@ TEST_CASE("what follows every ID is right, for every size and trim") {
                                                    : resume_outcome::resumed));
   }
 }
+
+TEST_CASE("an event goes when it is older than max_age, also the newest, and its loss is told") {
+  using std::chrono::seconds;
+  buffer b(replay_limits{.max_age = seconds(80)});
+  ssewire::time_point const start{};
+  b.append({.data = "old"});
+  b.tick(start);
+  b.append({.data = "young"});
+  b.tick(start + seconds(20));
+  b.tick(start + seconds(79));
+  CHECK(b.events() == 2);
+  b.tick(start + seconds(80));
+  CHECK(b.events() == 1);
+  CHECK(b.after(id(0)).outcome() == resume_outcome::gap);
+  CHECK(b.after(id(1)).outcome() == resume_outcome::resumed);
+  b.tick(start + seconds(100));
+  CHECK(b.events() == 0);
+  CHECK(b.after(id(1)).outcome() == resume_outcome::gap);
+  CHECK(b.after(id(2)).outcome() == resume_outcome::up_to_date);
+}

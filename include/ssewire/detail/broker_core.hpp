@@ -5,8 +5,11 @@
 // channel's parked list in one step; it looks at no cursor. Everything about a slow subscriber is paid by its own pull.
 #pragma once
 
-#include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/age_marks.hpp>
 #include <ssewire/detail/batch.hpp>
+#include <ssewire/detail/broker_types.hpp>
+#include <ssewire/detail/channel_table.hpp>
+#include <ssewire/detail/placement.hpp>
 #include <ssewire/detail/subscriber.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/replay_buffer.hpp>
@@ -22,7 +25,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -30,57 +32,6 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
-/// The limits of a broker. At each of them the newcomer or the new event is refused with an error.
-struct broker_options {
-  replay_limits replay = {};                 ///< of each channel
-  std::size_t max_channels = 100'000;        ///< channels that hold history or have subscribers
-  std::size_t max_subscribers = 100'000;     ///< subscriptions open at the same time
-  std::size_t max_channels_per_stream = 64;  ///< parking takes the lock for a step for each
-  std::size_t max_channel_name_bytes = 128;
-  event_type gap_type = "ssewire.gap";  ///< of the event that tells a gap. Borrowed: must outlive the broker
-};
-
-/// Where a client starts that presents no last event ID, or one that says nothing.
-struct start_at {
-  enum class place : unsigned char { now, beginning, last } where = place::now;
-  std::uint64_t events = 0;  ///< of `last`: how many of the newest events, over all of the stream's channels
-
-  [[nodiscard]] static constexpr start_at now() noexcept { return {}; }
-  /// From where nothing is missing on any of its channels.
-  [[nodiscard]] static constexpr start_at beginning() noexcept { return {place::beginning, 0}; }
-  /// The newest n, or fewer where fewer are held without a hole.
-  [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
-};
-
-struct subscribe_options {
-  start_at start = {};
-  lag_policy lag = lag_policy::tell;
-};
-
-/// What a broker has done and holds. Counters since its construction.
-struct broker_stats {
-  std::uint64_t published = 0;                ///< events
-  std::uint64_t delivered = 0;                ///< events handed to streams, replayed ones included
-  std::uint64_t replayed = 0;                 ///< of these, events that were there before the stream was
-  std::uint64_t gaps = 0;                     ///< gap events told
-  std::uint64_t trimmed = 0;                  ///< events the logs have forgotten
-  std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
-  std::array<std::uint64_t, 11> closes = {};  ///< ended subscriptions by close_reason
-  std::uint64_t subscribers = 0;              ///< now
-  std::uint64_t channels = 0;                 ///< now
-  std::uint64_t events = 0;                   ///< held now
-  std::uint64_t frame_bytes = 0;              ///< held now: serialized events
-  std::uint64_t log_bytes = 0;                ///< held now: memory of the logs
-};
-
-/// What a pull has brought.
-enum class pull_status : unsigned char {
-  frames,    ///< the batch holds something to send
-  nothing,   ///< nothing to send: park() and wait for the hook
-  draining,  ///< nothing to send, and the broker drains: end the stream in order
-  closed,    ///< the subscription was ended; its reason says why
-};
 
 namespace detail {
 
@@ -107,7 +58,7 @@ template <class Traits> struct broker_core {
 
     lock held(guard);
     if (closed) return {{}, errc::closed};
-    auto const [to, error] = find_or_make(name);
+    auto const [to, error] = channels.find_or_make(name, options.max_channels);
     if (to == nullptr) return {{}, error};
     bool appended = false;
     counting(to->history, [&](log<Traits>& history) {
@@ -115,7 +66,7 @@ template <class Traits> struct broker_core {
       if (appended) counts.trimmed += history.trim_to(options.replay.max_events, options.replay.max_bytes);
     });
     if (!appended) {
-      drop_if_unused(*to);
+      channels.drop_if_unused(*to);
       return {{}, errc::no_memory};
     }
     ++sequence;
@@ -134,23 +85,26 @@ template <class Traits> struct broker_core {
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
                                          std::string_view last_event_id, subscribe_options const& how) {
     if (names.empty()) return {nullptr, errc::no_channel};
-    if (names.size() > options.max_channels_per_stream) return {nullptr, errc::too_many_channels};
-    if (!std::all_of(names.begin(), names.end(), [&](auto n) { return good_name(n); })) {
-      return {nullptr, errc::channel_name_refused};
+    std::vector<std::string_view> distinct;
+    for (auto const name : names) {
+      if (!good_name(name)) return {nullptr, errc::channel_name_refused};
+      if (std::find(distinct.begin(), distinct.end(), name) != distinct.end()) continue;
+      if (distinct.size() == options.max_channels_per_stream) return {nullptr, errc::too_many_channels};
+      distinct.push_back(name);
     }
     auto s = std::make_unique<subscriber>();
-    s->memberships = std::make_unique<membership[]>(names.size());
+    s->memberships = std::make_unique<membership[]>(distinct.size());
     s->policy = how.lag;
 
     lock const held(guard);
     if (closed || draining) return {nullptr, errc::closed};
     if (subscribers >= options.max_subscribers) return {nullptr, errc::too_many_subscribers};
-    auto const error = join_all(*s, names);
+    auto const error = join_all(*s, distinct);
     if (error != errc::ok) {
       leave_all(*s);
       return {nullptr, error};
     }
-    place(*s, last_event_id, how.start);
+    place(*s, last_event_id, how.start, sequence, epoch);
     s->joined_at = sequence;
     s->number = ++joined;
     s->next = first_subscriber;
@@ -270,7 +224,12 @@ template <class Traits> struct broker_core {
 
   void tick(time_point now) noexcept {
     lock held(guard);
-    trim_by_age(held, now);
+    if (auto const too_old = ages.pass(now, options.replay.max_age, sequence); too_old != 0) {
+      for (std::size_t i = 0; i < channels.size(); ++i) {
+        counting(channels[i].history, [&](log<Traits>& h) { counts.trimmed += h.trim_through(too_old); });
+        breathe(held, i);
+      }
+    }
     bool const overdue = draining && now >= drain_deadline;
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
@@ -317,22 +276,10 @@ template <class Traits> struct broker_core {
 
   // ---- state ---------------------------------------------------------------------------------------------------
 
-  struct name_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-
   // A walk over all subscribers that lets go of the lock on its way: who closes corrects it.
   struct walker {
     subscriber* next;
     walker* outer;
-  };
-
-  struct age_mark {
-    time_point when;
-    std::uint64_t sequence;
   };
 
   broker_options const options;
@@ -341,15 +288,13 @@ template <class Traits> struct broker_core {
   mutex guard;
   typename Traits::condition_variable hook_returned;
   std::uint64_t sequence = 0;
-  std::unordered_map<std::string_view, std::unique_ptr<channel>, name_hash, std::equal_to<>> by_name;
-  std::vector<channel*> channels;
+  channel_table<Traits> channels;
   subscriber* first_subscriber = nullptr;
   walker* walkers = nullptr;
   std::uint64_t subscribers = 0;
   std::uint64_t joined = 0;
   broker_stats counts;
-  std::array<age_mark, 16> marks = {};  // when which sequence had been reached, oldest first
-  std::size_t mark_count = 0;
+  age_marks ages;
   time_point drain_deadline = {};
   std::uint64_t drain_sequence = 0;
   std::uint64_t drain_spread_ms = 0;
@@ -376,38 +321,10 @@ template <class Traits> struct broker_core {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   }
 
-  std::pair<channel*, errc> find_or_make(std::string_view name) noexcept {
-    if (auto const at = by_name.find(name); at != by_name.end()) return {at->second.get(), errc::ok};
-    if (channels.size() >= options.max_channels) return {nullptr, errc::too_many_channels};
-    channel* made = nullptr;
-    bool const good = attempt([&] {
-      auto fresh = std::make_unique<channel>();
-      fresh->name = name;
-      fresh->index = channels.size();
-      if (channels.capacity() == channels.size()) channels.reserve(channels.size() * 2 + 8);
-      auto const key = std::string_view(fresh->name);
-      made = by_name.emplace(key, std::move(fresh)).first->second.get();
-      channels.push_back(made);
-    });
-    if (!good) return {nullptr, errc::no_memory};
-    return {made, errc::ok};
-  }
-
-  // A channel without members that never held an event leaves nothing to remember.
-  void drop_if_unused(channel& c) noexcept {
-    if (c.members != 0 || c.history.end_ordinal() != 0) return;
-    channels.back()->index = c.index;
-    channels[c.index] = channels.back();
-    channels.pop_back();
-    by_name.erase(by_name.find(std::string_view(c.name)));
-  }
-
   errc join_all(subscriber& s, std::span<std::string_view const> names) noexcept {
     for (auto const name : names) {
-      auto const [found, error] = find_or_make(name);
-      auto* const c = found; // clang 14 captures no structured binding
+      auto const [c, error] = channels.find_or_make(name, options.max_channels);
       if (c == nullptr) return error;
-      if (std::any_of(s.begin(), s.end(), [c](membership const& m) { return m.of == c; })) continue; // named twice
       auto& m = s.memberships[s.channels++];
       m.of = c;
       m.owner = &s;
@@ -420,59 +337,9 @@ template <class Traits> struct broker_core {
     for (auto& m : s) {
       m.unlink();
       --m.of->members;
-      drop_if_unused(*m.of);
+      channels.drop_if_unused(*m.of);
     }
     s.channels = 0;
-  }
-
-  // ---- where a stream begins -----------------------------------------------------------------------------------
-
-  void place(subscriber& s, std::string_view last_event_id, start_at start) noexcept {
-    auto const reading = read_position(last_event_id, epoch);
-    if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
-      s.outcome = resume_outcome::up_to_date;
-      for (auto& m : s) {
-        m.next_ordinal = m.of->history.ordinal_after(reading.sequence);
-        m.resumed_past_loss = m.of->history.lost_through() > reading.sequence;
-        if (m.resumed_past_loss) {
-          s.outcome = resume_outcome::gap;
-        } else if (m.has_news() && s.outcome == resume_outcome::up_to_date) {
-          s.outcome = resume_outcome::resumed;
-        }
-      }
-      return;
-    }
-    s.outcome = last_event_id.empty() ? resume_outcome::fresh : resume_outcome::unknown;
-    if (s.outcome == resume_outcome::unknown) {
-      s.unplaced = reading.kind == id_reading::kind::other_epoch ? gap_cause::restart : gap_cause::unknown;
-    }
-    auto const from = start_position(s, start);
-    for (auto& m : s) m.next_ordinal = m.of->history.ordinal_after(from);
-  }
-
-  // A position after which nothing is missing on any channel of the subscriber.
-  [[nodiscard]] std::uint64_t start_position(subscriber& s, start_at start) const noexcept {
-    if (start.where == start_at::place::now) return sequence;
-    std::uint64_t whole_after = 0;
-    for (auto const& m : s) whole_after = (std::max)(whole_after, m.of->history.lost_through());
-    if (start.where == start_at::place::beginning) return whole_after;
-
-    for (auto& m : s) m.next_ordinal = m.of->history.end_ordinal();
-    auto from = sequence;
-    for (std::uint64_t n = 0; n < start.events; ++n) {  // one event back, on the channel that has the newest
-      membership* newest = nullptr;
-      std::uint64_t position = whole_after;
-      for (auto& m : s) {
-        auto const& h = m.of->history;
-        if (m.next_ordinal == h.first_ordinal() || h.position_of(m.next_ordinal - 1) <= position) continue;
-        position = h.position_of(m.next_ordinal - 1);
-        newest = &m;
-      }
-      if (newest == nullptr) return whole_after;
-      --newest->next_ordinal;
-      from = position - 1;
-    }
-    return from;
   }
 
   // ---- pull ----------------------------------------------------------------------------------------------------
@@ -488,14 +355,13 @@ template <class Traits> struct broker_core {
     }
     auto const here = position_id(epoch, next == never ? sequence : next - 1);
 
-    std::string notices = std::exchange(out.notices_, {}); // if memory fails, the batch stays empty
+    std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
     notices.clear();
     std::uint64_t gaps = 0;
     auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> missed,
                          bool last) {
       auto const data = gap_data(cause, name, missed);
-      serialize({.type = options.gap_type, .data = data, .id = last ? event_id(here) : event_id()},
-                notices);
+      serialize({.type = options.gap_type, .data = data, .id = last ? event_id(here) : event_id()}, notices);
       ++gaps;
     };
     // Only the last one carries the ID. If the connection is cut between two, the client must not come back from
@@ -599,20 +465,29 @@ template <class Traits> struct broker_core {
       }
       again = !s.closed && (here.again_evicted || here.again_ready);
       why = here.again_evicted ? wake::evicted : wake::ready;
-      here.again_evicted = here.again_ready = false; // behind `evicted` nothing is ready
+      here.again_evicted = here.again_ready = false;  // behind `evicted` nothing is ready
     }
     s.now_firing = nullptr;
     if (s.close_waits) hook_returned.notify_all();
   }
 
-  // Visits who is subscribed now; the visit may let go of the lock. New subscribers come in front and are not met.
-  template <class Visit> void for_each_subscriber(lock&, Visit visit) {
+  // Lets go of the lock now and then, so that nobody waits for a long walk.
+  static void breathe(lock& held, std::size_t step) noexcept {
+    constexpr std::size_t steps_a_hold = 64;
+    if (step % steps_a_hold != steps_a_hold - 1) return;
+    held.unlock();
+    held.lock();
+  }
+
+  // Visits who is subscribed now; the lock is let go on the way. New subscribers come in front and are not met.
+  template <class Visit> void for_each_subscriber(lock& held, Visit visit) {
     walker here{first_subscriber, walkers};
     walkers = &here;
-    while (here.next != nullptr) {
+    for (std::size_t step = 0; here.next != nullptr; ++step) {
       auto& s = *here.next;
       here.next = s.next;
       visit(s);
+      breathe(held, step);
     }
     leave(here);
   }
@@ -621,33 +496,6 @@ template <class Traits> struct broker_core {
     auto** at = &walkers;
     while (*at != &gone) at = &(*at)->outer;
     *at = gone.outer;
-  }
-
-  // ---- age -----------------------------------------------------------------------------------------------------
-
-  // A few marks of (time, sequence) make "older than" a comparison of positions. They lie an eighth of the age apart,
-  // so an event goes when it is between 1 and 1.125 times as old as the limit, if tick comes that often.
-  void trim_by_age(lock& held, time_point now) noexcept {
-    auto const age = options.replay.max_age;
-    if (age <= duration::zero()) return;
-    std::uint64_t through = 0;
-    for (std::size_t i = 0; i < mark_count && now - marks[i].when >= age; ++i) through = marks[i].sequence;
-    if (mark_count == 0 || now - marks[mark_count - 1].when >= age / 8) {
-      if (mark_count == marks.size()) {
-        std::move(marks.begin() + 1, marks.end(), marks.begin());
-        --mark_count;
-      }
-      marks[mark_count++] = {now, sequence};
-    }
-    if (through == 0) return;
-    constexpr std::size_t slice = 64;  // channels under one hold of the lock
-    for (std::size_t i = 0; i < channels.size(); ++i) {
-      counting(channels[i]->history, [&](log<Traits>& h) { counts.trimmed += h.trim_through(through); });
-      if (i % slice == slice - 1) {
-        held.unlock();
-        held.lock();
-      }
-    }
   }
 };
 

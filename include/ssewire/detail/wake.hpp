@@ -18,7 +18,8 @@ enum class wake : unsigned char {
 /// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held, and never
 /// overlaps itself for one subscription; it may call anything of the library, also close its own subscription. It is
 /// best when it only signals. After close() has returned it is not running and never will, unless close() was called
-/// from inside it (as std::stop_callback).
+/// from inside it (as std::stop_callback): then its context must live until it has returned. Two hooks on two threads
+/// that close each other's subscriptions wait for each other for ever.
 struct wake_hook {
   void (*call)(void*, wake) noexcept = nullptr;
   void* context = nullptr;

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// age_marks.hpp - which position had been reached when: makes "older than" a comparison of positions, at no cost an event.
+#pragma once
+
+#include <ssewire/traits.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old as the
+// limit, if pass() is called that often.
+class age_marks {
+ public:
+  // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
+  std::uint64_t pass(time_point now, duration max_age, std::uint64_t sequence) noexcept {
+    if (max_age <= duration::zero()) return 0;
+    std::uint64_t too_old = 0;
+    for (std::size_t i = 0; i < count_ && now - marks_[i].when >= max_age; ++i) too_old = marks_[i].sequence;
+    if (count_ == 0 || now - marks_[count_ - 1].when >= max_age / 8) {
+      if (count_ == marks_.size()) {
+        std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
+        --count_;
+      }
+      marks_[count_++] = {now, sequence};
+    }
+    return too_old;
+  }
+
+ private:
+  struct mark {
+    time_point when;
+    std::uint64_t sequence;
+  };
+
+  std::array<mark, 16> marks_ = {};  // oldest first; eight of them span the age
+  std::size_t count_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// channel_table.hpp - a broker's channels, by name and one after the other.
+#pragma once
+
+#include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/subscriber.hpp>
+#include <ssewire/errc.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: one at a time; the broker's lock sees to it. A channel stays where it is until it is dropped.
+template <class Traits> class channel_table {
+ public:
+  using channel = detail::channel<Traits>;
+
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
+
+  // Null, and the reason, where a new one is refused; then nothing has changed.
+  std::pair<channel*, errc> find_or_make(std::string_view name, std::size_t max_channels) noexcept {
+    if (auto const at = by_name_.find(name); at != by_name_.end()) return {at->second.get(), errc::ok};
+    if (all_.size() >= max_channels) return {nullptr, errc::too_many_channels};
+    channel* made = nullptr;
+    bool const good = attempt([&] {
+      auto fresh = std::make_unique<channel>();
+      fresh->name = name;
+      fresh->index = all_.size();
+      if (all_.capacity() == all_.size()) all_.reserve(all_.size() * 2 + 8);
+      auto const key = std::string_view(fresh->name);
+      made = by_name_.emplace(key, std::move(fresh)).first->second.get();
+      all_.push_back(made);
+    });
+    if (!good) return {nullptr, errc::no_memory};
+    return {made, errc::ok};
+  }
+
+  // A channel without members that never held an event leaves nothing to remember.
+  void drop_if_unused(channel& c) noexcept {
+    if (c.members != 0 || c.history.end_ordinal() != 0) return;
+    all_.back()->index = c.index;
+    all_[c.index] = all_.back();
+    all_.pop_back();
+    by_name_.erase(by_name_.find(std::string_view(c.name)));
+  }
+
+ private:
+  std::unordered_map<std::string_view, std::unique_ptr<channel>>
+      by_name_;  // the key is the channel's own name
+  std::vector<channel*> all_;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
