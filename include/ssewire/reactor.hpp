@@ -36,7 +36,7 @@ struct stream_id {
   friend constexpr bool operator==(stream_id, stream_id) noexcept = default;
 };
 
-/// How the reactor asks its loop for a turn: it calls this from publishers' threads, at most once until the next poll().
+/// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the next poll().
 /// Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by itself.
 struct loop_signal {
   void (*call)(void*) noexcept = nullptr;
@@ -72,27 +72,35 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   /// Drops all streams, each with close_reason::removed.
   ~basic_reactor() {
-    polling_ = true;  // on_closed must not start a turn
-    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i]) slots_[i]->stream.abort();
+    ending_ = true;
+    ++inside_;  // on_closed must not start a turn
+    for (auto const& s : slots_) {
+      if (s) act(*s, [&] { s->stream.abort(); });
     }
   }
 
   /// Takes a stream over. Nothing is written before the next poll(). Without a subscription it sends what send() gets.
-  /// Errors      no_memory; then the writer and the subscription are gone.
+  /// Errors      no_memory, or closed from inside the reactor's destructor; then the writer and the subscription are
+  ///             gone.
   add_result add(Writer to, subscription from = {}, stream_options options = {}) noexcept {
+    if (ending_) return {{}, errc::closed};
     add_result result{{}, errc::no_memory};
     detail::attempt([&] {
       auto fresh = std::make_unique<slot>(*this, std::move(to), std::move(from), std::move(options));
       if (free_.empty()) {
         auto const size = slots_.size() + 1;
-        free_.reserve(size);
-        turn_.reserve(size);
-        {
-          std::unique_lock const held(ready_guard_);
-          ready_.reserve(size);  // so that a hook, which must not fail, never allocates
+        if (size > room_) {
+          auto const room = 2 * size;
+          free_.reserve(room);
+          turn_.reserve(room);
+          {
+            std::unique_lock const held(ready_guard_);
+            ready_.reserve(room);  // so that a hook, which must not fail, never allocates
+          }
+          generations_.reserve(room);
+          slots_.reserve(room);
+          room_ = room;
         }
-        generations_.reserve(size);
         slots_.emplace_back();
         generations_.push_back(0);
         free_.push_back(static_cast<std::uint32_t>(size - 1));
@@ -119,12 +127,18 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// The pending write is done; `good` false: it failed, the peer is gone. The next poll() goes on.
+  /// The pending write is done; `good` false: it failed, the peer is gone. The next poll() goes on. Owed for every
+  /// pending write, also behind abort(): until then its bytes are kept.
   void written(stream_id id, bool good) noexcept {
-    if (auto* const s = find(id)) {
-      act(*s, [&] { s->stream.written(good); });
-      if (find(id) != nullptr) enqueue(*s);
+    auto* const s = find_even_dead(id);
+    if (s == nullptr) return;
+    if (s->dead) {
+      s->stream.written(good);
+      free_if_unused(*s);
+      return;
     }
+    act(*s, [&] { s->stream.written(good); });
+    if (find(id) != nullptr) enqueue(*s);
   }
 
   /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
@@ -162,8 +176,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls that are due.
   /// Complexity  O(streams served); streams that have nothing to do cost nothing.
   poll_result poll(time_point now) noexcept {
-    if (polling_) return {true, now};
-    polling_ = true;
+    if (inside_ != 0) return {true, now};
+    ++inside_;
     now_ = (std::max)(now_, now);
     if (turn_.empty()) {
       std::unique_lock const held(ready_guard_);
@@ -179,7 +193,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     beat();
     drop_stalled();
-    polling_ = false;
+    --inside_;
     return {has_more(), next_deadline()};
   }
 
@@ -203,18 +217,24 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     basic_reactor& owner;
     basic_stream<Writer, Traits> stream;
     stream_id id;
-    std::uint64_t sent = 0;
-    std::atomic<bool> queued{false};  // in ready_ or in what is left of turn_
+    std::uint64_t sent =
+        (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
+    std::atomic<bool> queued{false};                  // in ready_ or in what is left of turn_
     std::atomic<bool> evicted{false};
     bool waits = false;   // in blocked_, not in idle_
     bool dead = false;    // ended; freed when nothing points to it any more
     bool acting = false;  // a call into it is under way
   };
 
-  [[nodiscard]] slot* find(stream_id id) noexcept {
+  [[nodiscard]] slot* find_even_dead(stream_id id) noexcept {
     if (id.slot >= slots_.size() || !slots_[id.slot]) return nullptr;
     auto* const s = slots_[id.slot].get();
-    return s->id == id && !s->dead ? s : nullptr;
+    return s->id == id ? s : nullptr;
+  }
+
+  [[nodiscard]] slot* find(stream_id id) noexcept {
+    auto* const s = find_even_dead(id);
+    return s != nullptr && !s->dead ? s : nullptr;
   }
 
   // Puts a stream into the next turn. Who finds it there already leaves it to that turn, which sees all that was
@@ -230,20 +250,23 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void serve(slot& s) noexcept {
     s.queued.exchange(false, std::memory_order_acq_rel);
     if (s.dead) {
-      if (!s.queued.load(std::memory_order_relaxed)) free(s);
+      free_if_unused(s);
       return;
     }
     act(s, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
-      detail::attempt([&] { s.stream.pump(scratch_); });  // what it throws has closed the stream
+      if (!detail::attempt([&] { s.stream.pump(scratch_); }))
+        scratch_.reset();  // what it threw has closed the stream
     });
   }
 
   // Does something to a stream that may call the writer, which may call back. The outermost call cleans up.
   template <class Action> void act(slot& s, Action action) noexcept {
+    ++inside_;
     bool const inside = std::exchange(s.acting, true);
     action();
     s.acting = inside;
+    --inside_;
     if (!inside) settle(s);
   }
 
@@ -270,8 +293,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     s.dead = true;
     s.unlink();
     --count_;
-    // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees it.
-    if (!s.queued.load(std::memory_order_acquire)) free(s);
+    free_if_unused(s);
+  }
+
+  // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees it; if its
+  // bytes are still being sent, written() does.
+  void free_if_unused(slot& s) noexcept {
+    if (!s.queued.load(std::memory_order_acquire) && !s.stream.sending()) free(s);
   }
 
   void free(slot& s) noexcept {
@@ -293,7 +321,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   void drop_stalled() noexcept {
     if (timing_.stall_time <= duration::zero()) return;
-    for (auto* s = blocked_.front(); s != nullptr && now_ - s->seen >= timing_.stall_time;
+    // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
+    for (auto* s = blocked_.front();
+         s != nullptr && now_ - s->seen >= timing_.stall_time && !s->queued.load(std::memory_order_relaxed);
          s = blocked_.front()) {
       act(*s, [&] { s->stream.abort(close_reason::stalled); });
     }
@@ -308,8 +338,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   [[nodiscard]] std::optional<time_point> next_deadline() const noexcept {
     std::optional<time_point> next;
     auto const consider = [&](slot const* s, duration after) {
-      if (s != nullptr && after > duration::zero() && (!next || s->seen + after < *next))
-        next = s->seen + after;
+      if (s == nullptr) return;
+      auto const due = detail::deadline(s->seen, after);
+      if (due && (!next || *due < *next)) next = due;
     };
     consider(idle_.front(), timing_.heartbeat);
     consider(blocked_.front(), timing_.stall_time);
@@ -319,8 +350,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   loop_signal signal_;
   timing_options timing_;
   time_point now_ = {};
-  bool polling_ = false;
+  int inside_ = 0;       // poll(), or a call that may call a writer, is under way
+  bool ending_ = false;  // being destroyed
   std::size_t count_ = 0;
+  std::size_t room_ = 0;  // slots that the vectors have room for
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> generations_;
   detail::activity_list<slot> idle_;     // by the last byte sent: heartbeats

@@ -23,6 +23,8 @@ namespace detail {
 
 // The caller's writer, which stays the caller's.
 template <class Writer> struct borrowed_writer {
+  static constexpr bool same_bytes_again = needs_same_bytes<Writer>;
+
   Writer* to;
 
   write_result write(buffers b) { return to->write(b); }
@@ -41,7 +43,8 @@ template <class Writer> struct borrowed_writer {
 ///             out, and ends the stream as stalled. Set a send timeout on the socket: a blocked write cannot be woken.
 /// Returns     why it ended.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
-/// Threads     the caller's. Reads Traits' steady clock, the only driver that does.
+///             An empty subscription has nothing to send: `removed`, at once.
+/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does.
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {
@@ -52,20 +55,21 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     typename Traits::mutex guard;
     typename Traits::condition_variable rung;
     bool woken = false;
-    bool evicted = false;
 
-    void operator()(wake why) noexcept {
+    void operator()(wake) noexcept {
       std::unique_lock const held(guard);
       woken = true;
-      evicted = evicted || why == wake::evicted;
       rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
     }
   } bell;
 
+  bool const empty = !from;
   basic_stream<detail::borrowed_writer<Writer>, Traits> stream({&to}, std::move(from), std::move(options));
   stream.set_hook(wake_hook::of(bell));
+  if (empty) stream.abort();
   std::unique_ptr<detail::flight<Traits>> scratch;
   auto last_sent = clock::now();
+  auto sent_by_then = stream.bytes_sent();
   for (auto sent = stream.bytes_sent();;) {
     switch (stream.pump(scratch)) {
     case stream_state::more: break;
@@ -76,25 +80,19 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
       stream.writable();
       break;
     case stream_state::idle: {
-      if (sent != stream.bytes_sent()) last_sent = clock::now();
+      if (std::exchange(sent_by_then, stream.bytes_sent()) != stream.bytes_sent()) last_sent = clock::now();
       std::unique_lock held(bell.guard);
-      while (!bell.woken) {
-        if (timing.heartbeat <= duration::zero()) {
-          bell.rung.wait(held);
-        } else if (auto const due = last_sent + timing.heartbeat; clock::now() < due) {
-          bell.rung.wait_until(held, due);
+      auto const beat = detail::deadline(last_sent, timing.heartbeat);
+      while (!bell.woken && !(beat && clock::now() >= *beat)) {
+        if (beat) {
+          bell.rung.wait_until(held, *beat);
         } else {
-          break;
+          bell.rung.wait(held);
         }
       }
-      bool const beat = !std::exchange(bell.woken, false);
-      bool const evicted = std::exchange(bell.evicted, false);
+      bool const woken = std::exchange(bell.woken, false);
       held.unlock();
-      if (beat) {
-        stream.heartbeat();
-        last_sent = clock::now();
-      }
-      if (evicted) stream.evicted();
+      if (!woken) stream.heartbeat();
       break;
     }
     }

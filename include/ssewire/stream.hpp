@@ -94,10 +94,18 @@ constexpr bool needs_same_bytes = [] {
   }
 }();
 
+// When `after` has passed since `start`. Zero is never, and so is what the clock cannot say.
+constexpr std::optional<time_point> deadline(time_point start, duration after) noexcept {
+  if (after <= duration::zero() || after > (time_point::max)() - (std::max)(start, time_point{}))
+    return std::nullopt;
+  return start + after;
+}
+
 inline constexpr std::string_view heartbeat_frame = ":\n\n";
 
 // What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent chunk.
 inline constexpr std::size_t largest_kept_offer = 16 * 1024;
+inline constexpr std::size_t chunk_overhead = 8;  // head and tail of a chunk of that size
 
 }  // namespace detail
 
@@ -113,8 +121,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   explicit basic_stream(Writer to, subscription from = {}, stream_options options = {})
       : writer_(std::move(to)), from_(std::move(from)), subscribed_(from_), body_(options.body),
-        room_(needs_copy() ? (std::min)(options.max_write_bytes, detail::largest_kept_offer)
-                           : options.max_write_bytes),
+        room_(needs_copy()
+                  ? (std::min)(options.max_write_bytes, detail::largest_kept_offer - detail::chunk_overhead)
+                  : options.max_write_bytes),
         max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
     static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
   }
@@ -130,6 +139,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Counts the bytes the writer took, also those of frames and chunks not finished.
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
+
+  /// Whether a pending write has not been answered by written(), also when the stream is closed: its bytes are in use.
+  [[nodiscard]] bool sending() const noexcept { return sending_; }
 
   /// Queues an event for this stream only; pump() sends it. On a stream with a subscription it must have no ID, for the
   /// client's last event ID belongs to the broker there.
@@ -177,16 +189,19 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   /// The writer can take bytes again.
   void writable() noexcept {
     if (state_ == stream_state::blocked) state_ = stream_state::more;
-    called_early_ = called_early_ || inside_writer_;
+    writable_early_ = writable_early_ || inside_writer_;
   }
 
   /// What was pending has been sent, or, with false, cannot be: the peer is gone. Calls that come when nothing is
   /// pending mean nothing.
   void written(bool good) noexcept {
     if (inside_writer_) {
-      called_early_ = true;
+      written_early_ = true;
       if (!good) abort(close_reason::peer_gone);
-    } else if (state_ == stream_state::pending) {
+      return;
+    }
+    sending_ = false;
+    if (state_ == stream_state::pending) {
       state_ = stream_state::more;
       landed();
       if (!good) end(close_reason::peer_gone, false);
@@ -195,7 +210,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
   }
 
-  /// Sends what there is to send, in at most a few writes, and says what it waits for.
+  /// Sends what there is to send, a few batches of it at most, and says what it waits for.
   /// `scratch`: what a write is gathered in, shared by the streams of a driver; made here if it is null, and taken away
   /// if a write is pending.
   stream_state pump(std::unique_ptr<flight>& scratch) {
@@ -287,7 +302,11 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   void offer_owed(closes_if_left& failure) {
-    offered_ = std::string_view(owed_).substr(owed_taken_);
+    if (owed_taken_ >= offer_end_) {  // else the same bytes come again
+      auto const most = detail::needs_same_bytes<Writer> ? detail::largest_kept_offer : owed_.size();
+      offer_end_ = owed_taken_ + (std::min)(owed_.size() - owed_taken_, most);
+    }
+    offered_ = std::string_view(owed_).substr(owed_taken_, offer_end_ - owed_taken_);
     auto const answer = offer(buffers(&offered_, 1), offered_.size(), failure);
     owed_taken_ += answer.bytes;
     bool const still_sending = state_ == stream_state::pending || state_ == stream_state::closed;
@@ -333,7 +352,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or `closed`.
   write_result offer(buffers b, std::size_t total, closes_if_left& failure) {
-    called_early_ = false;
+    writable_early_ = written_early_ = false;
     inside_writer_ = true;
     failure.why = close_reason::writer_threw;
     auto answer = writer_.write(b);
@@ -349,8 +368,11 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
     switch (answer.status) {
     case write_status::ok: break;
-    case write_status::again: state_ = called_early_ ? stream_state::more : stream_state::blocked; break;
-    case write_status::pending: state_ = called_early_ ? stream_state::more : stream_state::pending; break;
+    case write_status::again: state_ = writable_early_ ? stream_state::more : stream_state::blocked; break;
+    case write_status::pending:
+      sending_ = !written_early_;
+      state_ = sending_ ? stream_state::pending : stream_state::more;
+      break;
     case write_status::closed:
       answer.bytes = 0;
       end(close_reason::peer_gone, false);
@@ -371,7 +393,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   void forget_owed() noexcept {
-    owed_taken_ = 0;
+    owed_taken_ = offer_end_ = 0;
     owed_ = std::string();  // most streams owe nothing most of the time
   }
 
@@ -402,13 +424,16 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   close_reason ending_ = close_reason::none;        // to be ended in order, and why
   close_reason asked_to_end_ = close_reason::none;  // abort() from inside the writer, and why
   bool inside_writer_ = false;
-  bool called_early_ = false;  // writable() or written() came from inside the write that they answer
+  bool writable_early_ = false;  // writable() came from inside the write that it answers
+  bool written_early_ = false;   // written() did
+  bool sending_ = false;
   bool last_chunk_queued_ = false;
   std::size_t room_;
   std::size_t max_outbox_;
   std::uint64_t sent_ = 0;
   std::string owed_;            // goes next, as it is: the rest of what the writer has begun
   std::size_t owed_taken_ = 0;  // of it, what the writer has taken since
+  std::size_t offer_end_ = 0;   // of it, what has been offered: up to here
   std::string outbox_;          // whole frames for this stream only, not framed yet
   std::string_view offered_;    // of owed_; a member, for a pending write keeps it
   std::unique_ptr<flight> in_flight_;

@@ -39,6 +39,7 @@ using buffers = std::span<std::string_view const>;
 /// | `w.on_closed(r)` | any; optional | once, the last call: the stream is over, `r` is the `close_reason`          |
 /// | `W::same_bytes_again` | `static constexpr bool`; optional | after `again`, write() must be offered exactly the same bytes |
 ///
+/// Every `pending` is answered by one written(), also behind abort(): until then the bytes are kept for it.
 /// `ok` with no bytes or with more than were offered, and an answer after `closed`, close the stream with
 /// close_reason::writer_broke_contract.
 template <class W> concept writer = requires(W& w, buffers b) {
