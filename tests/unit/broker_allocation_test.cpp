@@ -2,6 +2,7 @@
 // Every allocation fails once: what is asked of a broker then happens or has no effect at all.
 #include <ssewire/broker.hpp>
 #include <support/broker_bytes.hpp>
+#include <support/failing_allocations.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,40 +17,10 @@
 
 namespace {
 
-long left = -1;      // allocations until one fails; negative: none does
-unsigned failed = 0; // how many have
-
-bool fails() noexcept {
-  if (left < 0) return false;
-  if (left-- > 0) return false;
-  left = -1; // one; what cleans up afterwards has memory
-  ++failed;
-  return true;
-}
-
-} // namespace
-
-void* operator new(std::size_t bytes) {
-  if (fails()) throw std::bad_alloc();
-  if (auto* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new[](std::size_t bytes) { return operator new(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-
-namespace {
-
 using ssewire::errc;
 using ssewire::pull_status;
 
-struct failing_traits : support::epoch_traits {
-  static void* allocate(std::size_t bytes) noexcept { return fails() ? nullptr : std::malloc(bytes); }
-  static void deallocate(void* memory, std::size_t) noexcept { std::free(memory); }
-};
-
+using support::failing_traits;
 using broker = ssewire::basic_broker<failing_traits>;
 using subscription = ssewire::basic_subscription<failing_traits>;
 using batch = ssewire::basic_batch<failing_traits>;
@@ -79,11 +50,11 @@ unsigned each_failure(broker& b, Action action) {
   for (unsigned n = 0;; ++n) {
     REQUIRE(n < 100);
     auto const before = b.stats();
-    failed = 0;
-    left = n;
+    support::allocations_failed = 0;
+    support::allocations_left = n;
     bool const done = action();
-    left = -1;
-    CHECK(done == (failed == 0));
+    support::allocations_left = -1;
+    CHECK(done == (support::allocations_failed == 0));
     if (done) return n;
     check_same(b.stats(), before);
   }
@@ -92,11 +63,11 @@ unsigned each_failure(broker& b, Action action) {
 bool publish(broker& b, std::string_view channel, std::string_view data, std::uint64_t position) {
   auto const result = b.publish(channel, {.data = data});
   if (result) {
-    left = -1;
+    support::allocations_left = -1;
     CHECK(result.id.view() == support::id(position));
     return true;
   }
-  left = -1;
+  support::allocations_left = -1;
   CHECK(result.error == errc::no_memory);
   CHECK(result.id.view() == "");
   return false;
@@ -141,7 +112,7 @@ TEST_CASE("a subscription to several channels is made, or there is none and none
   subscription made;
   auto const failures = each_failure(b, [&] {
     auto result = b.subscribe(std::span(long_names), "garbage", {.start = ssewire::start_at::beginning()});
-    left = -1;
+    support::allocations_left = -1;
     CHECK(bool(result) == bool(result.subscription));
     if (!result) CHECK(result.error == errc::no_memory);
     if (result) made = std::move(result.subscription);
@@ -173,12 +144,12 @@ TEST_CASE("a pull with notices brings all of them or nothing, and then all of th
       try {
         (void)s.pull(pulled, support::all_room);
       } catch (std::bad_alloc const&) {
-        left = -1;
+        support::allocations_left = -1;
         CHECK_UNARY(pulled.empty());
         CHECK(support::bytes_of(pulled) == ""); // nothing was pulled
         return false;
       }
-      left = -1;
+      support::allocations_left = -1;
       CHECK(support::bytes_of(pulled) == expected);
       return true;
     });
@@ -204,7 +175,7 @@ TEST_CASE("a lag is told whole or not yet") {
     } catch (std::bad_alloc const&) {
       return false;
     }
-    left = -1;
+    support::allocations_left = -1;
     got = support::bytes_of(pulled);
     return true;
   });
@@ -222,8 +193,8 @@ TEST_CASE("what needs no memory does not ask for any") {
   batch pulled;
   REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
   REQUIRE(b.publish("a", {.data = "x"}));
-  failed = 0;
-  left = 0;
+  support::allocations_failed = 0;
+  support::allocations_left = 0;
   CHECK(s.pull(pulled, 1000) == pull_status::frames);
   (void)s.give_back(pulled, 1);
   (void)s.pull(pulled, 1000);
@@ -232,8 +203,8 @@ TEST_CASE("what needs no memory does not ask for any") {
   (void)b.stats();
   b.drain({});
   s.close();
-  left = -1;
-  CHECK(failed == 0);
+  support::allocations_left = -1;
+  CHECK(support::allocations_failed == 0);
 }
 
 TEST_CASE("a replay buffer's append happens or has no effect") {
@@ -245,9 +216,9 @@ TEST_CASE("a replay buffer's append happens or has no effect") {
     for (long n = 0;; ++n) {
       REQUIRE(n < 10);
       auto const held = buffer.allocated_bytes();
-      left = n;
+      support::allocations_left = n;
       auto const result = buffer.append({.data = data});
-      left = -1;
+      support::allocations_left = -1;
       if (result) {
         CHECK(result.id.view() == support::id(p));
         break;

@@ -4,6 +4,7 @@
 #include <ssewire/reactor.hpp>
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
+#include <support/failing_allocations.hpp>
 #include <support/literal_parser.hpp>
 #include <support/random.hpp>
 #include <support/scripted_writer.hpp>
@@ -25,37 +26,13 @@
 
 namespace {
 
-// How many allocations until one fails; 0: none does.
-std::size_t allocations_until_failure = 0;
-bool allocation_failed = false;
-
-bool allocation_fails() noexcept {
-  if (allocations_until_failure == 0 || --allocations_until_failure != 0) return false;
-  allocation_failed = true;
-  return true;
-}
-
-} // namespace
-
-void* operator new(std::size_t bytes) {
-  if (allocation_fails()) throw std::bad_alloc();
-  if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
-namespace {
-
 using namespace std::chrono_literals;
 using ssewire::close_reason;
 using ssewire::framing;
 using support::answer;
 using support::peer;
 
-struct traits : support::epoch_traits {
-  static void* allocate(std::size_t bytes) noexcept { return allocation_fails() ? nullptr : std::malloc(bytes); }
-};
+using traits = support::failing_traits;
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
 template <class Writer>
@@ -431,8 +408,8 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
     std::array<ssewire::stream_id, 4> ids;
     std::array<bool, 4> is_in = {};
 
-    allocation_failed = false;
-    allocations_until_failure = n;
+    support::allocations_failed = 0;
+    support::allocations_left = static_cast<long>(n) - 1;
     for (std::size_t i = 0; i < ends.size(); ++i) {
       auto from = b.subscribe({"c0", "c1"});
       if (!from) {
@@ -457,7 +434,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
         if (std::exchange(ends[k].blocked, false)) r.writable(ids[k]);
       }
     }
-    allocations_until_failure = 0;
+    support::allocations_left = -1;
 
     for (int i = 0; i < 2000; ++i) {
       (void)r.poll(now);
@@ -483,7 +460,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
     CHECK(lost <= 1);
     lost_streams += lost;
     CHECK(b.stats().subscribers == r.size());
-    if (!allocation_failed) break;
+    if (support::allocations_failed == 0) break;
     REQUIRE(n < 5000);
   }
   CHECK(n > 30);

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+import { suite } from "./suite.mjs";
+
+suite("chromium");

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+// suite.mjs - what the page and a plain EventSource must do in every browser.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import { after, before, describe, test } from "node:test";
+
+import { launch, patience, snapshot, textOf, until, Visit, when } from "./support.mjs";
+
+const idForm = /^[0-9a-v]{12}-[0-9]{16}$/;
+const epochOf = id => id.split("-")[0];
+const place = id => Number(id.split("-")[1]);
+
+// Collects, in a bare page, what a plain EventSource gets; `types` are all that anybody listens to.
+const listen = (page, query, types) => page.evaluate((query, types) => {
+  globalThis.seen = [];
+  globalThis.source = new EventSource("/events?" + query);
+  for (const type of types) {
+    source.addEventListener(type, e => seen.push({ type, data: e.data, id: e.lastEventId }));
+  }
+}, query, types);
+
+const seenOf = page => page.evaluate(() => seen);
+
+// Reads a stream without a browser and without being cut; ends when `enough` says so.
+async function read(address, target, enough) {
+  const answer = await fetch(address + target);
+  const decoder = new TextDecoder();
+  const data = [];
+  let rest = "";
+  for await (const piece of answer.body) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line.startsWith("data: {")) data.push(JSON.parse(line.slice(6)));
+    }
+    if (enough(data)) return data;
+  }
+  throw new Error("the stream ended early");
+}
+
+export function suite(name) {
+  describe(name, { timeout: 9 * patience }, () => {
+    let browser;
+    before(async () => { browser = await launch(name); });
+    after(() => browser?.close());
+
+    // Each test: its own server, its own cookies and cache, and nothing wrong in the console.
+    const check = (title, body) => test(title, { timeout: 3 * patience }, async () => {
+      const visit = await Visit.begin(browser);
+      let failed = true;
+      try {
+        await body(visit);
+        failed = false;
+      } finally {
+        await visit.end().catch(error => { if (!failed) throw error; });
+      }
+    });
+
+    check("live events are drawn", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await when(page, () => Object.values(demo.snapshot().points).every(points => points >= 5));
+      await when(page, () => document.querySelector("[data-stat=published]").textContent !== "\u2013");
+      const shown = await page.evaluate(() => ({
+        lines: [...document.querySelectorAll(".chart [class^=line]")].map(path => path.getAttribute("d")),
+        cores: document.querySelectorAll("#cpu .thin").length,
+        bars: document.querySelectorAll("#cores span").length,
+        scales: [...document.querySelectorAll(".scale")].map(scale => scale.textContent),
+        id: document.querySelector("#last-id").textContent,
+        epoch: document.querySelector("#epoch").textContent,
+        curl: document.querySelector("#curl").textContent,
+        subscribers: document.querySelector("[data-stat=subscribers]").textContent,
+      }));
+      assert.equal(shown.lines.length, 4);
+      for (const line of shown.lines) assert.match(line, /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+){4,}$/);
+      assert(shown.cores >= 1);
+      assert.equal(shown.cores, shown.bars);
+      for (const scale of shown.scales) assert.match(scale, /^\d.*(%|B\/s)$/);
+      assert.match(shown.id, idForm);
+      assert.equal(shown.epoch, epochOf(shown.id));
+      assert.equal(shown.subscribers, "1");
+      assert.equal(shown.curl, `curl -N '${server.address}/events?channels=cpu,mem,net,room,story'`);
+    });
+
+    check("what is said in one tab is seen in all, once and as text", async visit => {
+      const server = await visit.demo();
+      const one = await visit.open(server);
+      const other = await visit.open(server);
+      const texts = ["hello", "<b>&amp;</b>", "\u{1F600} caf\u00e9"];
+      await one.bringToFront();
+      for (const [i, text] of texts.entries()) {
+        await one.type("#text", text);
+        await one.keyboard.press("Enter");
+        await when(one, n => document.querySelectorAll("#room li .id").length === n, i + 1);
+        await when(one, () => document.querySelector("#text").value === "");
+      }
+      for (const page of [one, other]) {
+        await when(page, n => document.querySelectorAll("#room li .id").length === n, texts.length);
+        assert.deepEqual(await page.$$eval("#room li", lines => lines.map(line => line.firstChild.data)), texts);
+      }
+    });
+
+    check("a dropped connection loses nothing and repeats nothing", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      for (let drops = 1; drops <= 3; ++drops) {
+        await when(page, points => demo.snapshot().points.cpu >= points, drops * 3);
+        await page.click("#drop");
+        await when(page, n => demo.snapshot().rows.length === n && demo.snapshot().rows.at(-1).verdict, drops);
+        const row = (await snapshot(page)).rows.at(-1);
+        assert.equal(row.what, "Dropped by the server");
+        assert.match(row.before, idForm);
+        assert.equal(row.resumed, row.before, "the page is on all channels: the stream goes on exactly there");
+        assert(row.replayed >= 1, "something was published meanwhile");
+        assert.deepEqual(row.verdict, { missing: 0, repeated: 0, told: 0 });
+        assert.match(await textOf(page, "#said"), /none missing, none twice/);
+        await when(page, () => document.querySelector("#drop").ariaDisabled === "false");
+      }
+      const { missing, repeated, told, points } = await snapshot(page);
+      assert.deepEqual({ missing, repeated, told }, { missing: 0, repeated: 0, told: 0 });
+      assert(points.cpu > 9);
+    });
+
+    check("a plain EventSource is dropped: the IDs go on, none missing, none repeated", async visit => {
+      const server = await visit.demo();
+      const page = await visit.bare(server);
+      await listen(page, "channels=cpu,mem,net&client=plain", ["cpu", "mem", "net", "demo.hello", "demo.replay"]);
+      for (let drops = 1; drops <= 3; ++drops) {
+        await when(page, n => seen.filter(e => e.type === "cpu").length >= n, drops * 10);
+        await server.post("/drop?client=plain");
+        await when(page, n => seen.filter(e => e.type === "demo.replay").length === n, drops);
+      }
+      await when(page, () => seen.at(-1).type !== "demo.replay");
+      const seen = await seenOf(page);
+      const hello = JSON.parse(seen[0].data);
+      assert.equal(seen[0].type, "demo.hello");
+      assert.equal(hello.log, 1000);
+      for (const channel of ["cpu", "mem", "net"]) {
+        const numbers = seen.filter(e => e.type === channel).map(e => JSON.parse(e.data).n);
+        const first = (hello.n[channel] ?? 0) + 1;
+        assert.deepEqual(numbers, numbers.map((_, i) => first + i), channel);
+      }
+      const ids = seen.filter(e => e.type.length === 3).map(e => e.id);
+      for (const id of ids) assert.match(id, idForm);
+      for (let i = 1; i < ids.length; ++i) assert(ids[i - 1] < ids[i], `${ids[i - 1]} before ${ids[i]}`);
+    });
+
+    check("a stream dropped before its first event can be resumed", async visit => {
+      const server = await visit.demo();
+      const page = await visit.bare(server);
+      // Nobody listens to the position event: it must work all the same.
+      await listen(page, "channels=room&client=early", ["room", "demo.hello", "demo.replay"]);
+      await when(page, () => seen.length === 1);
+      await server.post("/drop?client=early");
+      const id = (await server.post("/room", "while you were away")).trim();
+      await when(page, () => seen.length === 3);
+      const [hello, replay, event] = await seenOf(page);
+      assert.equal(hello.type, "demo.hello");
+      assert.deepEqual(replay.type + replay.data, 'demo.replay{"replayed":1}');
+      assert.deepEqual(event, { type: "room", data: "while you were away", id });
+    });
+
+    check("a story is complete and in order although it is cut", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      const uncut = read(server.address, "/events?channels=story", words => words.length > 0 && words.at(-1).word === words[0].of);
+      uncut.catch(() => {});
+      await until(async () => (await server.stats()).subscribers === 2, "the reader that is not cut");
+      await page.click("#tell");
+      await when(page, () => demo.snapshot().story.words.length > 0 && !demo.snapshot().story.running);
+      const { story, rows, client } = await snapshot(page);
+      const expected = (await uncut).filter(word => word.client === client).map(word => word.text);
+      assert(expected.length > 100);
+      assert.deepEqual(story.words, expected);
+      assert(story.inOrder);
+      assert.equal((await textOf(page, "#story")).trim(), expected.join(" "));
+      assert.match(await textOf(page, "#story-more"), /complete, in order, none twice/);
+      assert.equal(rows.length, 1);
+      assert.equal(rows[0].what, "Cut in the middle of the story");
+      assert(rows[0].replayed >= 1);
+      assert.deepEqual(rows[0].verdict, { missing: 0, repeated: 0, told: 0 });
+      const marks = await page.$$eval("#story .cut", all => all.map(mark =>
+        ({ title: mark.title, label: mark.getAttribute("aria-label"), next: mark.nextSibling.className })));
+      const title = `Cut after ${rows[0].before}, resumed at ${rows[0].resumed}`;
+      assert.deepEqual(marks, [{ title, label: title, next: "replayed" }]);
+    });
+
+    check("a reader that the log has passed is told the exact number", async visit => {
+      const server = await visit.demo({ options: ["--log", "100"] });
+      const page = await visit.open(server);
+      const plain = await visit.bare(server);
+      await listen(plain, "channels=burst&client=slow", ["burst", "ssewire.gap", "demo.hello"]);
+      await when(plain, () => seen.length === 1);
+      await page.bringToFront();
+      await page.click("#freeze");
+      await when(page, () => demo.snapshot().rows.at(-1)?.verdict);
+      const { rows, told, missing, repeated } = await snapshot(page);
+      assert.deepEqual({ told, missing, repeated }, { told: 250, missing: 0, repeated: 0 });
+      assert.match(rows[0].what, /^Not reading: 250 events of .burst. missed$/);
+      assert.match(await textOf(page, "#said"), /You missed 250 events of it.*exactly that, and the events.* own numbers agree/);
+      assert.equal(await textOf(page, "#told"), "250");
+      await when(plain, () => seen.filter(e => e.type === "burst").length === 350);
+      assert.deepEqual((await seenOf(plain)).filter(e => e.type === "ssewire.gap"), [], "who reads misses nothing");
+
+      // The same for the plain one, with the number against the events' own.
+      await server.post("/freeze?client=slow");
+      await when(plain, () => seen.length >= 1 + 350 + 1 + 100);
+      const seen = await seenOf(plain);
+      const gaps = seen.filter(e => e.type === "ssewire.gap");
+      assert.deepEqual(gaps.map(gap => JSON.parse(gap.data)), [{ reason: "trimmed", channel: "burst", missed: 250 }]);
+      const at = seen.indexOf(gaps[0]);
+      const numberAt = i => JSON.parse(seen[i].data).n;
+      assert.equal(numberAt(at + 1) - numberAt(at - 1) - 1, 250);
+      assert(place(gaps[0].id) < place(seen[at + 1].id));
+    });
+
+    check("who comes back too late is told so", async visit => {
+      const server = await visit.demo({ options: ["--log", "100"] });
+      const page = await visit.open(server);
+      await when(page, () => demo.snapshot().points.cpu >= 3);
+      await page.click("#late");
+      await when(page, () => demo.snapshot().rows.at(-1)?.verdict);
+      const { rows, told, missing, repeated, state } = await snapshot(page);
+      assert.equal(state, "live");
+      assert.deepEqual({ told, missing, repeated }, { told: 250, missing: 0, repeated: 0 });
+      assert.equal(rows[0].what, "Went away");
+      assert.deepEqual(rows[0].verdict, { missing: 0, repeated: 0, told: 250 });
+      assert(rows[0].replayed >= 100);
+      assert.match(await textOf(page, "#said"), /too late.*without a number.*you missed 250 events of .burst/);
+      const resumed = visit.requests.filter(url => url.includes("lastEventId="));
+      assert.equal(new URL(resumed[0]).searchParams.get("lastEventId"), rows[0].before);
+    });
+
+    check("the server is killed and started again: the page recovers and says so", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await when(page, () => demo.snapshot().points.cpu >= 3);
+      await server.stop("SIGKILL");
+      await when(page, () => document.querySelector("#state").textContent === "reconnecting");
+      const { lastId } = await snapshot(page);
+      await visit.demo({ port: server.port });
+      await when(page, old => demo.snapshot().state === "live" && !demo.snapshot().lastId.startsWith(old), epochOf(lastId));
+      await when(page, () => demo.snapshot().points.cpu >= 3);
+      assert.match(await textOf(page, "#said"), /The server was restarted: this is another epoch/);
+      const now = await snapshot(page);
+      assert.equal(now.rows.length, 1);
+      assert.equal(now.rows[0].before, lastId);
+      assert.equal(epochOf(now.rows[0].resumed), epochOf(now.lastId));
+      assert.deepEqual({ missing: now.missing, repeated: now.repeated }, { missing: 0, repeated: 0 });
+      assert.equal(await textOf(page, "#epoch"), epochOf(now.lastId));
+      assert.equal(await textOf(page, "#journal .missing"), "unknown, told");
+    });
+
+    check("where the browser gives up the page does not", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await when(page, () => demo.snapshot().points.cpu >= 3);
+      await server.stop("SIGKILL");
+      // After this answer an EventSource is closed for good.
+      const asked = [];
+      const wrong = http.createServer((request, response) => {
+        asked.push(request.url);
+        response.writeHead(500, { Connection: "close" }).end();
+      });
+      wrong.listen(server.port, "127.0.0.1");
+      await once(wrong, "listening");
+      await until(() => asked.filter(url => url.startsWith("/events")).length >= 2, "a second EventSource");
+      const { lastId } = await snapshot(page);
+      wrong.close();
+      wrong.closeAllConnections();
+      await once(wrong, "close");
+      assert(asked.some(url => url.startsWith("/client?client=")));
+      assert.equal(new URL(asked.filter(url => url.startsWith("/events")).at(-1), server.address).searchParams
+        .get("lastEventId"), lastId);
+      await visit.demo({ port: server.port });
+      await when(page, () => demo.snapshot().state === "live" && demo.snapshot().points.cpu >= 3);
+      assert.match(await textOf(page, "#said"), /The server was restarted/);
+    });
+
+    check("a stream that is ended for good stays ended", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      const first = (await snapshot(page)).client;
+      await page.click("#end");
+      await when(page, () => demo.snapshot().state === "ended");
+      const asked = visit.requests.length;
+      assert.equal(await textOf(page, "#state"), "ended for good");
+      assert.match(await textOf(page, "#said"), /204.*ended for good/);
+      // Another page has come back from two drops, each after its 0.8 s, before this one may have asked again.
+      const other = await visit.bare(server);
+      const own = visit.requests.length - asked;
+      await listen(other, "channels=room&client=other", ["demo.hello", "demo.replay"]);
+      for (let events = 1; events <= 3; ++events) {
+        await when(other, n => seen.length === n, events);
+        await server.post("/drop?client=other");
+      }
+      assert.equal((await server.stats()).refused_as_ended, 1);
+      assert.deepEqual(visit.requests.slice(asked + own).filter(url => url.includes(first)), []);
+      assert.equal((await snapshot(page)).state, "ended");
+
+      await page.bringToFront();
+      await page.click("#anew");
+      await when(page, () => demo.snapshot().state === "live" && demo.snapshot().points.cpu >= 2);
+      assert.notEqual((await snapshot(page)).client, first);
+      assert(await page.$eval("#ended", note => note.hidden));
+    });
+
+    check("the keyboard reaches everything", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      const all = ["skip", "drop", "freeze", "late", "end", "tell", "room", "text", "Send", "copy"];
+      const reached = [];
+      // Not one step further: that would be the browser's own buttons.
+      while (reached.length < all.length) {
+        await page.keyboard.press("Tab");
+        reached.push(await page.evaluate(() => {
+          const e = document.activeElement;
+          return e.id || e.className || e.textContent.trim();
+        }));
+      }
+      assert.deepEqual(reached, all);
+      const shown = await page.$$eval("a, button, input, [tabindex='0']", found => found.filter(e =>
+        e.checkVisibility()).length);
+      assert.equal(shown, all.length, "there is nothing else to reach");
+
+      await page.focus("#drop");
+      await page.keyboard.press("Enter");
+      await when(page, () => demo.snapshot().rows[0]?.verdict);
+      assert.equal(await page.evaluate(() => document.activeElement.id), "drop", "the focus stays where it was");
+      await when(page, () => document.querySelector("#end").ariaDisabled === "false");
+      await page.focus("#end");
+      await page.keyboard.press(" ");
+      await when(page, () => demo.snapshot().state === "ended");
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await when(page, () => demo.snapshot().state === "live");
+      assert.equal(await page.evaluate(() => document.activeElement.id), "drop");
+
+      // Every control and picture has a name.
+      assert.deepEqual(await page.$$eval("button, input, [role=img], table, [role=region]", all => all.filter(e =>
+        !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.textContent.trim() || e.labels?.length))
+        .map(e => e.outerHTML)), []);
+    });
+
+    // docs/images are made by: SSEWIRE_SCREENSHOTS=docs/images tests/browser/run.py ...
+    const pictures = process.env.SSEWIRE_SCREENSHOTS;
+    if (pictures && name === "chromium") check("screenshots", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await when(page, () => demo.snapshot().points.cpu >= 30);
+      await page.click("#drop");
+      await when(page, () => demo.snapshot().rows[0]?.verdict);
+      await page.type("#text", "Hello from another tab");
+      await page.keyboard.press("Enter");
+      await page.click("#tell");
+      await when(page, () => demo.snapshot().rows[1]?.verdict);
+      await page.click("#freeze");
+      await when(page, () => demo.snapshot().rows[2]?.verdict);
+      await when(page, () => !demo.snapshot().story.running);
+      await page.mouse.move(0, 0);
+      await page.evaluate(() => document.activeElement.blur());
+      const looks = [["wide-light", "light", 1280, 800, 1], ["wide-dark", "dark", 1280, 800, 1], ["phone", "light", 390, 844, 2]];
+      for (const [look, scheme, width, height, scale] of looks) {
+        await page.setViewport({ width, height, deviceScaleFactor: scale });
+        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+        await page.evaluate(() => scrollTo(0, 0));
+        await page.evaluate(() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+        await page.screenshot({ path: `${pictures}/demo-${look}.png`, fullPage: look !== "phone" });
+      }
+    });
+
+    check("no size needs sideways scrolling", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await page.click("#drop");
+      await when(page, () => demo.snapshot().rows[0]?.verdict);
+      for (const width of [360, 820, 1280, 1920]) {
+        await page.setViewport({ width, height: 800 });
+        await when(page, w => innerWidth === w, width);
+        assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `at ${width} px`);
+      }
+    });
+  });
+}
