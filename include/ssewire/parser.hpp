@@ -3,14 +3,17 @@
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
 #pragma once
 
-#include <ssewire/detail/line_end.hpp>
+#include <ssewire/detail/byte_buffer.hpp>
+#include <ssewire/detail/line_ends.hpp>
 #include <ssewire/detail/utf8.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
@@ -59,54 +62,21 @@ class parser {
   /// Throws      std::bad_alloc, and what `on_event` throws (then only reset() and destruction are valid).
   /// Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
   template <class OnEvent> feed_result feed(std::string_view bytes, OnEvent&& on_event) {
-    if (inside_ == this) return {0, errc::called_from_inside};
+    if (inside_ != nullptr) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
+    if (bytes.empty()) return {};
     auto const* const first = bytes.data();
     auto const* const last = first + bytes.size();
-    auto const* next = skip_byte_order_mark(first, last);
-    auto const stream = stream_;
-    while (next != last) {
-      if (after_cr_) {  // The CR ended its line at once; an LF directly next belongs to it.
-        after_cr_ = false;
-        if (*next == '\n') {
-          ++next;
-          continue;
-        }
-      }
-      auto const* const end = detail::find_line_end(next, last);
-      std::string_view line(next, static_cast<std::size_t>(end - next));
-      if (line.size() > limits_.max_line_bytes - (std::min)(limits_.max_line_bytes, partial_line_.size())) {
-        return fail(errc::line_too_long, static_cast<std::size_t>(next - first));
-      }
-      if (end == last) {
-        partial_line_.append(line);
-        next = last;
-        break;
-      }
-      bool const in_chunk = partial_line_.empty();
-      if (!in_chunk) line = partial_line_.append(line);
-      after_cr_ = *end == '\r';
-      auto const* const begin = std::exchange(next, end + 1);
-      if (line.empty()) {
-        dispatch(on_event);
-        if (stream != stream_)
-          return {static_cast<std::size_t>(next - first), errc::ok};  // reset() from inside
-      } else if (auto const error = read_field(line); error != errc::ok) {
-        return fail(error, static_cast<std::size_t>(begin - first));
-      }
-      if (!in_chunk) {
-        own_views();  // they look into the line that is forgotten now
-        partial_line_.clear();
-      }
-    }
-    own_views();  // they look into `bytes`
-    return {bytes.size(), errc::ok};
+    error_ = errc::
+        no_memory;  // until all is read: if an exception leaves from here, what is half read cannot go on
+    auto const* next = mark_bytes_ < byte_order_mark.size() ? skip_byte_order_mark(first, last) : first;
+    return scan(first, next, last, on_event);
   }
 
   /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the standard says.
   /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed.
   feed_result finish() noexcept {
-    if (inside_ == this) return {0, errc::called_from_inside};
+    if (inside_ != nullptr) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
     if (error_ != errc::ok) return {0, error_};
     error_ = errc::closed;
@@ -123,12 +93,13 @@ class parser {
     mark_bytes_ = 0;
     after_cr_ = false;
     error_ = errc::ok;
+    if (inside_ != this) inside_ = nullptr;  // a copy made inside on_event is not inside
     ++stream_;
   }
 
   /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends. A view that lives until the next
   /// call of feed() or the parser's end.
-  [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_; }
+  [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
   /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond 64 bits
   /// is the largest there is.
@@ -139,50 +110,51 @@ class parser {
  private:
   static constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
+  // What the block being read holds so far, as bits: forgetting it is one store.
+  enum field : unsigned char { has_data = 1, has_type = 2, has_id = 4, has_retry = 8 };
+
   // A value of the block being read: a view while it lies whole in the chunk, else a copy in `own`.
   struct value {
-    std::string_view view;
-    std::string own;
-    bool present = false;
-    bool owned = false;
+    char const* view = nullptr;  // null: in `own`
+    std::size_t size = 0;
+    detail::byte_buffer own;
 
     // Not kept as a view of `own`: a parser that is copied or moved takes its text along.
-    [[nodiscard]] std::string_view text() const noexcept { return owned ? std::string_view(own) : view; }
-
+    [[nodiscard]] std::string_view text() const noexcept {
+      return view != nullptr ? std::string_view(view, size) : own.view();
+    }
     void set(std::string_view part) noexcept {
-      view = part;
-      present = true;
-      owned = false;
+      view = part.data();
+      size = part.size();
     }
-    void keep() {
-      if (!present || owned) return;
-      own.assign(view);
-      owned = true;
-    }
-    void append_line(std::string_view line) {
-      keep();
-      own += '\n';
-      own.append(line);
-    }
-    void forget() noexcept {
-      view = {};
-      present = owned = false;
+    void keep(char const* readable) {
+      if (view != nullptr) own.assign({view, size}, readable);
+      view = nullptr;
     }
   };
 
-  // Says that on_event is running, until it has returned or thrown.
+  // Says that on_event is running. If it throws, the parser refuses until reset(), unless that was called already.
   class inside {
    public:
-    explicit inside(parser& p) noexcept : parser_(p) { p.inside_ = &p; }
-    ~inside() { parser_.inside_ = nullptr; }
+    explicit inside(parser& p) noexcept : parser_(p), stream_(p.stream_) { p.inside_ = &p; }
     inside(inside const&) = delete;
     inside& operator=(inside const&) = delete;
+    ~inside() {
+      if (parser_.inside_ != nullptr && leave()) parser_.error_ = errc::called_from_inside;
+    }
+
+    // Whether on_event has left the stream as it was.
+    bool leave() noexcept {
+      parser_.inside_ = nullptr;
+      return parser_.stream_ == stream_;
+    }
 
    private:
     parser& parser_;
+    std::size_t stream_;
   };
 
-  feed_result fail(errc error, std::size_t consumed) noexcept {
+  [[gnu::noinline]] feed_result fail(errc error, std::size_t consumed) noexcept {
     error_ = error;
     forget_block();
     partial_line_.clear();
@@ -204,40 +176,152 @@ class parser {
     return next;
   }
 
-  errc read_field(std::string_view line) {
-    auto const colon = line.find(':');
-    if (colon == 0) return errc::ok;  // a comment
-    auto const field = line.substr(0, colon);
-    auto text = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
-    if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-
-    if (field == "data") return read_data(text);
-    if (field == "event") return read_type(text);
-    if (field == "id") return read_id(text);
-    if (field == "retry") read_retry(text);
-    return errc::ok;
+  // Reads [line, last), which begins with the rest of the unfinished line if there is one.
+  template <class OnEvent>
+  feed_result scan(char const* first, char const* line, char const* last, OnEvent& on_event) {
+    constexpr auto block_bytes = static_cast<std::ptrdiff_t>(detail::block_bytes);
+    detail::block_scanner const scanner;
+    auto const consumed = [first](char const* at) { return static_cast<std::size_t>(at - first); };
+    if (last - line < block_bytes) {
+      // A few bytes from the middle of a line, as from a peer that drips: there is nothing to do but to keep them.
+      if (scanner.may_end(line, static_cast<std::size_t>(last - line)) == 0) {
+        after_cr_ = after_cr_ && line == last;
+        if (!append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
+          return fail(errc::line_too_long, consumed(line));
+        }
+        error_ = errc::ok;
+        return {consumed(last), errc::ok};
+      }
+    }
+    bool high = high_;                                   // some byte of the event being read is not ASCII
+    auto const* behind_cr = after_cr_ ? line : nullptr;  // an LF here belongs to the CR before it
+    bool unfinished = !partial_line_.empty();
+    // One comparison tells the plain line from an empty one (which wraps around), one too long, and the unfinished one.
+    auto plain_bytes = unfinished ? 0 : limits_.max_line_bytes;
+    auto const* block = line;
+    for (auto left = last - block; left > 0; left -= block_bytes, block += block_bytes) {
+      bool high_here = false;
+      auto ends = left >= block_bytes ? scanner.may_end(block)
+                                      : scanner.may_end(block, static_cast<std::size_t>(left));
+      for (; ends != 0; ends &= ends - 1) {
+        auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
+        if (*end != '\n') [[unlikely]] {
+          if (*end != '\r') {
+            auto const exact = scanner.exact(block, static_cast<std::size_t>(left));
+            ends = (ends & exact.ends) | (ends & (~ends + 1));  // this bit goes at the loop's end
+            high = high || exact.high;
+            high_here = exact.high;
+            continue;
+          }
+          behind_cr = end + 1;  // and `end`, if it was behind one too, is no LF
+        }
+        auto const size = static_cast<std::size_t>(end - line);
+        auto const* const begin = std::exchange(line, end + 1);
+        auto error = errc::ok;
+        if (size - 1 < plain_bytes) [[likely]] {
+          error = read_field(begin, end, last);
+        } else if (unfinished) {
+          unfinished = false;
+          plain_bytes = limits_.max_line_bytes;
+          error = finish_line({begin, size}, last);
+        } else if (size == 0) {
+          if (end == behind_cr && *end == '\n') continue;                    // it belongs to the CR before it
+          if (!dispatch(on_event, high)) return {consumed(line), errc::ok};  // reset() from inside
+          high = high_here;
+        } else {
+          error = errc::line_too_long;
+        }
+        if (error != errc::ok) [[unlikely]]
+          return fail(error, consumed(begin));
+      }
+    }
+    high_ = high;
+    after_cr_ = behind_cr == last && line == last;
+    if (line != last && !append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
+      return fail(errc::line_too_long, consumed(line));
+    }
+    own_views(last);  // they look into the chunk
+    error_ = errc::ok;
+    return {consumed(last), errc::ok};
   }
 
-  errc read_data(std::string_view text) {
-    auto const before = data_.present ? data_.text().size() + 1 : 0;
-    if (!fits(type_.text().size(), before, text.size())) return errc::event_too_long;
-    if (data_.present) {
-      data_.append_line(text);
-    } else {
-      data_.set(text);
+  // The unfinished line has found its end behind `rest`.
+  [[gnu::noinline]] errc finish_line(std::string_view rest, char const* readable) {
+    if (!append_partial(rest, readable)) return errc::line_too_long;
+    auto const line = partial_line_.view();
+    auto const* const end = line.data() + line.size();
+    auto const error = read_field(line.data(), end, end);
+    own_views(end);  // they look into the line that is forgotten now
+    partial_line_.clear();
+    return error;
+  }
+
+  bool append_partial(std::string_view part, char const* readable) {
+    if (part.size() > limits_.max_line_bytes - (std::min)(limits_.max_line_bytes, partial_line_.size()))
+      return false;
+    partial_line_.append(part, readable);
+    return true;
+  }
+
+  // A line that is not empty. What lies behind `end` up to `readable` may be read.
+  errc read_field(char const* line, char const* end, char const* readable) {
+    if (end - line >= 5 && std::memcmp(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
+      return read_data(value_behind(line + 5, end), readable);
     }
+    return read_other_field({line, static_cast<std::size_t>(end - line)}, readable);
+  }
+
+  // The value behind the colon: one space in front of it does not count.
+  static std::string_view value_behind(char const* first, char const* end) noexcept {
+    if (first != end && *first == ' ') ++first;
+    return {first, static_cast<std::size_t>(end - first)};
+  }
+
+  errc read_other_field(std::string_view line, char const* readable) {
+    auto const* const end = line.data() + line.size();
+    auto const begins = [line](std::string_view name) { return line.substr(0, name.size()) == name; };
+    switch (line.front()) {
+    case 'i':
+      if (begins("id:")) return read_id(value_behind(line.data() + 3, end));
+      return line == "id" ? read_id({end, 0}) : errc::ok;
+    case 'e':
+      if (begins("event:")) return read_type(value_behind(line.data() + 6, end));
+      return line == "event" ? read_type({end, 0}) : errc::ok;
+    case 'd': return line == "data" ? read_data({end, 0}, readable) : errc::ok;
+    case 'r':
+      if (begins("retry:")) read_retry(value_behind(line.data() + 6, end));
+      return errc::ok;
+    default: return errc::ok;  // a comment, or a field the standard does not know
+    }
+  }
+
+  errc read_data(std::string_view text, char const* readable) {
+    if (!(fields_ & has_data)) {
+      if (text.size() > limits_.max_event_bytes - type_bytes_) return errc::event_too_long;
+      fields_ |= has_data;
+      data_.set(text);
+      return errc::ok;
+    }
+    if (text.size() >= limits_.max_event_bytes - type_bytes_ - data_.text().size())
+      return errc::event_too_long;
+    data_.keep(readable);
+    data_.own.append_line(text, readable);
     return errc::ok;
   }
 
   errc read_type(std::string_view text) {
-    if (!fits(text.size(), data_.text().size(), 0)) return errc::event_too_long;
+    auto const data_bytes = fields_ & has_data ? data_.text().size() : 0;
+    if (text.size() > limits_.max_event_bytes - data_bytes) return errc::event_too_long;
+    fields_ |= has_type;
+    type_bytes_ = text.size();
     type_.set(text);
     return errc::ok;
   }
 
   errc read_id(std::string_view text) {
-    if (text.find('\0') != std::string_view::npos) return errc::ok;
+    if (std::memchr(text.data(), '\0', text.size()) != nullptr) return errc::ok;
     if (text.size() > limits_.max_id_bytes) return errc::id_too_long;
+    fields_ |= has_id;
     id_.set(text);
     return errc::ok;
   }
@@ -251,63 +335,61 @@ class parser {
       auto const digit = static_cast<std::uint64_t>(c - '0');
       ms = ms > (most - digit) / 10 ? most : ms * 10 + digit;
     }
-    block_retry_ = retry_ = ssewire::reconnection_time(ms);
+    fields_ |= has_retry;
+    retry_ = ssewire::reconnection_time(ms);
   }
 
-  [[nodiscard]] bool fits(std::size_t a, std::size_t b, std::size_t c) const noexcept {
-    auto room = limits_.max_event_bytes;
-    for (auto const part : {a, b, c}) {
-      if (part > room) return false;
-      room -= part;
+  // The blank line: the ID takes effect, and if there is data, an event fires. False: on_event has called reset().
+  template <class OnEvent> bool dispatch(OnEvent& on_event, bool high) {
+    auto const fields =
+        std::exchange(fields_, static_cast<unsigned char>(0));  // the bytes stay where they are
+    event e;
+    if (fields & has_data) e.data = data_.text();
+    if (fields & has_type) {
+      e.type = detail::stream_access::type(type_.text());
+      type_bytes_ = 0;
     }
-    return true;
-  }
-
-  // The blank line: the ID takes effect, and if there is data, an event fires.
-  template <class OnEvent> void dispatch(OnEvent& on_event) {
-    if (id_.present) last_event_id_.assign(decoded(id_.text(), repaired_id_));
-    if (data_.present) {
-      event e;
-      e.type = detail::stream_access::type(decoded(type_.text(), repaired_type_));
-      e.data = decoded(data_.text(), repaired_data_);
-      if (id_.present) e.id = detail::stream_access::id(last_event_id_);
-      e.retry = block_retry_;
-      forget_block();  // the event's bytes stay where they are
-      error_ =
-          errc::called_from_inside;  // what a nested call is told, and every later one if on_event throws
-      inside const guard(*this);     // what it is told behind a reset(): the event's views still live
-      on_event(std::as_const(e));
-      if (error_ == errc::called_from_inside) error_ = errc::ok;
-    } else {
-      forget_block();
+    if (fields & has_retry) e.retry = retry_;
+    if (fields & has_id) e.id = detail::stream_access::id(id_.text());
+    if (high && utf8_ == utf8::repair) [[unlikely]]
+      repair(e);
+    if (fields & has_id) {
+      last_event_id_.assign(e.id.value());
+      e.id = detail::stream_access::id(last_event_id_.view());
     }
+    if (!(fields & has_data)) return true;
+    inside guard(*this);
+    on_event(std::as_const(e));
+    return guard.leave();
   }
 
-  std::string_view decoded(std::string_view text, std::string& repaired) const {
-    return utf8_ == utf8::keep ? text : detail::utf8_repair(text, repaired);
+  // Values are repaired one by one: the first byte of a sequence never swallows a line's end or a colon.
+  [[gnu::noinline]] void repair(event& e) {
+    if (e.data) e.data = detail::utf8_repair(*e.data, repaired_data_);
+    e.type = detail::stream_access::type(detail::utf8_repair(e.type.value(), repaired_type_));
+    if (e.id.has_value()) e.id = detail::stream_access::id(detail::utf8_repair(e.id.value(), repaired_id_));
   }
 
-  void own_views() {
-    data_.keep();
-    type_.keep();
-    id_.keep();
+  void own_views(char const* readable) {
+    if (fields_ & has_data) data_.keep(readable);
+    if (fields_ & has_type) type_.keep(readable);
+    if (fields_ & has_id) id_.keep(readable);
   }
 
   void forget_block() noexcept {
-    data_.forget();
-    type_.forget();
-    id_.forget();
-    block_retry_.reset();
+    fields_ = 0;
+    type_bytes_ = 0;
+    high_ = false;
   }
 
   parser_limits limits_;
-  std::string partial_line_;
+  std::size_t type_bytes_ = 0;  // of the event being read
+  detail::byte_buffer partial_line_;
   value data_;
   value type_;
   value id_;
-  std::optional<ssewire::reconnection_time> block_retry_;
 
-  std::string last_event_id_;
+  detail::byte_buffer last_event_id_;
   std::optional<ssewire::reconnection_time> retry_;
 
   std::string repaired_data_;
@@ -319,7 +401,9 @@ class parser {
   parser const* inside_ = nullptr;  // this: on_event is running. A copy made there is not inside
   errc error_ = errc::ok;
   utf8 utf8_ = utf8::repair;
-  bool after_cr_ = false;
+  unsigned char fields_ = 0;
+  bool after_cr_ = false;  // at the end of the last chunk
+  bool high_ = false;      // the block being read may hold bytes that are not ASCII
 };
 
 }  // namespace SSEWIRE_DETAIL_ABI

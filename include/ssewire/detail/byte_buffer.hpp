@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in line.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+class byte_buffer {
+ public:
+  byte_buffer() noexcept = default;
+  byte_buffer(byte_buffer const& other) { append(other.view()); }
+  byte_buffer(byte_buffer&& other) noexcept { swap(other); }
+  byte_buffer& operator=(byte_buffer other) noexcept {
+    swap(other);
+    return *this;
+  }
+
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  void clear() noexcept { size_ = 0; }
+
+  void assign(std::string_view text) { assign(text, text.data() + text.size()); }
+  void append(std::string_view text) { append(text, text.data() + text.size()); }
+
+  void assign(std::string_view text, char const* readable) {
+    clear();
+    append(text, readable);
+  }
+
+  // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
+  void append(std::string_view text, char const* readable) {
+    if (capacity_ - size_ < text.size() + slack) grow(text.size());
+    copy(bytes_.get() + size_, text, readable);
+    size_ += text.size();
+  }
+
+  // The same, behind an LF.
+  void append_line(std::string_view text, char const* readable) {
+    if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
+    bytes_[size_] = '\n';
+    copy(bytes_.get() + size_ + 1, text, readable);
+    size_ += text.size() + 1;
+  }
+
+  void swap(byte_buffer& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+ private:
+  static constexpr std::size_t slack = 32;  // room for the last block of a copy
+
+  // `to` has room for a block more than the text.
+  static void copy(char* to, std::string_view text, char const* readable) noexcept {
+    auto const* from = text.data();
+    auto const size = text.size();
+    if (readable - from >= static_cast<std::ptrdiff_t>(size + slack) && size <= 512) {
+      for (auto const* const end = from + size; from < end; from += slack, to += slack)
+        std::memcpy(to, from, slack);
+    } else if (size > 32) {
+      std::memcpy(to, from, size);
+    } else if (size >= 16) {
+      overlapping<16>(to, from, size);
+    } else if (size >= 8) {
+      overlapping<8>(to, from, size);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+    }
+  }
+
+  // Two blocks, the second ending where the text does.
+  template <std::size_t Block>
+  static void overlapping(char* to, char const* from, std::size_t size) noexcept {
+    char front[Block];
+    char back[Block];
+    std::memcpy(front, from, Block);
+    std::memcpy(back, from + size - Block, Block);
+    std::memcpy(to, front, Block);
+    std::memcpy(to + size - Block, back, Block);
+  }
+
+  [[gnu::noinline]] void grow(std::size_t more) {
+    auto const capacity = (size_ + more) * 2 + 256;
+    auto fresh = std::unique_ptr<char[]>(new char[capacity]);
+    if (size_ != 0) std::memcpy(fresh.get(), bytes_.get(), size_);
+    bytes_ = std::move(fresh);
+    capacity_ = capacity;
+  }
+
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
