@@ -17,8 +17,7 @@ enum class errc : unsigned char {
   type_has_control,  ///< the event type contains CR, LF or NUL
   id_has_control,    ///< the event ID contains CR, LF or NUL
   type_reserved,     ///< the event type begins with "ssewire.", which is the library's own
-  id_refused,  ///< a publisher's own ID: empty, over 128 bytes, outside 0x21-0x7E, or of the broker's form
-  id_in_use,   ///< a publisher's own ID that the log still holds
+  id_refused,        ///< an event ID where the library numbers the events itself
   event_too_large,   ///< the serialized event exceeds the limit of who would keep it
   buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
 
@@ -50,9 +49,7 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::type_reserved:
     return "event types that begin with \"ssewire.\" belong to the library; use another";
   case errc::id_refused:
-    return "an event ID of one's own has 1 to 128 bytes in 0x21-0x7E and not the broker's form; nothing was "
-           "published";
-  case errc::id_in_use: return "the log still holds an event with this ID; nothing was published";
+    return "the library numbers these events itself; leave the ID absent; nothing was published";
   case errc::event_too_large: return "the serialized event is larger than the limit; nothing was published";
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
   case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";

@@ -5,6 +5,7 @@
 
 #include <ssewire/errc.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -32,6 +33,7 @@ namespace detail {
 // clang 14 lets a consteval constructor run at start-up for a variable at namespace scope: there it aborts.
 [[noreturn]] inline void event_type_must_not_contain_CR_LF_or_NUL() noexcept { std::abort(); }
 [[noreturn]] inline void event_id_must_not_contain_CR_LF_or_NUL() noexcept { std::abort(); }
+[[noreturn]] inline void a_literal_must_end_in_NUL() noexcept { std::abort(); }
 
 constexpr bool has_cr_lf_or_nul(std::string_view text) noexcept {
   for (char const c : text) {
@@ -52,7 +54,10 @@ class event_type {
 
   template <std::size_t N> consteval event_type(char const (&literal)[N]) : text_(literal, N - 1) {
     if (detail::has_cr_lf_or_nul(text_)) detail::event_type_must_not_contain_CR_LF_or_NUL();
+    if (literal[N - 1] != '\0') detail::a_literal_must_end_in_NUL();
   }
+  template <std::convertible_to<std::string_view> Text>
+  event_type(Text const&) = delete;  // text known only at run time: event_type::from(text) checks it
 
   /// Text known only at run time. Refused with errc::type_has_control if it holds CR, LF or NUL: never cleaned.
   [[nodiscard]] static constexpr checked<event_type> from(std::string_view text) noexcept {
@@ -88,7 +93,10 @@ class event_id {
   template <std::size_t N>
   consteval event_id(char const (&literal)[N]) : text_(literal, N - 1), present_(true) {
     if (detail::has_cr_lf_or_nul(text_)) detail::event_id_must_not_contain_CR_LF_or_NUL();
+    if (literal[N - 1] != '\0') detail::a_literal_must_end_in_NUL();
   }
+  template <std::convertible_to<std::string_view> Text>
+  event_id(Text const&) = delete;  // text known only at run time: event_id::from(text) checks it
 
   /// Text known only at run time; always present. Refused with errc::id_has_control: never cleaned.
   [[nodiscard]] static constexpr checked<event_id> from(std::string_view text) noexcept {
@@ -144,13 +152,12 @@ struct reconnection_time {
     constexpr auto most = (std::numeric_limits<std::uint64_t>::max)();
     auto const count = length.count();
     if (!(count > 0)) return 0;  // negative, zero, and a NaN
-    if constexpr (std::numeric_limits<typename Duration::rep>::is_integer) {
-      constexpr auto num = static_cast<std::uint64_t>(period::num);
-      constexpr auto den = static_cast<std::uint64_t>(period::den);
-      // count * num * 1000 / den, rounded up, in steps that do not overflow unless the result does
+    constexpr auto num = static_cast<std::uint64_t>(period::num);
+    constexpr auto den = static_cast<std::uint64_t>(period::den);
+    // Exact where num * 1000 * den fits into 64 bits: for every unit that <chrono> names, and most others.
+    if constexpr (std::numeric_limits<typename Duration::rep>::is_integer && num <= most / 1000 / den) {
       auto const ticks = static_cast<std::uint64_t>(count);
-      constexpr auto common =
-          gcd(num * 1000, den);  // num is at most a year of seconds for every named period
+      constexpr auto common = gcd(num * 1000, den);
       constexpr auto up = num * 1000 / common;
       constexpr auto down = den / common;
       auto const whole = ticks / down;

@@ -31,6 +31,10 @@ struct cors {
       false;  ///< pages may send cookies; needs an exact origin, so it is left out beside "*"
 };
 
+class http_fields;
+constexpr http_fields response_fields(http_version version, framing body = framing::raw,
+                                      cors allow = {}) noexcept;
+
 /// A few fields, in order; a range of http_field. Its texts are literals, but for the origin, which is the caller's.
 class http_fields {
  public:
@@ -38,9 +42,10 @@ class http_fields {
   [[nodiscard]] constexpr http_field const* end() const noexcept { return fields_.data() + count_; }
   [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
 
+ private:
+  friend constexpr http_fields response_fields(http_version, framing, cors) noexcept;
   constexpr void add(http_field field) noexcept { fields_[count_++] = field; }
 
- private:
   std::array<http_field, 8> fields_ = {};
   std::size_t count_ = 0;
 };
@@ -50,8 +55,7 @@ class http_fields {
 /// `Connection` is sent on HTTP/1.x only: later versions treat it as malformed. `Transfer-Encoding` is sent when the
 /// library does the chunking; where the server chunks (framing::raw), the server sends it. HTTP/1.0 knows no chunks:
 /// the body ends with the connection.
-[[nodiscard]] constexpr http_fields response_fields(http_version version, framing body = framing::raw,
-                                                    cors allow = {}) noexcept {
+[[nodiscard]] constexpr http_fields response_fields(http_version version, framing body, cors allow) noexcept {
   http_fields fields;
   fields.add({"Content-Type", "text/event-stream"});
   fields.add(
@@ -110,6 +114,7 @@ inline std::string percent_decoded(std::string_view text) {
 [[nodiscard]] inline std::string last_event_id(std::optional<std::string_view> header,
                                                std::string_view query = {}) {
   if (header && !header->empty()) return std::string(*header);
+  if (auto const mark = query.find('?'); mark != std::string_view::npos) query.remove_prefix(mark + 1);
   while (!query.empty()) {
     auto const pair = query.substr(0, query.find('&'));
     query.remove_prefix(pair.size() < query.size() ? pair.size() + 1 : query.size());

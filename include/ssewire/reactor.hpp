@@ -77,6 +77,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     for (auto const& s : slots_) {
       if (s) act(*s, [&] { s->stream.abort(); });
     }
+    for (auto& s : slots_) s.reset();  // a writer's destructor may ask, too
   }
 
   /// Takes a stream over. Nothing is written before the next poll(). Without a subscription it sends what send() gets.

@@ -174,7 +174,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
   void tick(time_point now) noexcept {
     if (auto const too_old = ages_.pass(now, limits_.max_age, sequence_); too_old != 0)
-      log_.trim_through(too_old);
+      log_.trim_through(too_old, log_.events());
   }
 
   /// What follows this ID. Hostile bytes are `unknown`; empty is `fresh`.

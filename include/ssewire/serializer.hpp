@@ -140,7 +140,7 @@ inline void serialize(event const& e, std::string& out) {
 }
 
 /// Appends a comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines
-/// becomes a comment line, and a blank line follows, so that a frame always ends in one.
+/// becomes a comment line, and a blank line follows, so that a frame always ends in one. `text` must not view `out`.
 /// Throws      std::bad_alloc, std::length_error; then `out` is as before.
 inline void serialize_comment(std::string_view text, std::string& out) {
   auto const before = out.size();

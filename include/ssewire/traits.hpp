@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -33,10 +34,7 @@ struct default_traits {
   using mutex = std::mutex;
   using condition_variable = std::condition_variable;
 
-  static void const* this_thread() noexcept {
-    thread_local char const here = 0;
-    return &here;
-  }
+  static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
 
   // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random device
   // is the same in every run.

@@ -87,6 +87,10 @@ struct history {
       CHECK(done.error == ssewire::errc::event_too_large);
       return;
     }
+    if (model.drained_at) {
+      CHECK(done.error == ssewire::errc::closed);
+      return;
+    }
     REQUIRE(done.error == ssewire::errc::ok);
     model.publish(to, std::move(data));
     ++events_published;

@@ -17,7 +17,6 @@ constexpr errc all[] = {
     errc::id_has_control,
     errc::type_reserved,
     errc::id_refused,
-    errc::id_in_use,
     errc::event_too_large,
     errc::buffer_too_small,
     errc::line_too_long,
@@ -41,7 +40,6 @@ constexpr bool is_listed(errc error) {
   case errc::id_has_control:
   case errc::type_reserved:
   case errc::id_refused:
-  case errc::id_in_use:
   case errc::event_too_large:
   case errc::buffer_too_small:
   case errc::line_too_long:

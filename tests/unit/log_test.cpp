@@ -131,7 +131,8 @@ TEST_CASE("a log does what a deque does, whatever the sizes") {
         auto const through = random.below(static_cast<std::size_t>(position) + 3);
         std::uint64_t n = 0;
         for (; !m.entries.empty() && m.entries.front().position <= through; ++n) m.trim();
-        REQUIRE(l.trim_through(through) == n);
+        REQUIRE(l.trim_through(through, n / 2) == n / 2);
+        REQUIRE(l.trim_through(through, n) == n - n / 2);
       } else if (what < 18 && !m.entries.empty()) {
         l.trim_one();
         m.trim();
@@ -171,10 +172,10 @@ TEST_CASE("an empty log has nothing behind any position, before its first entry 
   CHECK(l.ordinal_after(0) == 0);
   CHECK(l.ordinal_after(never) == 0);
   CHECK(l.trim_to(0, 0) == 0);
-  CHECK(l.trim_through(never) == 0);
+  CHECK(l.trim_through(never, never) == 0);
   REQUIRE(l.append("x", 5));
-  CHECK(l.trim_through(4) == 0);
-  CHECK(l.trim_through(5) == 1);
+  CHECK(l.trim_through(4, never) == 0);
+  CHECK(l.trim_through(5, never) == 1);
   CHECK(l.lost_through() == 5);
   CHECK(l.ordinal_after(0) == 1);
   CHECK(l.ordinal_after(5) == 1);

@@ -28,6 +28,10 @@ template <class Traits> class basic_batch {
   static constexpr std::size_t max_runs = 28;
   static constexpr std::size_t max_views = max_runs + 1;  // and the notices
 
+  basic_batch() noexcept = default;
+  basic_batch(basic_batch const&) = delete;
+  basic_batch& operator=(basic_batch const&) = delete;
+
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 

@@ -45,19 +45,21 @@ template <class Traits> struct broker_core {
 
   static constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
 
-  explicit broker_core(broker_options const& o) : options(o), epoch(Traits::epoch()) {}
+  explicit broker_core(broker_options const& o)
+      : options(o), epoch(Traits::epoch()), channels(Traits::epoch()) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
   publish_result publish(std::string_view name, event const& e) noexcept {
     if (!good_name(name)) return {{}, errc::channel_name_refused};
     if (auto const error = refuse_event(e); error != errc::ok) return {{}, error};
+    if (e.type == options.gap_type) return {{}, errc::type_reserved};
     frame_builder<Traits> frame;
     if (auto const error = frame.build(e, epoch, options.replay.max_bytes); error != errc::ok)
       return {{}, error};
 
     lock held(guard);
-    if (closed) return {{}, errc::closed};
+    if (closed || draining) return {{}, errc::closed};
     auto const [to, error] = channels.find_or_make(name, options.max_channels);
     if (to == nullptr) return {{}, error};
     bool appended = false;
@@ -225,9 +227,13 @@ template <class Traits> struct broker_core {
   void tick(time_point now) noexcept {
     lock held(guard);
     if (auto const too_old = ages.pass(now, options.replay.max_age, sequence); too_old != 0) {
-      for (std::size_t i = 0; i < channels.size(); ++i) {
-        counting(channels[i].history, [&](log<Traits>& h) { counts.trimmed += h.trim_through(too_old); });
-        breathe(held, i);
+      for (std::size_t i = 0, step = 0; i < channels.size(); breathe(held, step++)) {
+        constexpr std::uint64_t events_a_step = 64;
+        std::uint64_t trimmed = 0;
+        counting(channels[i].history,
+                 [&](log<Traits>& h) { trimmed = h.trim_through(too_old, events_a_step); });
+        counts.trimmed += trimmed;
+        if (trimmed < events_a_step) ++i;
       }
     }
     bool const overdue = draining && now >= drain_deadline;
@@ -243,7 +249,6 @@ template <class Traits> struct broker_core {
 
   void drain(time_point deadline, std::uint64_t spread_ms) noexcept {
     lock held(guard);
-    if (!draining) drain_sequence = sequence;
     draining = true;
     drain_deadline = deadline;
     drain_spread_ms = spread_ms;
@@ -296,7 +301,6 @@ template <class Traits> struct broker_core {
   broker_stats counts;
   age_marks ages;
   time_point drain_deadline = {};
-  std::uint64_t drain_sequence = 0;
   std::uint64_t drain_spread_ms = 0;
   bool draining = false;
   bool closed = false;
@@ -390,16 +394,14 @@ template <class Traits> struct broker_core {
 
   // The next events of all channels in the broker's order, as runs that lie together.
   void merge(subscriber& s, batch& out, std::size_t room) noexcept {
-    auto const end =
-        draining ? drain_sequence + 1 : never;  // what is published while draining reaches nobody
     while (!out.full()) {
       membership* first = nullptr;
-      auto next = end;   // position of the next event of all
-      auto after = end;  // position of the next event of another channel
+      auto next = never;   // position of the next event of all
+      auto after = never;  // position of the next event of another channel
       for (auto& m : s) {
         if (!m.has_news()) continue;
-        auto const alone = s.channels == 1 && !draining;  // then nobody asks for the position
-        auto const position = alone ? 0 : m.of->history.position_of(m.next_ordinal);
+        // A stream on one channel need not know the position.
+        auto const position = s.channels == 1 ? 0 : m.of->history.position_of(m.next_ordinal);
         if (position < next) {
           after = std::exchange(next, position);
           first = &m;
@@ -429,7 +431,7 @@ template <class Traits> struct broker_core {
   // ---- waking --------------------------------------------------------------------------------------------------
 
   void wake_all(lock& held, parked_list<Traits>& taken) noexcept {
-    while (taken.first != nullptr) {
+    for (std::size_t step = 0; taken.first != nullptr; breathe(held, step++)) {
       auto& m = *taken.first;
       auto& s = *m.owner;
       m.unlink();
@@ -452,10 +454,11 @@ template <class Traits> struct broker_core {
       (why == wake::ready ? s.now_firing->again_ready : s.now_firing->again_evicted) = true;
       return;
     }
-    firing here{Traits::this_thread()};
+    firing<Traits> here{Traits::this_thread()};
     s.now_firing = &here;
     for (bool again = true; again;) {
       auto const hook = s.hook;
+      if (hook.call == nullptr) break;  // taken away meanwhile
       held.unlock();
       hook.call(hook.context, why);
       held.lock();

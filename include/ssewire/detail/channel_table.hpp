@@ -6,8 +6,10 @@
 #include <ssewire/detail/subscriber.hpp>
 #include <ssewire/errc.hpp>
 
+#include <algorithm>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +27,8 @@ namespace detail {
 template <class Traits> class channel_table {
  public:
   using channel = detail::channel<Traits>;
+
+  explicit channel_table(std::uint64_t secret) : by_name_(0, name_hash{secret | 1}) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
@@ -57,8 +61,27 @@ template <class Traits> class channel_table {
   }
 
  private:
-  std::unordered_map<std::string_view, std::unique_ptr<channel>>
-      by_name_;  // the key is the channel's own name
+  // Names may come from clients: with a secret multiplier nobody can choose many that fall into one bucket.
+  struct name_hash {
+    std::uint64_t secret;
+
+    std::size_t operator()(std::string_view text) const noexcept {
+      auto hash = secret ^ text.size();
+      while (!text.empty()) {
+        std::uint64_t word = 0;
+        auto const bytes = (std::min)(text.size(), sizeof word);
+        std::memcpy(&word, text.data(), bytes);
+        text.remove_prefix(bytes);
+        hash = (hash ^ word) * secret;
+        hash ^= hash >> 29;  // what the product mixed upwards comes down again
+      }
+      hash *= 0x9E3779B97F4A7C15u;
+      return static_cast<std::size_t>(hash ^ hash >> 32);
+    }
+  };
+
+  std::unordered_map<std::string_view, std::unique_ptr<channel>, name_hash>
+      by_name_;  // the key: its channel's name
   std::vector<channel*> all_;
 };
 

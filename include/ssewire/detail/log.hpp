@@ -128,10 +128,11 @@ template <class Traits> class log {
     return first_ordinal_ - before;
   }
 
-  // Trims everything at or before `position`. Returns how many were forgotten.
-  std::uint64_t trim_through(std::uint64_t position) noexcept {
+  // Trims what is at or before `position`, at most so many. Returns how many were forgotten.
+  std::uint64_t trim_through(std::uint64_t position, std::uint64_t most) noexcept {
     auto const before = first_ordinal_;
-    while (events() != 0 && position_of(first_ordinal_) <= position) trim_one();
+    while (events() != 0 && first_ordinal_ - before < most && position_of(first_ordinal_) <= position)
+      trim_one();
     return first_ordinal_ - before;
   }
 

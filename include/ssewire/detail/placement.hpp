@@ -19,28 +19,26 @@ namespace detail {
 
 // A position after which nothing is missing on any channel of the subscriber.
 template <class Traits>
-std::uint64_t start_position(subscriber<Traits>& s, start_at start, std::uint64_t sequence) noexcept {
+std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::uint64_t sequence) noexcept {
   if (start.where == start_at::place::now) return sequence;
   std::uint64_t whole_after = 0;
   for (auto const& m : s) whole_after = (std::max)(whole_after, m.of->history.lost_through());
   if (start.where == start_at::place::beginning) return whole_after;
 
-  for (auto& m : s) m.next_ordinal = m.of->history.end_ordinal();
-  auto from = sequence;
-  for (std::uint64_t n = 0; n < start.events; ++n) {  // one event back, on the channel that has the newest
-    membership<Traits>* newest = nullptr;
-    std::uint64_t position = whole_after;
-    for (auto& m : s) {
-      auto const& h = m.of->history;
-      if (m.next_ordinal == h.first_ordinal() || h.position_of(m.next_ordinal - 1) <= position) continue;
-      position = h.position_of(m.next_ordinal - 1);
-      newest = &m;
-    }
-    if (newest == nullptr) return whole_after;
-    --newest->next_ordinal;
-    from = position - 1;
+  // The first position behind which there are no more than that: found by halving, for the lock is held.
+  auto const events_after = [&](std::uint64_t position) {
+    std::uint64_t events = 0;
+    for (auto const& m : s) events += m.of->history.end_ordinal() - m.of->history.ordinal_after(position);
+    return events;
+  };
+  if (start.events >= events_after(whole_after)) return whole_after;
+  auto many = whole_after;
+  auto few = sequence;
+  while (few - many > 1) {
+    auto const middle = many + (few - many) / 2;
+    (events_after(middle) > start.events ? many : few) = middle;
   }
-  return from;
+  return few;
 }
 
 // Where a stream begins: behind its last event ID, or, where that says nothing, at `start`.

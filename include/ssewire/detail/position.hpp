@@ -37,7 +37,9 @@ class position_id {
   [[nodiscard]] constexpr std::string_view view() const noexcept {
     return {text_, text_[0] == '\0' ? 0 : bytes};
   }
-  [[nodiscard]] constexpr operator event_id() const noexcept { return detail::stream_access::id(view()); }
+  [[nodiscard]] constexpr operator event_id() const noexcept {
+    return text_[0] == '\0' ? event_id() : detail::stream_access::id(view());
+  }
 
  private:
   char text_[bytes] = {};

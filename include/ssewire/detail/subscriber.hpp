@@ -84,8 +84,8 @@ template <class Traits> struct channel {
 };
 
 // A hook that is being called right now; it lives on the stack of the thread that calls it.
-struct firing {
-  void const* thread;
+template <class Traits> struct firing {
+  decltype(Traits::this_thread()) thread;
   bool again_ready = false;
   bool again_evicted = false;
   bool orphaned = false;  // closed from inside the hook: whoever called it destroys the subscriber
@@ -96,7 +96,7 @@ template <class Traits> struct subscriber {
   std::size_t channels = 0;
   std::uint64_t joined_at = 0;  // what lies at or before this position was there first: it is replayed
   wake_hook hook;
-  firing* now_firing = nullptr;
+  firing<Traits>* now_firing = nullptr;
   subscriber* next = nullptr;
   subscriber** link = nullptr;
   std::uint64_t number = 0;

@@ -2,6 +2,7 @@
 // wake.hpp - how a parked subscriber is called: a function and a pointer, never a lock.
 #pragma once
 
+#include <memory>
 #include <type_traits>
 
 #include <ssewire/detail/begin.hpp>
@@ -17,7 +18,8 @@ enum class wake : unsigned char {
 
 /// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held, and never
 /// overlaps itself for one subscription; it may call anything of the library, also close its own subscription. It is
-/// best when it only signals. After close() has returned it is not running and never will, unless close() was called
+/// best when it only signals: those behind it wait for their call, and what is published meanwhile, by any thread, may
+/// make it run again before this publish() returns. After close() has returned it is not running and never will, unless close() was called
 /// from inside it (as std::stop_callback): then its context must live until it has returned. Two hooks on two threads
 /// that close each other's subscriptions wait for each other for ever.
 struct wake_hook {
@@ -27,7 +29,8 @@ struct wake_hook {
   /// Calls `action(wake)`, which must outlive the subscription and must not throw.
   template <class Action> [[nodiscard]] static wake_hook of(Action& action) noexcept {
     static_assert(std::is_invocable_v<Action&, wake>, "the hook is called with an ssewire::wake");
-    return {[](void* at, wake why) noexcept { (*static_cast<Action*>(at))(why); }, &action};
+    return {[](void* at, wake why) noexcept { (*static_cast<Action*>(at))(why); },
+            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
   }
 };
 
