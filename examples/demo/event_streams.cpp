@@ -16,6 +16,11 @@ constexpr auto tick_interval = std::chrono::milliseconds(500);
 // Where a client that cannot be served now is told to come back: an error status would end its EventSource for good.
 constexpr std::string_view come_back_later = "retry: 5000\n\n";
 
+// A page should see its stream recover, and soon: browsers wait 3 to 5 s.
+constexpr auto page_reconnects_after = std::chrono::milliseconds(800);
+
+constexpr std::size_t default_channels = 4;
+
 std::vector<std::string_view> split(std::string_view list) {
   std::vector<std::string_view> parts;
   for (;;) {
@@ -36,22 +41,36 @@ ssewire::broker_options broker_limits(event_stream_options const& options) {
 }  // namespace
 
 event_streams::event_streams(event_stream_options options)
-    : broker_(broker_limits(options)), streams_({}, {.heartbeat = options.heartbeat}) {}
+    : log_size_(options.log), broker_(broker_limits(options)),
+      streams_({}, {.heartbeat = options.heartbeat}) {}
 
 std::vector<std::string_view> const& event_streams::channel_names() {
-  static std::vector<std::string_view> const names = {"cpu", "mem", "net", "room"};
+  static std::vector<std::string_view> const names = {"cpu", "mem", "net", "room", "story", "burst", "stats"};
   return names;
 }
 
 void event_streams::open(request const& asked, connection& on) {
   auto const& known = channel_names();
   auto const list = query_value(asked.query, "channels");
-  auto const channels = list ? split(*list) : known;
+  auto const channels = list ? split(*list) : std::vector(known.begin(), known.begin() + default_channels);
   for (auto const name : channels) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      on.respond(400, "text/plain; charset=utf-8", "no such channel; there are cpu, mem, net and room\n");
+      on.respond(400, "text/plain; charset=utf-8",
+                 "no such channel; there are cpu, mem, net, room, story, burst and stats\n");
       return;
     }
+  }
+  auto const client = query_value(asked.query, "client");
+  if (client && !is_client_name(*client)) {
+    on.respond(400, "text/plain; charset=utf-8", "a client is 1 to 32 of A-Z, a-z, 0-9, '-' and '_'\n");
+    return;
+  }
+  auto const* const remembered = client ? clients_.find(*client) : nullptr;
+  if (remembered && remembered->ended) {
+    // The one answer after which an EventSource does not come back.
+    ++refused_as_ended_;
+    on.respond(204, "", "");
+    return;
   }
 
   auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
@@ -67,15 +86,22 @@ void event_streams::open(request const& asked, connection& on) {
   ssewire::stream_options how;
   how.body = chunks ? ssewire::framing::chunked : ssewire::framing::raw;
   http_fields head;
-  for (auto const& field : ssewire::response_fields(version, how.body)) head.emplace_back(field.name, field.value);
+  for (auto const& field : ssewire::response_fields(version, how.body))
+    head.emplace_back(field.name, field.value);
   how.preamble = format_head(200, head);
 
   auto peer = std::make_unique<event_peer>(streams_);
   auto& its = *peer;
   on.upgrade(std::move(peer));
-  auto const added = streams_.add({&on}, std::move(subscribed.subscription), std::move(how));
+  auto const outcome = subscribed.subscription.outcome();
+  auto const backlog = subscribed.subscription.backlog();
+  auto const added = streams_.add({&on, &bytes_}, std::move(subscribed.subscription), std::move(how));
   if (added) {
     its.is(added.id);
+    if (client) {
+      clients_.remember(*client).stream = added.id;
+      greet(added.id, outcome, backlog);
+    }
   } else {
     on.abort();
   }
@@ -83,7 +109,78 @@ void event_streams::open(request const& asked, connection& on) {
 
 ssewire::publish_result event_streams::publish(std::string_view channel, std::string_view data) {
   auto const type = ssewire::event_type::from(channel);
-  return type ? broker_.publish(channel, {.type = type.value, .data = data}) : ssewire::publish_result{{}, type.error};
+  return type ? broker_.publish(channel, {.type = type.value, .data = data})
+              : ssewire::publish_result{{}, type.error};
+}
+
+void event_streams::publish_numbered(std::string_view channel, std::string_view object) {
+  auto const found = std::find(channel_names().begin(), channel_names().end(), channel);
+  if (found == channel_names().end() || object.size() < 2) return;
+  auto& number = numbers_[*found];
+  auto json = "{\"n\":" + std::to_string(number + 1);
+  if (object != "{}") json += ',';
+  if (publish(channel, json.append(object.substr(1)))) ++number;
+}
+
+// What a page needs to prove that it gets everything. The events carry no ID, so the stream's place is not touched.
+void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome outcome, std::uint64_t backlog) {
+  bool const begins =
+      outcome == ssewire::resume_outcome::fresh || outcome == ssewire::resume_outcome::unknown;
+  if (!begins) {
+    auto const json = "{\"replayed\":" + std::to_string(backlog) + "}";
+    streams_.send(stream, {.type = "demo.replay", .data = json, .retry = page_reconnects_after});
+    return;
+  }
+  auto json = "{\"log\":" + std::to_string(log_size_) + ",\"n\":{";
+  for (auto const& [channel, number] : numbers_) {
+    if (json.back() != '{') json += ',';
+    json.append("\"").append(channel).append("\":").append(std::to_string(number));
+  }
+  json += "}}";
+  streams_.send(stream, {.type = "demo.hello", .data = json, .retry = page_reconnects_after});
+}
+
+// Names no stream if there is none; one that has ended names nothing either.
+ssewire::stream_id event_streams::stream_of(std::string_view client) {
+  auto const* const known = clients_.find(client);
+  return known ? known->stream : ssewire::stream_id{};
+}
+
+bool event_streams::drop(std::string_view client) {
+  auto const its = stream_of(client);
+  if (!streams_.writer(its)) return false;
+  streams_.remove(its);
+  return true;
+}
+
+bool event_streams::hold(std::string_view client) {
+  auto* const writer = streams_.writer(stream_of(client));
+  if (writer) writer->held = true;
+  return writer != nullptr;
+}
+
+void event_streams::release(std::string_view client) {
+  auto const its = stream_of(client);
+  auto* const writer = streams_.writer(its);
+  if (!writer) return;
+  writer->held = false;
+  streams_.writable(its);
+}
+
+bool event_streams::end(std::string_view client) {
+  auto const its = stream_of(client);
+  if (!streams_.writer(its)) return false;
+  release(client);
+  streams_.finish(its);
+  clients_.remember(client).ended = true;
+  return true;
+}
+
+std::string event_streams::client_json(std::string_view client) {
+  auto const* const known = clients_.find(client);
+  bool const open = streams_.writer(stream_of(client)) != nullptr;
+  auto json = "{\"client\":\"" + std::string(client) + "\",\"open\":" + (open ? "true" : "false");
+  return json.append(",\"ended\":").append(known && known->ended ? "true" : "false").append("}\n");
 }
 
 event_streams::clock::time_point event_streams::run(clock::time_point now) {
@@ -101,7 +198,7 @@ void event_streams::drain(clock::time_point deadline) {
   next_tick_ = {};
 }
 
-std::string event_streams::stats_json() const {
+std::string event_streams::stats_json(std::string_view more) const {
   auto const s = broker_.stats();
   std::string json = "{";
   auto const add = [&](std::string_view name, std::uint64_t value) {
@@ -119,6 +216,13 @@ std::string event_streams::stats_json() const {
   add("trimmed", s.trimmed);
   add("held_events", s.events);
   add("held_bytes", s.frame_bytes);
+  add("channels", s.channels);
+  add("log_bytes", s.log_bytes);
+  add("resumed", s.resumes[static_cast<std::size_t>(ssewire::resume_outcome::resumed)]);
+  add("bytes", bytes_);
+  add("clients", clients_.size());
+  add("refused_as_ended", refused_as_ended_);
+  if (!more.empty()) json.append(",").append(more);
   json += "}\n";
   return json;
 }

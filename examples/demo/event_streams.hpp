@@ -3,12 +3,16 @@
 
 #pragma once
 
+#include <ssewire/ssewire.hpp>
+
+#include "clients.hpp"
 #include "connection.hpp"
 #include "server.hpp"
 
-#include <ssewire/ssewire.hpp>
-
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,9 +23,13 @@ namespace demo {
 /// The writer: how ssewire's bytes get into one of the server's connections.
 struct socket_writer {
   connection* to;
+  std::uint64_t* sent;
+  bool held = false;  // as if the socket were full
 
   ssewire::write_result write(ssewire::buffers pieces) {
+    if (held) return {ssewire::write_status::again, 0};
     auto const result = to->send_some(pieces);
+    *sent += result.bytes;
     switch (result.status) {
     case send_status::taken: return {ssewire::write_status::ok, result.bytes};
     case send_status::again: return {ssewire::write_status::again, result.bytes};
@@ -37,7 +45,7 @@ using stream_reactor = ssewire::reactor<socket_writer>;
 
 /// What the server tells about a streaming connection goes to the reactor.
 class event_peer : public stream_peer {
-public:
+ public:
   explicit event_peer(stream_reactor& streams) : streams_(streams) {}
   event_peer(event_peer const&) = delete;
   event_peer& operator=(event_peer const&) = delete;
@@ -47,31 +55,50 @@ public:
   void on_writable() override { streams_.writable(id_); }
   void on_gone() override { streams_.remove(id_, ssewire::close_reason::peer_gone); }
 
-private:
+ private:
   stream_reactor& streams_;
   ssewire::stream_id id_;
 };
 
 struct event_stream_options {
-  std::size_t log = 1000;                     ///< events that each channel holds for those who come back
+  std::size_t log = 1000;  ///< events that each channel holds for those who come back
   std::chrono::milliseconds heartbeat{15'000};
 };
 
 /// The event streams of the server.
 /// Threads     the server's.
 class event_streams {
-public:
+ public:
   using clock = std::chrono::steady_clock;
 
   explicit event_streams(event_stream_options options);
 
-  /// The channels there are.
+  /// The channels there are. A stream that names none is on the first four.
   static std::vector<std::string_view> const& channel_names();
 
   /// GET /events?channels=cpu,net: begins a stream, or goes on with one where its last event ID says.
+  /// With &client=NAME the stream can be named in the calls below. It is greeted by an event of its own, without an
+  /// ID: `demo.hello` {"log":1000,"n":{"cpu":7}} where a stream begins, with the number of each channel's newest
+  /// event; `demo.replay` {"replayed":3} where it goes on.
   void open(request const& asked, connection& on);
 
   ssewire::publish_result publish(std::string_view channel, std::string_view data);
+
+  /// Publishes a JSON object with one more member in front: "n", which counts this channel's events from 1.
+  void publish_numbered(std::string_view channel, std::string_view object);
+
+  /// Drops the client's connection with a reset. False, here and below: it has no open stream.
+  bool drop(std::string_view client);
+
+  /// Writes nothing more to the client, as if its socket were full, until release().
+  bool hold(std::string_view client);
+  void release(std::string_view client);
+
+  /// Ends the client's stream in order, and for good: when it comes back it is answered 204, and stays away.
+  bool end(std::string_view client);
+
+  /// {"client":"x","open":false,"ended":true}
+  std::string client_json(std::string_view client);
 
   /// To be called in every turn of the loop, before it waits. Returns when to come back at the latest.
   clock::time_point run(clock::time_point now);
@@ -80,11 +107,22 @@ public:
   void drain(clock::time_point deadline);
 
   std::size_t size() const { return streams_.size(); }
-  std::string stats_json() const;
+  std::size_t log_size() const { return log_size_; }
 
-private:
+  /// The broker's counters and a few of the demo's own. `more`: further members, such as "a":1,"b":2
+  std::string stats_json(std::string_view more = {}) const;
+
+ private:
+  void greet(ssewire::stream_id stream, ssewire::resume_outcome outcome, std::uint64_t backlog);
+  ssewire::stream_id stream_of(std::string_view client);
+
+  std::size_t log_size_;
+  std::uint64_t bytes_ = 0;  // written to streams, the responses' heads included
+  std::uint64_t refused_as_ended_ = 0;
+  std::map<std::string_view, std::uint64_t> numbers_;  // of each channel's newest event
+  clients clients_;
   ssewire::broker broker_;
-  stream_reactor streams_;
+  stream_reactor streams_;  // behind what its writers point to
   clock::time_point next_tick_ = {};
 };
 

@@ -337,6 +337,16 @@ export function suite(name) {
       await when(page, () => demo.snapshot().state === "live");
       assert.equal(await page.evaluate(() => document.activeElement.id), "drop");
 
+      // Copied where the browser allows it, selected elsewhere.
+      await page.focus("#copy");
+      await page.keyboard.press("Enter");
+      await when(page, () => document.querySelector("#copied").textContent !== "");
+      const copied = await textOf(page, "#copied");
+      if (copied !== "The command was copied.") {
+        assert.equal(copied, "The command is selected.");
+        assert.equal(await page.evaluate(() => String(getSelection())), await textOf(page, "#curl"));
+      }
+
       // Every control and picture has a name.
       assert.deepEqual(await page.$$eval("button, input, [role=img], table, [role=region]", all => all.filter(e =>
         !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.textContent.trim() || e.labels?.length))
