@@ -311,7 +311,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   void beat() noexcept {
     if (timing_.heartbeat <= duration::zero()) return;
-    for (auto* s = idle_.front(); s != nullptr && now_ - s->seen >= timing_.heartbeat; s = idle_.front()) {
+    int beats = 0;
+    for (auto* s = idle_.front();
+         s != nullptr && now_ - s->seen >= timing_.heartbeat && beats++ < streams_a_turn; s = idle_.front()) {
       s->seen = now_;
       s->unlink();
       idle_.push_back(*s);
@@ -323,8 +325,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void drop_stalled() noexcept {
     if (timing_.stall_time <= duration::zero()) return;
     // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
+    int drops = 0;
     for (auto* s = blocked_.front();
-         s != nullptr && now_ - s->seen >= timing_.stall_time && !s->queued.load(std::memory_order_relaxed);
+         s != nullptr && drops++ < streams_a_turn && now_ - s->seen >= timing_.stall_time &&
+         !s->queued.load(std::memory_order_relaxed);
          s = blocked_.front()) {
       act(*s, [&] { s->stream.abort(close_reason::stalled); });
     }

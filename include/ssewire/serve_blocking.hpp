@@ -39,12 +39,13 @@ template <class Writer> struct borrowed_writer {
 }  // namespace detail
 
 /// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
-/// Input       `to`: its write() may block, and answers `ok` or `closed`; `again` with no bytes means that the send timed
-///             out, and ends the stream as stalled. Set a send timeout on the socket: a blocked write cannot be woken.
-/// Returns     why it ended.
+/// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
+///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed, and ends the
+///             stream as stalled. A non-blocking writer belongs to a reactor.
+/// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
-///             An empty subscription has nothing to send: `removed`, at once.
-/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does.
+/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
+///             by the next write, so within a heartbeat.
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {

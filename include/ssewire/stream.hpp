@@ -7,6 +7,7 @@
 
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/owed_bytes.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/framing.hpp>
@@ -39,10 +40,11 @@ struct stream_options {
 
 /// When a driver acts without being asked. Zero switches it off.
 struct timing_options {
-  duration heartbeat =
-      std::chrono::seconds(15);  ///< a comment after so long without a byte: proxies cut at 30 to 60 s
-  duration stall_time =
-      std::chrono::seconds(60);  ///< a peer that takes no byte for so long is dead, whatever its socket says
+  /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
+  duration heartbeat = std::chrono::seconds(15);
+  /// A peer that takes no byte for so long is dead, whatever its socket says. The reactor's alone: serve_blocking is
+  /// inside the writer meanwhile, and only the socket's send timeout ends that.
+  duration stall_time = std::chrono::seconds(60);
 };
 
 enum class stream_state : unsigned char {
@@ -118,6 +120,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
  public:
   using subscription = basic_subscription<Traits>;
   using flight = detail::flight<Traits>;
+  using owed = detail::owed_bytes<Traits>;
 
   explicit basic_stream(Writer to, subscription from = {}, stream_options options = {})
       : writer_(std::move(to)), from_(std::move(from)), subscribed_(from_), body_(options.body),
@@ -139,6 +142,10 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Counts the bytes the writer took, also those of frames and chunks not finished.
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
+
+  /// Bytes it keeps of its own for a slow writer: what was sent to it alone, and the rest of what the writer has begun. The
+  /// rest of a large event is not copied and does not count.
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return outbox_.size() + owed_.copied_bytes(); }
 
   /// Whether a pending write has not been answered by written(), also when the stream is closed: its bytes are in use.
   [[nodiscard]] bool sending() const noexcept { return sending_; }
@@ -266,7 +273,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   bool step(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
     if (ending_ != close_reason::none) {
       if (body_ == framing::chunked && !std::exchange(last_chunk_queued_, true)) {
-        owed_ = last_chunk;
+        owed_.end_with(last_chunk);
         return true;
       }
       end(ending_, true);
@@ -292,32 +299,34 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   void frame_outbox() {
     if (body_ == framing::chunked) {
-      owed_ += chunk_head(outbox_.size()).view();
-      owed_ += outbox_;
-      owed_ += chunk_tail;
+      chunk_head const head(outbox_.size());
+      owed_.reserve(head.view().size() + outbox_.size() + chunk_tail.size());
+      for (auto const part : {head.view(), std::string_view(outbox_), chunk_tail}) owed_.append(part);
       outbox_.clear();
     } else {
-      owed_.swap(outbox_);
+      owed_ = owed(std::move(outbox_));
+      outbox_ = std::string();
     }
   }
 
   void offer_owed(closes_if_left& failure) {
-    if (owed_taken_ >= offer_end_) {  // else the same bytes come again
-      auto const most = detail::needs_same_bytes<Writer> ? detail::largest_kept_offer : owed_.size();
-      offer_end_ = owed_taken_ + (std::min)(owed_.size() - owed_taken_, most);
+    if (window_ == 0) {  // else the same bytes come again
+      window_ = owed_.front().size();
+      if (detail::needs_same_bytes<Writer>) window_ = (std::min)(window_, detail::largest_kept_offer);
     }
-    offered_ = std::string_view(owed_).substr(owed_taken_, offer_end_ - owed_taken_);
+    offered_ = owed_.front().substr(0, window_);
     auto const answer = offer(buffers(&offered_, 1), offered_.size(), failure);
-    owed_taken_ += answer.bytes;
+    owed_.consume(answer.bytes);
+    window_ -= answer.bytes;
     bool const still_sending = state_ == stream_state::pending || state_ == stream_state::closed;
-    if (!still_sending && owed_taken_ == owed_.size()) forget_owed();
+    if (!still_sending) owed_.release();
   }
 
   void offer_batch(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
     auto& now = *scratch;
     now.gather(body_);
     if constexpr (detail::needs_same_bytes<Writer>) {
-      for (std::size_t i = 0; i < now.count; ++i) owed_ += now.views[i];
+      owe(now, buffers(now.views.data(), now.count));
       now.batch.clear();
       offer_owed(failure);
       return;
@@ -344,9 +353,32 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     if (taken == 0) {
       outbox_ += from_.give_back(now.batch, 0);  // notices, not framed yet
     } else if (body_ == framing::chunked) {
-      for (auto const view : now.rest(first, step)) owed_ += view;  // the chunk's length has been said
+      owe(now, now.rest(first, step));  // all of it: the chunk's length has been said
     } else {
-      owed_ += from_.give_back(now.batch, taken);
+      auto const rest = from_.give_back(now.batch, taken);
+      owe(now, buffers(&rest, rest.empty() ? 0 : 1));
+    }
+  }
+
+  // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only the tail.
+  void owe(flight& now, buffers parts) {
+    std::size_t small = 0;
+    for (auto const part : parts) small += part.size() > detail::largest_kept_offer ? 0 : part.size();
+    owed_.reserve(small);
+    bool pinned = false;
+    for (auto const part : parts) {
+      if (part.size() > detail::largest_kept_offer) {
+        if (auto page = now.batch.pin_of(part)) {
+          owed_.pin(std::move(page), part);
+          pinned = true;
+          continue;
+        }
+      }
+      if (pinned) {
+        owed_.end_with(part);
+      } else {
+        owed_.append(part);
+      }
     }
   }
 
@@ -389,12 +421,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   // A pending write has been sent.
   void landed() noexcept {
     in_flight_.reset();
-    if (owed_taken_ == owed_.size()) forget_owed();
-  }
-
-  void forget_owed() noexcept {
-    owed_taken_ = offer_end_ = 0;
-    owed_ = std::string();  // most streams owe nothing most of the time
+    owed_.release();
   }
 
   void end_in_order(close_reason why) noexcept {
@@ -431,11 +458,10 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   std::size_t room_;
   std::size_t max_outbox_;
   std::uint64_t sent_ = 0;
-  std::string owed_;            // goes next, as it is: the rest of what the writer has begun
-  std::size_t owed_taken_ = 0;  // of it, what the writer has taken since
-  std::size_t offer_end_ = 0;   // of it, what has been offered: up to here
-  std::string outbox_;          // whole frames for this stream only, not framed yet
-  std::string_view offered_;    // of owed_; a member, for a pending write keeps it
+  owed owed_;                 // goes next, as it is
+  std::size_t window_ = 0;    // of it, what was offered and not yet taken
+  std::string outbox_;        // whole frames for this stream only, not framed yet
+  std::string_view offered_;  // of owed_; a member, for a pending write keeps it
   std::unique_ptr<flight> in_flight_;
 };
 

@@ -76,7 +76,6 @@ ssewire::time_point const start = ssewire::time_point{} + std::chrono::hours(1);
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-} // namespace
 
 // ---- publish and pull
 
@@ -1195,3 +1194,5 @@ TEST_CASE("the newest n are found over several channels, and all of them where f
   CHECK(follow(9) == 8);
   CHECK(follow(~std::uint64_t{0}) == 8);
 }
+
+} // namespace

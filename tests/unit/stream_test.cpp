@@ -1049,4 +1049,35 @@ TEST_CASE("the decoder of chunks tells good from bad") {
     CHECK(decode_chunked(bad).error != "");
 }
 
+
+TEST_CASE("streams that owe the rest of one large event share it") {
+  broker b({.replay = {.max_events = 2, .max_bytes = 4 * 1024 * 1024}});
+  std::string const large(1024 * 1024, 'x');
+  for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
+    std::vector<std::unique_ptr<peer>> peers;
+    std::vector<std::unique_ptr<stream>> streams;
+    for (int i = 0; i < 50; ++i) {
+      peers.push_back(std::make_unique<peer>());
+      streams.push_back(std::make_unique<stream>(scripted_writer(*peers.back()), follow(b),
+                                                   ssewire::stream_options{.body = body}));
+      CHECK(streams.back()->pump() == stream_state::idle);
+    }
+    REQUIRE(b.publish("c", {.data = large}));
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      peers[i]->script.push_back(answer::again(1000));
+      CHECK(streams[i]->pump() == stream_state::blocked);
+      CHECK(streams[i]->held_bytes() < 1024);
+    }
+    for (auto const* const text : {"1", "2", "3"}) REQUIRE(b.publish("c", {.data = text})); // the log forgets it
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      peers[i]->let_go();
+      streams[i]->writable();
+      while (streams[i]->pump() == stream_state::more) {}
+      auto const got = body == ssewire::framing::raw ? peers[i]->taken : decode_chunked(peers[i]->taken).body;
+      CHECK(got.find(large + "\n\n") != std::string::npos);
+      CHECK(got.find("\"missed\":1") != std::string::npos); // of 1, 2 and 3 it gets the newest two
+    }
+  }
+}
+
 } // namespace

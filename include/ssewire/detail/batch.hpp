@@ -51,6 +51,17 @@ template <class Traits> class basic_batch {
     return all;
   }
 
+  /// Keeps the memory of a part of it that lies in one run, beyond the batch's own life. Null for the notices.
+  [[nodiscard]] detail::segment_pin<Traits> pin_of(std::string_view part) const noexcept {
+    for (std::size_t i = 0; i < runs_; ++i) {
+      auto const run = pinned_[i].bytes();
+      if (part.data() >= run.data() && part.data() < run.data() + run.size()) {
+        return detail::segment_pin<Traits>(*pinned_[i].pin.get());
+      }
+    }
+    return {};
+  }
+
   void clear() noexcept {
     for (std::size_t i = 0; i < runs_; ++i) pinned_[i] = {};
     notices_.clear();
