@@ -76,7 +76,7 @@ void event_streams::open(request const& asked, connection& on) {
   auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
   auto subscribed = broker_.subscribe(channels, last);
   if (!subscribed) {
-    on.respond(200, "text/event-stream", come_back_later);
+    on.respond(200, "text/event-stream", come_back_later, {{"Cache-Control", "no-store, no-transform"}});
     return;
   }
 

@@ -150,13 +150,15 @@ std::string stats_json(demo_site const& site) {
 void answer(demo_site const& site, request const& asked, connection& on) {
   for (auto const& file : page_files) {
     if (file.path != asked.path) continue;
-    if (asked.method != "GET" && asked.method != "HEAD") return refuse_method(on, "GET");
+    if (asked.method != "GET" && asked.method != "HEAD") return refuse_method(on, "GET, HEAD");
     return on.respond(200, file.type, file.bytes, fields_of(file));
   }
   for (auto const& r : routes) {
     if (r.path != asked.path) continue;
-    bool const head_of_get = asked.method == "HEAD" && r.method == "GET" && r.path != "/events";
-    if (asked.method != r.method && !head_of_get) return refuse_method(on, r.method);
+    bool const has_head = r.method == "GET" && r.path != "/events";
+    if (asked.method != r.method && !(has_head && asked.method == "HEAD")) {
+      return refuse_method(on, has_head ? "GET, HEAD" : r.method);
+    }
     if (r.method == "POST" && from_another_site(asked)) {
       return say(on, 403, "only pages of this server may speak here\n");
     }

@@ -92,7 +92,8 @@ TEST_CASE("unknown: the future, another epoch and garbage are followed by all th
   fill(b, 2);
   auto const other = std::string(ssewire::position_id(1, 1).view());
   for (auto const& presented : {id(3), id(9'999'999'999'999'999), other, std::string("1"), std::string(" "),
-                                std::string(29, '\0'), id(1) + '\n', "x" + id(1), std::string(1'000'000, '9')}) {
+                                std::string(29, '\0'), id(1).append("\n"), std::string("x").append(id(1)),
+                                std::string(1'000'000, '9')}) {
     auto const got = b.after(presented);
     CHECK(got.outcome() == resume_outcome::unknown);
     CHECK(joined(got) == frame(1, "1") + frame(2, "2"));
