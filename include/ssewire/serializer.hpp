@@ -7,13 +7,17 @@
 // in an event can end its line, add a field or begin another event.
 #pragma once
 
+#include <ssewire/detail/copy.hpp>
 #include <ssewire/detail/line_end.hpp>
+#include <ssewire/detail/line_ends.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -98,6 +102,79 @@ constexpr char* put_event(char* out, event const& e) noexcept {
   return out;
 }
 
+// The same into a string that grows, in one pass: copied and searched at the same time, a block after the other.
+class string_sink {
+ public:
+  explicit string_sink(std::string& to) noexcept : to_(to), before_(to.size()), end_(before_) {}
+  string_sink(string_sink const&) = delete;
+  string_sink& operator=(string_sink const&) = delete;
+  ~string_sink() { to_.resize(done_ ? end_ : before_); }  // as it was, if memory failed
+
+  void put(event const& e) {
+    auto const text = e.data.value_or(std::string_view());
+    reserve(64 + e.id.value().size() + e.type.value().size() + text.size() + text.size() / 8 + slack);
+    if (e.id.has_value()) field("id: ", e.id.value());
+    if (!e.type.empty()) field("event: ", e.type.value());
+    if (e.retry) {
+      auto* const at = to_.data() + end_;
+      end_ += static_cast<std::size_t>(put_decimal(detail::put(at, "retry: "), e.retry->milliseconds) - at);
+      to_[end_++] = '\n';
+    }
+    if (e.data) lines(text);
+    to_[end_++] = '\n';
+    done_ = true;
+  }
+
+ private:
+  static constexpr std::size_t slack = block_bytes + 16;  // a block beyond the text, a prefix and line ends
+
+  void reserve(std::size_t bytes) {
+    if (to_.size() - end_ < bytes) to_.resize(end_ + bytes);
+  }
+
+  void field(std::string_view name, std::string_view value) noexcept {
+    auto* const at = to_.data() + end_;
+    std::memcpy(at, name.data(), name.size());
+    copy_exactly(at + name.size(), value);
+    at[name.size() + value.size()] = '\n';
+    end_ += name.size() + value.size() + 1;
+  }
+
+  void lines(std::string_view text) {
+    block_scanner const scanner;
+    auto const* from = text.data();
+    auto const* const last = from + text.size();
+    for (;;) {
+      auto left = static_cast<std::size_t>(last - from);
+      if (to_.size() - end_ < left + slack) reserve(left + left / 4 + 4 * slack);
+      auto* out = to_.data() + end_;
+      std::memcpy(out, "data: ", 6);
+      out += 6;
+      std::uint64_t ends = 0;
+      for (; left >= block_bytes; left -= block_bytes, from += block_bytes, out += block_bytes) {
+        if (!scanner.copy(out, from)) continue;
+        ends = scanner.ends(from, block_bytes);
+        if (ends != 0) break;
+      }
+      if (ends == 0 && left != 0) {
+        copy_exactly(out, {from, left});
+        ends = scanner.ends(from, left);
+      }
+      auto const line = ends != 0 ? static_cast<unsigned>(std::countr_zero(ends)) : left;
+      out[line] = '\n';
+      end_ = static_cast<std::size_t>(out + line + 1 - to_.data());
+      if (ends == 0) return;
+      from += line + 1;
+      if (from[-1] == '\r' && from != last && *from == '\n') ++from;
+    }
+  }
+
+  std::string& to_;
+  std::size_t before_;
+  std::size_t end_;
+  bool done_ = false;
+};
+
 }  // namespace detail
 
 /// The bytes that `serialize` will write for this event.
@@ -126,11 +203,7 @@ constexpr char* put_event(char* out, event const& e) noexcept {
 
 /// Appends one event, with the blank line that ends it, to `out`. `e` must not view `out`'s own text.
 /// Throws      std::bad_alloc, std::length_error; then `out` is as before.
-inline void serialize(event const& e, std::string& out) {
-  auto const before = out.size();
-  out.resize(before + serialized_size(e));
-  detail::put_event(out.data() + before, e);
-}
+inline void serialize(event const& e, std::string& out) { detail::string_sink(out).put(e); }
 
 /// One event as a string of its own.
 [[nodiscard]] inline std::string serialize(event const& e) {

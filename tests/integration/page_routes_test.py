@@ -46,7 +46,7 @@ class PageRoutes(unittest.TestCase):
             self.assertEqual(file.fields["x-content-type-options"], "nosniff")
             self.assertIn(b"SPDX-License-Identifier", file.body)
         self.assertEqual(demo.ask("/page.html").status, 404)
-        self.assertEqual(demo.ask("/page.js", "--request", "DELETE").fields["allow"], "GET")
+        self.assertEqual(demo.ask("/page.js", "--request", "DELETE").fields["allow"], "GET, HEAD")
 
     def test_a_client_must_be_named_well(self):
         demo = self.start()

@@ -2,6 +2,8 @@
 // byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in line.
 #pragma once
 
+#include <ssewire/detail/copy.hpp>
+
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -68,26 +70,9 @@ class byte_buffer {
     if (readable - from >= static_cast<std::ptrdiff_t>(size + slack) && size <= 512) {
       for (auto const* const end = from + size; from < end; from += slack, to += slack)
         std::memcpy(to, from, slack);
-    } else if (size > 32) {
-      std::memcpy(to, from, size);
-    } else if (size >= 16) {
-      overlapping<16>(to, from, size);
-    } else if (size >= 8) {
-      overlapping<8>(to, from, size);
     } else {
-      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+      copy_exactly(to, text);
     }
-  }
-
-  // Two blocks, the second ending where the text does.
-  template <std::size_t Block>
-  static void overlapping(char* to, char const* from, std::size_t size) noexcept {
-    char front[Block];
-    char back[Block];
-    std::memcpy(front, from, Block);
-    std::memcpy(back, from + size - Block, Block);
-    std::memcpy(to, front, Block);
-    std::memcpy(to + size - Block, back, Block);
   }
 
   [[gnu::noinline]] void grow(std::size_t more) {

@@ -38,9 +38,33 @@ class block_scanner {
     return join(at, bytes, suspects_);
   }
 
+  [[nodiscard]] std::uint64_t ends(char const* at, std::size_t bytes) const noexcept {
+    return bytes >= block_bytes ? join(at, line_end_) : join(at, bytes, line_end_);
+  }
   [[nodiscard]] line_ends exact(char const* at, std::size_t bytes) const noexcept {
-    if (bytes >= block_bytes) return {join(at, line_end_), join(at, not_ascii_) != 0};
-    return {join(at, bytes, line_end_), join(at, bytes, not_ascii_) != 0};
+    auto const high = bytes >= block_bytes ? join(at, not_ascii_) : join(at, bytes, not_ascii_);
+    return {ends(at, bytes), high != 0};
+  }
+
+  // Copies a block; answers whether it may hold a line's end.
+  [[nodiscard]] bool copy(char* to, char const* from) const noexcept {
+#if defined(SSEWIRE_DETAIL_SSE2)
+    auto const low = [cr = line_end_.cr](block v) {
+      return _mm_cmpeq_epi8(_mm_min_epu8(v, cr), v);
+    };  // unsigned
+    auto const a = load(from);
+    auto const b = load(from + 16);
+    auto const c = load(from + 32);
+    auto const d = load(from + 48);
+    store(to, a);
+    store(to + 16, b);
+    store(to + 32, c);
+    store(to + 48, d);
+    return bits(_mm_or_si128(_mm_or_si128(low(a), low(b)), _mm_or_si128(low(c), low(d)))) != 0;
+#else
+    std::memcpy(to, from, block_bytes);
+    return true;
+#endif
   }
 
 #if defined(SSEWIRE_DETAIL_SSE2)
@@ -48,6 +72,7 @@ class block_scanner {
   using block = __m128i;
 
   static block load(char const* at) noexcept { return _mm_loadu_si128(reinterpret_cast<block const*>(at)); }
+  static void store(char* to, block v) noexcept { _mm_storeu_si128(reinterpret_cast<block*>(to), v); }
   static std::uint64_t bits(block v) noexcept { return static_cast<std::uint32_t>(_mm_movemask_epi8(v)); }
 
   struct suspects {
