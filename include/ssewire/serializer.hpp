@@ -8,7 +8,6 @@
 #pragma once
 
 #include <ssewire/detail/copy.hpp>
-#include <ssewire/detail/line_end.hpp>
 #include <ssewire/detail/line_ends.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>

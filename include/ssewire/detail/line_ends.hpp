@@ -3,10 +3,12 @@
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream: end-of-line = ( cr lf / cr / lf ).
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 // SSE2 belongs to the x86-64 baseline, so this choice is the same in every translation unit whatever its -march.
 #if (defined(__x86_64__) || defined(_M_X64)) && !defined(SSEWIRE_DETAIL_PORTABLE)
@@ -167,6 +169,25 @@ class block_scanner {
   line_end line_end_;
   not_ascii not_ascii_;
 };
+
+// The first CR or LF in [first, last), or last. Reads no byte outside.
+inline char const* find_line_end_in_blocks(char const* first, char const* last) noexcept {
+  block_scanner const scanner;
+  while (first != last) {
+    auto const bytes = (std::min)(static_cast<std::size_t>(last - first), block_bytes);
+    if (auto const ends = scanner.ends(first, bytes); ends != 0) {
+      return first + static_cast<unsigned>(std::countr_zero(ends));
+    }
+    first += bytes;
+  }
+  return last;
+}
+
+constexpr char const* find_line_end(char const* first, char const* last) noexcept {
+  if (!std::is_constant_evaluated()) return find_line_end_in_blocks(first, last);
+  while (first != last && *first != '\n' && *first != '\r') ++first;
+  return first;
+}
 
 }  // namespace detail
 }  // namespace SSEWIRE_DETAIL_ABI

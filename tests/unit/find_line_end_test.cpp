@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/detail/line_end.hpp>
+#include <ssewire/detail/line_ends.hpp>
 
 #include <doctest/doctest.h>
 
