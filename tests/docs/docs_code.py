@@ -4,6 +4,8 @@
 A fence with `int main` is a program: it is run too, and if the next fence is ```text, that is its exact output.
 Any other fence is compiled as it stands, as one translation unit. A comment line right above a fence changes that:
 <!-- in: function -->  it is the body of a function, behind #include <ssewire/ssewire.hpp>
+<!-- needs: header -->  it includes a header of another library: it is compiled, never run; where the compiler does not
+                        find the header it is skipped, and that is printed
 <!-- skip: reason -->  it is not compiled; the reason is printed
 """
 import argparse
@@ -47,7 +49,7 @@ def read_fences(text, file):
         elif mark:
             opened = Fence(file, number + 1, mark.group(1), note, "")
         elif line.strip():
-            comment = re.fullmatch(r"\s*<!--\s*((?:in|skip):.*?)\s*-->\s*", line)
+            comment = re.fullmatch(r"\s*<!--\s*((?:in|needs|skip):.*?)\s*-->\s*", line)
             note = comment.group(1) if comment else ""
     if opened:
         raise SystemExit(f"{opened.name}: the fence is never closed")
@@ -61,12 +63,30 @@ def as_source(fence):
     return place + fence.code
 
 
+def needed_header(fence):
+    return fence.note.removeprefix("needs:").strip() if fence.note.startswith("needs:") else ""
+
+
+def includes_what_it_needs(fence):
+    header = needed_header(fence)
+    return header and f"#include <{header}>" in fence.code
+
+
+def has_header(compiler, header):
+    asked = f"#if !__has_include(<{header}>)\n#error missing\n#endif\n"
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"]
+    return subprocess.run(command, input=asked, capture_output=True, text=True).returncode == 0
+
+
 def check_fence(fence, expected, compiler, include):
     """Returns what is wrong with the fence, or an empty string."""
+    header = needed_header(fence)
+    if header and not includes_what_it_needs(fence):  # or a slip of the pen would skip it for ever
+        return f"{fence.name}: the note says that it needs {header}, but it does not include it"
     if fence.note.startswith("in:") and fence.note != "in: function":
         return f"{fence.name}: unknown note '{fence.note}'"
     command = [compiler, "-std=c++20", f"-I{include}", "-x", "c++", "-"]
-    if not re.search(r"\bint main\b", fence.code):
+    if header or not re.search(r"\bint main\b", fence.code):
         done = subprocess.run(command + ["-fsyntax-only"], input=as_source(fence), capture_output=True, text=True)
         return f"{fence.name}: does not compile\n{done.stderr}" if done.returncode else ""
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +118,8 @@ def check(root, compiler):
                 errors.append(f"{fence.name}: write ```cpp, not ```{fence.language}")
             elif fence.language == "cpp" and fence.note.startswith("skip:"):
                 skipped.append(f"{fence.name}: {fence.note}")
+            elif fence.language == "cpp" and includes_what_it_needs(fence) and not has_header(compiler, needed_header(fence)):
+                skipped.append(f"{fence.name}: skip: there is no <{needed_header(fence)}> here")
             elif fence.language == "cpp":
                 jobs.append((fence, following.code if following and following.language == "text" else None))
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

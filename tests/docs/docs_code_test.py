@@ -47,6 +47,19 @@ class DocsCode(unittest.TestCase):
         skip = "<!-- skip: needs a server -->\n```cpp\nnonsense\n```\n"
         self.assertEqual(self.check(PROGRAM, skip), ("", ["docs/guide.md:3: skip: needs a server"], 1))
 
+    def test_compiles_but_does_not_run_what_needs_a_header_that_is_there(self):
+        guide = "<!-- needs: cstdio -->\n```cpp\n#include <cstdio>\nint main() { return 3; }\n```\n```text\nnever\n```\n"
+        self.assertEqual(self.check(PROGRAM, guide), ("", [], 2))
+        self.assertIn("docs/guide.md:3: does not compile", self.check(PROGRAM, guide.replace("3;", "x;"))[0])
+
+    def test_names_what_it_skips_because_a_header_is_missing(self):
+        guide = "<!-- needs: no/such.h -->\n```cpp\n#include <no/such.h>\nint main() { return 3; }\n```\n"
+        self.assertEqual(self.check(PROGRAM, guide), ("", ["docs/guide.md:3: skip: there is no <no/such.h> here"], 1))
+
+    def test_refuses_a_note_that_names_a_header_which_the_fence_does_not_include(self):
+        guide = "<!-- needs: no/such.h -->\n```cpp\n#include <cstdio>\n```\n"
+        self.assertIn("docs/guide.md:3: the note says that it needs no/such.h", self.check(PROGRAM, guide)[0])
+
     def test_refuses_a_misspelt_language(self):
         self.assertIn("write ```cpp, not ```c++", self.check(PROGRAM, "```c++\nint x;\n```\n")[0])
 
