@@ -72,7 +72,7 @@ def main():
     # The tests find their packages, and what they test without a browser, beside themselves.
     for old in args.work.glob("*.mjs"):
         old.unlink()
-    for source in (*HERE.glob("*.mjs"), PAGE / "ledger.js"):
+    for source in (*HERE.glob("*.mjs"), PAGE / "ledger.js", PAGE / "journal.js"):
         shutil.copyfile(source, args.work / source.name)
     tests = sorted(path.name for path in args.work.glob("*.test.mjs"))
     return subprocess.run((node, "--test", "--test-reporter=spec", *tests), cwd=args.work, env=environment,

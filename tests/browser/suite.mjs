@@ -232,6 +232,59 @@ export function suite(name) {
       assert.equal(new URL(resumed[0]).searchParams.get("lastEventId"), rows[0].before);
     });
 
+    check("where nothing tells how many are missing, the page says that some are", async visit => {
+      const server = await visit.demo({ options: ["--log", "100"] });
+      const page = await visit.open(server);
+      await server.post("/room", "before");
+      await when(page, () => document.querySelector("#room li .id"));
+      // The page stays away until the room, too, has moved on by more than the log holds.
+      await page.evaluate(() => {
+        const ask = globalThis.fetch;
+        globalThis.awayFor = true;
+        globalThis.fetch = (what, how) => what === "/stats" && awayFor
+          ? Promise.resolve(Response.json({ burst_left: 1 })) : ask(what, how);
+      });
+      await page.click("#late");
+      await when(page, () => demo.snapshot().state === "away");
+      for (let said = 1; said <= 120; ++said) await server.post("/room", `line ${said}`);
+      await until(async () => (await server.stats()).burst_left === 0, "the end of the burst");
+      await page.evaluate(() => { awayFor = false; });
+      await when(page, () => demo.snapshot().rows.at(-1)?.verdict);
+      const { rows, missing, repeated, unknown } = await snapshot(page);
+      assert.deepEqual({ missing, repeated, unknown }, { missing: 0, repeated: 0, unknown: 1 });
+      assert.equal(rows.length, 1);
+      assert.deepEqual(rows[0].verdict.uncounted, ["room"]);
+      assert(rows[0].verdict.told >= 250);
+      assert.match(await textOf(page, "#journal .missing"), /^\d+ and some, told$/);
+      assert.match(await textOf(page, "#said"), /events of .room. are missing; how many is not known/);
+      assert.match(await textOf(page, "#told"), /^\d+\+$/);
+      assert.equal(await page.$$eval("#room li .id", lines => lines.length), 101);
+      // Later rows have their own sums.
+      await when(page, () => document.querySelector("#drop").ariaDisabled === "false");
+      await page.click("#drop");
+      await when(page, () => demo.snapshot().rows[1]?.verdict);
+      assert.deepEqual((await snapshot(page)).rows[1].verdict, { missing: 0, repeated: 0, told: 0 });
+    });
+
+    check("the server is killed while it does not write: the buttons work again", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      await page.click("#tell");
+      await when(page, () => demo.snapshot().story.running);
+      await page.click("#freeze");
+      await when(page, () => /writes nothing to you/.test(document.querySelector("#said").textContent));
+      await server.stop("SIGKILL");
+      await when(page, () => demo.snapshot().state === "reconnecting");
+      const { lastId } = await snapshot(page);
+      await visit.demo({ port: server.port });
+      await when(page, old => demo.snapshot().state === "live" && !demo.snapshot().lastId.startsWith(old), epochOf(lastId));
+      assert.deepEqual(await page.$$eval(".act button", all => all.map(button => button.ariaDisabled)), Array(4).fill("false"));
+      assert.match(await textOf(page, "#story-more"), /began anew; the story is lost/);
+      for (const mark of await page.$$eval("#story .cut", all => all.map(cut => cut.title))) {
+        assert.doesNotMatch(mark, /resumed/, "the story was not");
+      }
+    });
+
     check("the server is killed and started again: the page recovers and says so", async visit => {
       const server = await visit.demo();
       const page = await visit.open(server);
@@ -278,15 +331,42 @@ export function suite(name) {
       assert.match(await textOf(page, "#said"), /The server was restarted/);
     });
 
+    check("an error goes when the page is live again, unless the server has said it", async visit => {
+      const server = await visit.demo();
+      const page = await visit.open(server);
+      const { client } = await snapshot(page);
+      await page.evaluate(() => {
+        const ask = globalThis.fetch;
+        globalThis.answer = () => Promise.reject(new TypeError("not reached"));
+        globalThis.fetch = (what, how) => what.startsWith("/drop") || what === "/burst" ? answer() : ask(what, how);
+      });
+      await page.click("#drop");
+      await when(page, () => /not reached/.test(document.querySelector("#act-error").textContent));
+      await server.post("/drop?client=" + client);
+      await when(page, () => demo.snapshot().rows[0]?.verdict);
+      assert.equal(await textOf(page, "#act-error"), "");
+      await page.click("#late");
+      await when(page, () => demo.snapshot().rows[1]?.verdict);
+      assert.equal(await textOf(page, "#act-error"), "");
+      await page.evaluate(() => { globalThis.answer = () => Promise.resolve(new Response("not now", { status: 503 })); });
+      await page.click("#late");
+      await when(page, () => demo.snapshot().rows[2]?.verdict);
+      assert.match(await textOf(page, "#act-error"), /not now/);
+    });
+
     check("a stream that is ended for good stays ended", async visit => {
       const server = await visit.demo();
       const page = await visit.open(server);
       const first = (await snapshot(page)).client;
+      await page.click("#tell");
+      await when(page, () => demo.snapshot().story.running);
       await page.click("#end");
       await when(page, () => demo.snapshot().state === "ended");
       const asked = visit.requests.length;
       assert.equal(await textOf(page, "#state"), "ended for good");
       assert.match(await textOf(page, "#said"), /204.*ended for good/);
+      assert.match(await textOf(page, "#story-more"), /The stream was ended/);
+      assert.equal(await page.$eval("#tell", button => button.ariaDisabled), "true");
       // Another page has come back from two drops, each after its 0.8 s, before this one may have asked again.
       const other = await visit.bare(server);
       const own = visit.requests.length - asked;
@@ -303,6 +383,7 @@ export function suite(name) {
       await page.click("#anew");
       await when(page, () => demo.snapshot().state === "live" && demo.snapshot().points.cpu >= 2);
       assert.notEqual((await snapshot(page)).client, first);
+      assert.equal(await page.$eval("#tell", button => button.ariaDisabled), "false");
       assert(await page.$eval("#ended", note => note.hidden));
     });
 
@@ -385,10 +466,15 @@ export function suite(name) {
       const page = await visit.open(server);
       await page.click("#drop");
       await when(page, () => demo.snapshot().rows[0]?.verdict);
-      for (const width of [360, 820, 1280, 1920]) {
+      await page.click("#freeze");
+      await when(page, () => demo.snapshot().rows[1]?.verdict);
+      for (const width of [360, 710, 768, 820, 900, 1280, 1920]) {
         await page.setViewport({ width, height: 800 });
         await when(page, w => innerWidth === w, width);
-        assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `at ${width} px`);
+        for (const selector of ["html", "#journal-region"]) {
+          const [needed, there] = await page.$eval(selector, e => [e.scrollWidth, e.clientWidth]);
+          assert(needed <= there, `${selector} at ${width} px: ${needed} > ${there}`);
+        }
       }
     });
   });

@@ -14,18 +14,17 @@ const columns = [["time", "Time"], ["what", "Event"], ["before", "Last ID before
 
 class Row {
   #cells;
-  #ledger;
-  #start;
 
-  constructor(what, before, ledger, body) {
+  constructor(what, before, body) {
     this.what = what;
     this.before = before;
     this.resumed = null;
     this.replayed = null;  // null: not said yet
     this.left = 0;         // of the replayed ones, still to come
-    this.verdict = null;   // {missing, repeated, told} once all has come
-    this.#ledger = ledger;
-    this.#start = { missing: ledger.missing, repeated: ledger.repeated, told: ledger.told };
+    this.sums = { missing: 0, repeated: 0, told: 0 };  // its own, of nothing else
+    this.uncounted = new Set();  // channels that miss events, and the number is not known (yet)
+    this.late = false;           // a gap event without a number came, and something is said about it
+    this.verdict = null;         // the sums once all has come
 
     const row = document.createElement("tr");
     this.#cells = Object.fromEntries(columns.map(([name, label]) => {
@@ -53,15 +52,21 @@ class Row {
     this.set("resumed", place(id), id);
   }
 
+  add({ missing, repeated, told }) {
+    this.sums.missing += missing;
+    this.sums.repeated += repeated;
+    this.sums.told += told;
+  }
+
   settle() {
-    const l = this.#ledger;
-    const got = this.verdict = { missing: l.missing - this.#start.missing, repeated: l.repeated - this.#start.repeated,
-      told: l.told - this.#start.told };
+    const got = this.verdict = { ...this.sums };
+    const some = this.uncounted.size > 0;
+    if (some) got.uncounted = [...this.uncounted];
+    const told = [...(got.told ? [count(got.told)] : []), ...(some ? ["some"] : [])].join(" and ");
     const cell = this.#cells.missing;
-    cell.textContent = got.missing || got.repeated
-      ? `${count(got.missing)}, untold; ${count(got.repeated)} repeated`
-      : got.told ? count(got.told) + ", told" : "none";
-    cell.className = "missing " + (got.missing || got.repeated ? "bad" : got.told ? "told" : "good");
+    const wrong = got.missing || got.repeated ? `${count(got.missing)}, untold; ${count(got.repeated)} repeated` : "";
+    cell.textContent = [wrong, told && told + ", told"].filter(Boolean).join("; ") || "none";
+    cell.className = "missing " + (wrong ? "bad" : told ? "told" : "good");
   }
 
   // There is nothing to compare with.
@@ -80,7 +85,7 @@ export class Journal {
   #said;
   #region;
   #open = null;       // the lost connection that is not settled yet
-  #gaps = new Map();  // by channel: the gap whose number the next event confirms
+  #gaps = new Map();  // by channel: the gap whose number the next event confirms, or tells
 
   constructor({ ledger, body, said, region }) {
     this.#ledger = ledger;
@@ -96,14 +101,29 @@ export class Journal {
 
   #add(what, before) {
     this.#region.hidden = false;
-    const row = new Row(what, before, this.#ledger, this.#body);
+    const row = new Row(what, before, this.#body);
     this.rows.push(row);
     return row;
   }
 
-  lost(what, lastId) {
-    this.#open = this.#add(what, lastId);
+  // What an open gap waits for will not come: what the gap event said is all there is.
+  #giveUpGaps() {
+    for (const { row } of this.#gaps.values()) {
+      if (!row.verdict) row.settle();
+    }
     this.#gaps.clear();
+  }
+
+  #await(channel, gap) {
+    const old = this.#gaps.get(channel)?.row;
+    if (old && old !== this.#open) old.settle();
+    this.#gaps.set(channel, gap);
+  }
+
+  lost(what, lastId) {
+    this.#giveUpGaps();
+    if (this.#open && !this.#open.verdict && this.#open.uncounted.size > 0) this.#open.settle();
+    this.#open = this.#add(what, lastId);
     return this.#open;
   }
 
@@ -126,13 +146,13 @@ export class Journal {
   over() {
     this.#open?.give("ended");
     this.#open = null;
-    this.#gaps.clear();
+    this.#giveUpGaps();
   }
 
   // A stream begins that is not the one before: it says so itself.
   beginsAnew() {
     this.#open?.give("unknown, told");
-    this.#gaps.clear();
+    this.#giveUpGaps();
   }
 
   restarted() {
@@ -145,32 +165,61 @@ export class Journal {
     const row = this.#add(`Not reading: ${events(missed)} of \u201c${channel}\u201d missed`, before);
     row.resumeAt(id);
     row.set("replayed", "\u2013");
-    this.#gaps.set(channel, { row, words: `The server could not write to you, and \u201c${channel}\u201d moved on by more ` +
-      `than the ${events(log)} its log holds. You missed ${events(missed)} of it. The gap event says exactly that` });
+    row.add({ missing: 0, repeated: 0, told: missed });
+    const gap = { row, counted: true, words: `The server could not write to you, and \u201c${channel}\u201d moved on by more ` +
+      `than the ${events(log)} its log holds. You missed ${events(missed)} of it. The gap event says exactly that` };
+    if (this.#ledger.numbers(channel)) {
+      this.#await(channel, gap);
+    } else {
+      row.settle();
+      this.say(gap.words + ".", true);
+    }
   }
 
-  // A gap without a number: we came back too late. The next event of the channel tells how many.
-  cameTooLate(channel) {
-    this.#gaps.set(channel, { row: null, words: "" });
+  // A gap without a number: we came back too late. The next event of the channel tells how many, if it has a number.
+  cameTooLate(channel, before, id) {
+    let row = this.#open;
+    if (!row) {
+      row = this.#add(`Events of \u201c${channel}\u201d missed`, before);
+      row.resumeAt(id);
+      row.set("replayed", "\u2013");
+    }
+    row.uncounted.add(channel);
+    row.late = true;
+    if (this.#ledger.numbers(channel)) {
+      this.#await(channel, { row });
+    } else {
+      this.#sayUncounted(row);
+      if (row !== this.#open) row.settle();
+    }
   }
 
-  // An event with an ID came; `counted` is what Ledger.event returned.
-  event(channel, counted) {
+  #sayUncounted({ uncounted, sums }) {
+    const names = [...uncounted].map(name => `\u201c${name}\u201d`).join(", ");
+    this.say(`You came back too late: the log had moved past your last event ID. The stream says that events of ${names} ` +
+      "are missing; how many is not known." + (sums.told ? ` Of the other channels you missed ${events(sums.told)}, by ` +
+      "the events\u2019 own numbers." : ""), true);
+  }
+
+  // An event with an ID came; `found` is what Ledger.event returned.
+  event(channel, found) {
     const gap = this.#gaps.get(channel);
+    (gap?.row ?? this.#open)?.add(found);
     if (gap) {
       this.#gaps.delete(channel);
-      if (gap.row) {
-        gap.row.settle();
+      gap.row.uncounted.delete(channel);
+      if (gap.row !== this.#open) gap.row.settle();
+      if (gap.counted) {
         const { missing, repeated } = gap.row.verdict;
         this.say(gap.words + (missing || repeated ? ", and the events\u2019 own numbers contradict it!" :
           ", and the events\u2019 own numbers agree."), true);
-      } else if (counted === 0) {
+      } else if (found.told === 0) {
         // The ID we came back with lies before a gap that we were told of already.
         this.say(`The log has moved past your last event ID, and the gap event says so, but by their own numbers you ` +
           `have all events of \u201c${channel}\u201d but those that you were told of before.`, true);
       } else {
         this.say(`You came back too late: the log had moved past your last event ID. The gap event says so, without a ` +
-          `number, for nobody counts for who is away. The events\u2019 own numbers do: you missed ${events(counted)} ` +
+          `number, for nobody counts for who is away. The events\u2019 own numbers do: you missed ${events(found.told)} ` +
           `of \u201c${channel}\u201d.`, true);
       }
     }
@@ -185,11 +234,16 @@ export class Journal {
   #settleIfDone() {
     const row = this.#open;
     if (row.left > 0 || row.resumed === null) return;
+    if (row.verdict) {
+      this.#open = null;
+      return;
+    }
+    if ([...this.#gaps.values()].some(gap => gap.row === row)) return;  // the next event tells
     this.#open = null;
-    if (row.verdict) return;
     row.settle();
+    if (row.uncounted.size > 0) return this.#sayUncounted(row);
     const { missing, repeated, told } = row.verdict;
-    if (told) return;  // it has been said in words
+    if (told || row.late) return;  // it has been said in words
     this.say(`${row.what}. You had event ${place(row.before)}, the stream went on at ${place(row.resumed)}, and ` +
       `${row.replayed === 1 ? "1 event was" : count(row.replayed) + " events were"} replayed: ` +
       (missing || repeated ? `${missing} missing, ${repeated} repeated!` : "none missing, none twice."));

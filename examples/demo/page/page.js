@@ -26,7 +26,7 @@ const rate = n => bytes(n) + "/s";
 
 // ---- what the page knows -----------------------------------------------------------------------------------------
 
-const ledger = new Ledger();
+const ledger = new Ledger(["room"]);  // what is said there comes as it was sent
 const journal = new Journal({ ledger, body: byId("journal"), said: byId("said"), region: byId("journal-region") });
 const story = new Story(byId("story"), byId("story-more"));
 const charts = {
@@ -39,6 +39,7 @@ let wasLive = false;    // since begin()
 let reason = "";        // why the connection will be lost, if we asked for it
 let act = null;         // the button that is at work
 let lost = false;       // between a lost connection and the next position
+let unreached = false;  // the server, by the act whose error is shown
 
 // ---- figures -----------------------------------------------------------------------------------------------------
 
@@ -97,10 +98,10 @@ function showLedger() {
   put("received", count(ledger.received));
   put("missing", count(ledger.missing));
   put("repeated", count(ledger.repeated));
-  put("told", count(ledger.told));
+  put("told", ledger.unknown === 0 ? count(ledger.told) : ledger.told === 0 ? "some" : count(ledger.told) + "+");
   byId("missing").dataset.good = ledger.missing === 0;
   byId("repeated").dataset.good = ledger.repeated === 0;
-  byId("told").dataset.told = ledger.told > 0;
+  byId("told").dataset.told = ledger.told > 0 || ledger.unknown > 0;
 }
 
 function showId(id) {
@@ -136,15 +137,15 @@ function parsed(data) {
 function onGap(data, id, before) {
   const gap = parsed(data);
   if (gap.reason === "trimmed" && gap.channel) {
-    if (gap.missed === undefined) journal.cameTooLate(gap.channel);
+    if (gap.missed === undefined) journal.cameTooLate(gap.channel, before, id);
     else journal.missed(gap.channel, gap.missed, before, id, log);
     ledger.gap(gap.channel, gap.missed);
-    finishAct(byId("freeze"));
   } else if (gap.reason === "restart") {
     journal.restarted();
   } else {
     journal.say("The server does not know where this stream stood; what is missing cannot be told.", true);
   }
+  finishAct(byId("freeze"));
 }
 
 let before = "";  // the last event ID in front of the current event
@@ -156,7 +157,8 @@ function onEvent(type, data, id) {
       log = hello.log;
       ledger.begin(hello.n);
       journal.beginsAnew();
-      story.abandon();
+      story.abandon("The stream began anew; the story is lost.");
+      finishAct(byId("freeze"));
       byId("tell").ariaDisabled = "false";
       for (const chart of Object.values(charts)) chart.clear();
       break;
@@ -169,7 +171,7 @@ function onEvent(type, data, id) {
       lost = false;
       break;
     case "room":
-      journal.event(type, 0);
+      journal.event(type, ledger.event(type));
       addLine(data, id);
       break;
     default: {
@@ -194,6 +196,7 @@ const stateWords = {
 
 function onLost() {
   lost = true;
+  put("act-error", "");
   const why = reason || (story.running ? "Cut in the middle of the story" : "Connection lost");
   reason = "";
   journal.lost(why, live.lastId);
@@ -208,13 +211,17 @@ function onState(state) {
   put("state-word", stateWords[state]);
   byId("ended").hidden = state !== "ended";
   for (const id of ["drop", "freeze", "late", "end"]) byId(id).ariaDisabled = String(state !== "live" || act !== null);
+  if (state !== "live") finishAct(byId("freeze"));  // it cannot go on
   if (state === "live") {
     wasLive = true;
+    if (unreached) put("act-error", "");
+    unreached = false;
     if (act && act !== byId("freeze")) finishAct(act);
   } else if (state === "ended") {
     journal.over();
     journal.say("The server answered 204: this stream has ended for good, and the browser asks no more.", true);
-    story.abandon();
+    story.abandon("The stream was ended; the rest of the story does not come.");
+    byId("tell").ariaDisabled = "true";
     finishAct(act);
   } else if (wasLive && (state === "reconnecting" || state === "away") && !lost) {
     onLost();
@@ -262,6 +269,7 @@ function onAct(id, what) {
       await what();
     } catch (error) {
       reason = "";
+      unreached = error instanceof TypeError && live.state !== "live";
       put("act-error", "That did not work: " + error.message);
       finishAct(button);
     }
@@ -310,7 +318,7 @@ byId("tell").addEventListener("click", async () => {
   try {
     await post("/story?client=" + live.client);  // its first word may be here before the answer
   } catch (error) {
-    byId("tell").ariaDisabled = "false";
+    byId("tell").ariaDisabled = String(live.state === "ended");
     put("story-error", "No story: " + error.message);
   }
 });
@@ -352,6 +360,7 @@ globalThis.demo = {
   snapshot: () => ({
     state: live.state, client: live.client, lastId: live.lastId, log,
     received: ledger.received, missing: ledger.missing, repeated: ledger.repeated, told: ledger.told,
+    unknown: ledger.unknown,
     rows: journal.rows.map(({ what, before, resumed, replayed, verdict }) => ({ what, before, resumed, replayed, verdict })),
     story: { words: story.words, inOrder: story.inOrder, running: story.running },
     points: Object.fromEntries(Object.entries(charts).map(([name, chart]) => [name, chart.size])),

@@ -64,10 +64,11 @@ export class Story {
   }
 
   // No word will come any more.
-  abandon() {
+  abandon(why) {
+    this.#mark = null;
     if (!this.running) return;
     this.#of = 0;
     this.#text.setAttribute("aria-busy", "false");
-    this.#more.textContent = "The stream began anew; the story is lost.";
+    this.#more.textContent = why;
   }
 }
