@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -106,9 +107,10 @@ struct reader {
       ++gaps;
       for (std::size_t c = 0; c < channels; ++c) {
         if (e.data->find(names[c]) == std::string_view::npos) continue;
-        told[c] = true;
+        // A number says how many only if nothing else is open: behind a gap without one it counts from nowhere known.
+        bool const open = std::exchange(told[c], true);
         auto const missed = e.data->find("\"missed\":");
-        if (missed == std::string_view::npos || !on_channel[c]) continue;
+        if (open || missed == std::string_view::npos || !on_channel[c]) continue;
         std::uint64_t n = 0;
         std::from_chars(e.data->data() + missed + 9, e.data->data() + e.data->size(), n);
         must(n != 0, "a gap of nothing");
