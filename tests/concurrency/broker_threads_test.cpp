@@ -86,15 +86,12 @@ struct reader {
   std::array<std::optional<std::uint64_t>, channels> on_channel = {};
   std::array<std::array<std::uint64_t, channels>, publishers> of_publisher = {};
   std::array<bool, channels> told = {};
-  bool all_told = false;
   std::uint64_t events = 0;
   std::uint64_t gaps = 0;
   ssewire::parser parser;
 
   void connect() {
-    parser.reset();
-    told = {};
-    all_told = false;
+    parser.reset(); // what it was told stays told: it resumes from behind that gap
   }
 
   void read(std::string_view bytes) {

@@ -11,6 +11,7 @@
 #include <ssewire/detail/channel_table.hpp>
 #include <ssewire/detail/placement.hpp>
 #include <ssewire/detail/subscriber.hpp>
+#include <ssewire/detail/subscriber_list.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/traits.hpp>
@@ -100,7 +101,7 @@ template <class Traits> struct broker_core {
 
     lock const held(guard);
     if (closed || draining) return {nullptr, errc::closed};
-    if (subscribers >= options.max_subscribers) return {nullptr, errc::too_many_subscribers};
+    if (subscribers.size() >= options.max_subscribers) return {nullptr, errc::too_many_subscribers};
     auto const error = join_all(*s, distinct);
     if (error != errc::ok) {
       leave_all(*s);
@@ -109,11 +110,7 @@ template <class Traits> struct broker_core {
     place(*s, last_event_id, how.start, sequence, epoch);
     s->joined_at = sequence;
     s->number = ++joined;
-    s->next = first_subscriber;
-    s->link = &first_subscriber;
-    if (s->next != nullptr) s->next->link = &s->next;
-    first_subscriber = s.get();
-    ++subscribers;
+    subscribers.add(*s);
     ++counts.resumes[static_cast<std::size_t>(s->outcome)];
     return {s.release(), errc::ok};
   }
@@ -122,12 +119,7 @@ template <class Traits> struct broker_core {
   // inside it; then it is destroyed after the hook.
   void close(subscriber* s, close_reason why) noexcept {
     lock held(guard);
-    for (auto* w = walkers; w != nullptr; w = w->outer) {
-      if (w->next == s) w->next = s->next;
-    }
-    *s->link = s->next;
-    if (s->next != nullptr) s->next->link = s->link;
-    --subscribers;
+    subscribers.remove(*s);
     leave_all(*s);
     s->armed = false;
     s->closed = true;
@@ -274,18 +266,12 @@ template <class Traits> struct broker_core {
   [[nodiscard]] broker_stats stats() noexcept {
     lock const held(guard);
     auto all = counts;
-    all.subscribers = subscribers;
+    all.subscribers = subscribers.size();
     all.channels = channels.size();
     return all;
   }
 
   // ---- state ---------------------------------------------------------------------------------------------------
-
-  // A walk over all subscribers that lets go of the lock on its way: who closes corrects it.
-  struct walker {
-    subscriber* next;
-    walker* outer;
-  };
 
   broker_options const options;
   std::uint64_t const epoch;
@@ -294,9 +280,7 @@ template <class Traits> struct broker_core {
   typename Traits::condition_variable hook_returned;
   std::uint64_t sequence = 0;
   channel_table<Traits> channels;
-  subscriber* first_subscriber = nullptr;
-  walker* walkers = nullptr;
-  std::uint64_t subscribers = 0;
+  subscriber_list<Traits> subscribers;
   std::uint64_t joined = 0;
   broker_stats counts;
   age_marks ages;
@@ -482,23 +466,12 @@ template <class Traits> struct broker_core {
     held.lock();
   }
 
-  // Visits who is subscribed now; the lock is let go on the way. New subscribers come in front and are not met.
   template <class Visit> void for_each_subscriber(lock& held, Visit visit) {
-    walker here{first_subscriber, walkers};
-    walkers = &here;
-    for (std::size_t step = 0; here.next != nullptr; ++step) {
-      auto& s = *here.next;
-      here.next = s.next;
+    std::size_t step = 0;
+    subscribers.for_each([&](subscriber& s) {
       visit(s);
-      breathe(held, step);
-    }
-    leave(here);
-  }
-
-  void leave(walker& gone) noexcept {
-    auto** at = &walkers;
-    while (*at != &gone) at = &(*at)->outer;
-    *at = gone.outer;
+      breathe(held, step++);
+    });
   }
 };
 
