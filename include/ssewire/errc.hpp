@@ -25,7 +25,8 @@ enum class errc : unsigned char {
   line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
   event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
   id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
-  called_from_inside,  ///< feed() or finish() was called from inside on_event, or after it threw; nothing was read
+  called_from_inside,  ///< the parser was called from inside a callback of its own, or after that threw; nothing was read
+  bytes_waiting,  ///< feed() or finish() while next() has yet to answer nothing; nothing was taken; does not stick
 
   // A broker: a name or a limit.
   channel_name_refused,  ///< a channel name: empty, too long, or holding a control character
@@ -56,6 +57,8 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::event_too_long:
     return "the peer sent an event larger than max_event_bytes; the stream cannot go on";
   case errc::id_too_long: return "the peer sent an ID longer than max_id_bytes; the stream cannot go on";
+  case errc::bytes_waiting:
+    return "bytes fed before are still to be read: call next() until it answers nothing; nothing was taken";
   case errc::called_from_inside:
     return "the parser was called from inside its callback, or after that threw; nothing was read; reset() "
            "it";

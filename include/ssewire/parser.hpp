@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <ssewire/detail/begin.hpp>
@@ -25,7 +26,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What one stream may make a parser hold. Beyond a limit the stream is in error: nothing is ever cut short.
+/// What one stream may make a parser hold, in bytes as they arrive (a repair to U+FFFD can make three of one). Beyond a
+/// limit the stream is in error: nothing is ever cut short.
 struct parser_limits {
   std::size_t max_line_bytes =
       8 * 1024 * 1024;  ///< one line, its ending excluded: one-line JSON with a picture in it
@@ -44,7 +46,13 @@ struct feed_result {
   constexpr explicit operator bool() const noexcept { return error == errc::ok; }
 };
 
-/// An incremental parser for one event stream, and then, after reset(), for the next.
+/// An incremental parser for one event stream, and then, after reset(), for the next. It is read in one of two ways:
+///
+///     p.feed(bytes, [](event const& e) { use(e); });             // push: called for each event
+///
+///     p.feed(bytes);                                             // pull: events are asked for, one at a time
+///     while (auto const e = p.next()) use(*e);
+///
 /// Threads     distinct parsers: safe. One parser: one thread at a time.
 class parser {
  public:
@@ -62,23 +70,46 @@ class parser {
   /// Throws      std::bad_alloc, and what `on_event` throws (then only reset() and destruction are valid).
   /// Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
   template <class OnEvent> feed_result feed(std::string_view bytes, OnEvent&& on_event) {
+    return push(bytes, on_event, without_comments());
+  }
+
+  /// The same, and reports comments, in their place among the events: a relay passes keep-alives on.
+  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may do what
+  ///             `on_event` may. The view lives until it returns.
+  template <class OnEvent, class OnComment>
+  feed_result feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
+    return push(bytes, on_event, on_comment);
+  }
+
+  /// Takes the next bytes of the stream, for next() to read.
+  /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
+  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not answered
+  ///             nothing since the last call; it does not stick. Limits that these bytes exceed show in error().
+  feed_result feed(std::string_view bytes) noexcept {
     if (inside_ != nullptr) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
     if (bytes.empty()) return {};
-    auto const* const first = bytes.data();
-    auto const* const last = first + bytes.size();
-    error_ = errc::
-        no_memory;  // until all is read: if an exception leaves from here, what is half read cannot go on
-    auto const* next = mark_bytes_ < byte_order_mark.size() ? skip_byte_order_mark(first, last) : first;
-    return scan(first, next, last, on_event);
+    waiting_ = bytes;
+    error_ = errc::bytes_waiting;
+    return {bytes.size(), errc::ok};
   }
+
+  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is wrong.
+  /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed bytes: where
+  ///             it stands whole in them, nothing is copied.
+  /// Complexity  O(bytes read) amortised.
+  /// Throws      std::bad_alloc (then only reset() and destruction are valid).
+  std::optional<event> next() { return pull(without_comments()); }
+
+  /// The same; `on_comment` is called for each comment in front of the event.
+  template <class OnComment> std::optional<event> next(OnComment&& on_comment) { return pull(on_comment); }
 
   /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the standard says.
   /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed.
   feed_result finish() noexcept {
     if (inside_ != nullptr) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
-    if (error_ != errc::ok) return {0, error_};
+    if (error_ != errc::ok) return {0, error_};  // also errc::bytes_waiting, which does not stick
     error_ = errc::closed;
     forget_block();
     partial_line_.clear();
@@ -90,6 +121,7 @@ class parser {
   void reset() noexcept {
     forget_block();
     partial_line_.clear();
+    offset_ = 0;
     mark_bytes_ = 0;
     after_cr_ = false;
     error_ = errc::ok;
@@ -98,7 +130,7 @@ class parser {
   }
 
   /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends. A view that lives until the next
-  /// call of feed() or the parser's end.
+  /// call of feed() or next(), or the parser's end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
   /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond 64 bits
@@ -107,8 +139,20 @@ class parser {
     return retry_;
   }
 
+  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left behind.
+  /// errc::ok while the stream can be read.
+  [[nodiscard]] errc error() const noexcept {
+    return inside_ != nullptr || error_ == errc::bytes_waiting ? errc::ok : error_;
+  }
+
+  /// How many bytes of this stream have been read by the calls that have returned. After a limit was exceeded: where the
+  /// line begins that exceeded it. The same however the bytes were cut.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+
  private:
   static constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+  static constexpr auto reset_by_callback = errc::closed;  // what ends the scan, and no error of the stream
 
   // What the block being read holds so far, as bits: forgetting it is one store.
   enum field : unsigned char { has_data = 1, has_type = 2, has_id = 4, has_retry = 8 };
@@ -133,7 +177,36 @@ class parser {
     }
   };
 
-  // Says that on_event is running. If it throws, the parser refuses until reset(), unless that was called already.
+  struct without_comments {};
+  template <class OnComment>
+  static constexpr bool takes_comments = !std::is_same_v<std::remove_cvref_t<OnComment>, without_comments>;
+
+  // What the scan does with what it finds. False: reading ends here.
+  template <class OnEvent, class OnComment> struct pushed {
+    parser& p;
+    OnEvent& on_event;
+    OnComment& on_comment;
+    static constexpr bool one_at_a_time = false;
+    static constexpr bool comments = takes_comments<OnComment>;
+
+    bool event(ssewire::event const& e) { return p.call(on_event, e); }
+    bool comment(std::string_view text) { return p.call(on_comment, text); }
+  };
+  template <class OnComment> struct pulled {
+    parser& p;
+    std::optional<ssewire::event>& found;
+    OnComment& on_comment;
+    static constexpr bool one_at_a_time = true;
+    static constexpr bool comments = takes_comments<OnComment>;
+
+    bool event(ssewire::event const& e) {
+      found = e;
+      return false;
+    }
+    bool comment(std::string_view text) { return p.call(on_comment, text); }
+  };
+
+  // Says that a callback is running. If it throws, the parser refuses until reset(), unless that was called already.
   class inside {
    public:
     explicit inside(parser& p) noexcept : parser_(p), stream_(p.stream_) { p.inside_ = &p; }
@@ -154,8 +227,52 @@ class parser {
     std::size_t stream_;
   };
 
-  [[gnu::noinline]] feed_result fail(errc error, std::size_t consumed) noexcept {
+  // False: the callback has called reset().
+  template <class Callback, class Argument> bool call(Callback& callback, Argument const& argument) {
+    inside guard(*this);
+    callback(argument);
+    return guard.leave();
+  }
+
+  template <class OnEvent, class OnComment>
+  feed_result push(std::string_view bytes, OnEvent& on_event, OnComment&& on_comment) {
+    if (inside_ != nullptr) return {0, errc::called_from_inside};
+    if (error_ != errc::ok) return {0, error_};
+    if (bytes.empty()) return {};
+    pushed<OnEvent, std::remove_reference_t<OnComment>> to{*this, on_event, on_comment};
+    return read(bytes, to);
+  }
+
+  template <class OnComment> std::optional<event> pull(OnComment&& on_comment) {
+    std::optional<event> found;
+    if (inside_ != nullptr || error_ != errc::bytes_waiting) return found;
+    auto rest = waiting_;
+    pulled<std::remove_reference_t<OnComment>> to{*this, found, on_comment};
+    rest.remove_prefix(read(rest, to).consumed);
+    if (found && !rest.empty()) {
+      waiting_ = rest;
+      error_ = errc::bytes_waiting;
+    }
+    return found;
+  }
+
+  template <class To> feed_result read(std::string_view bytes, To& to) {
+    auto const* const first = bytes.data();
+    auto const* const last = first + bytes.size();
+    error_ = errc::
+        no_memory;  // until all is read: if an exception leaves from here, what is half read cannot go on
+    auto const* line = first;
+    if (mark_bytes_ < byte_order_mark.size()) {
+      line = skip_byte_order_mark(first, last);
+      if (line == last) return all_read(bytes.size());
+    }
+    return scan(first, line, last, to);
+  }
+
+  // `begun`: bytes of the line that came with earlier calls.
+  [[gnu::noinline]] feed_result fail(errc error, std::size_t consumed, std::size_t begun) noexcept {
     error_ = error;
+    offset_ += consumed - begun;
     forget_block();
     partial_line_.clear();
     return {consumed, error};
@@ -176,21 +293,19 @@ class parser {
     return next;
   }
 
-  // Reads [line, last), which begins with the rest of the unfinished line if there is one.
-  template <class OnEvent>
-  feed_result scan(char const* first, char const* line, char const* last, OnEvent& on_event) {
+  // Reads [line, last), which is not empty and begins with the rest of the unfinished line if there is one.
+  template <class To> feed_result scan(char const* first, char const* line, char const* last, To& to) {
     constexpr auto block_bytes = static_cast<std::ptrdiff_t>(detail::block_bytes);
     detail::block_scanner const scanner;
     auto const consumed = [first](char const* at) { return static_cast<std::size_t>(at - first); };
     if (last - line < block_bytes) {
       // A few bytes from the middle of a line, as from a peer that drips: there is nothing to do but to keep them.
       if (scanner.may_end(line, static_cast<std::size_t>(last - line)) == 0) {
-        after_cr_ = after_cr_ && line == last;
+        after_cr_ = false;
         if (!append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
-          return fail(errc::line_too_long, consumed(line));
+          return fail(errc::line_too_long, consumed(line), partial_line_.size());
         }
-        error_ = errc::ok;
-        return {consumed(last), errc::ok};
+        return all_read(consumed(last));
       }
     }
     bool high = high_;                                   // some byte of the event being read is not ASCII
@@ -218,39 +333,56 @@ class parser {
         auto const size = static_cast<std::size_t>(end - line);
         auto const* const begin = std::exchange(line, end + 1);
         auto error = errc::ok;
+        std::size_t begun = 0;
         if (size - 1 < plain_bytes) [[likely]] {
-          error = read_field(begin, end, last);
+          error = read_line(begin, end, last, to);
         } else if (unfinished) {
           unfinished = false;
           plain_bytes = limits_.max_line_bytes;
-          error = finish_line({begin, size}, last);
+          begun = partial_line_.size();
+          error = finish_line({begin, size}, last, to);
         } else if (size == 0) {
-          if (end == behind_cr && *end == '\n') continue;                    // it belongs to the CR before it
-          if (!dispatch(on_event, high)) return {consumed(line), errc::ok};  // reset() from inside
+          if (end == behind_cr && *end == '\n') continue;  // it belongs to the CR before it
+          if (!dispatch(to, high)) {
+            if constexpr (To::one_at_a_time) {
+              high_ =
+                  false;  // what follows is looked at again. An LF that belongs to a CR here changes nothing
+              return all_read(consumed(line));
+            }
+            error = reset_by_callback;
+          }
           high = high_here;
         } else {
           error = errc::line_too_long;
         }
-        if (error != errc::ok) [[unlikely]]
-          return fail(error, consumed(begin));
+        if (error != errc::ok) [[unlikely]] {
+          if (error == reset_by_callback) return {consumed(line), errc::ok};
+          return fail(error, consumed(begin), begun);
+        }
       }
     }
     high_ = high;
     after_cr_ = behind_cr == last && line == last;
     if (line != last && !append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
-      return fail(errc::line_too_long, consumed(line));
+      return fail(errc::line_too_long, consumed(line), partial_line_.size());
     }
     own_views(last);  // they look into the chunk
+    return all_read(consumed(last));
+  }
+
+  feed_result all_read(std::size_t consumed) noexcept {
+    offset_ += consumed;
     error_ = errc::ok;
-    return {consumed(last), errc::ok};
+    return {consumed, errc::ok};
   }
 
   // The unfinished line has found its end behind `rest`.
-  [[gnu::noinline]] errc finish_line(std::string_view rest, char const* readable) {
+  template <class To>
+  [[gnu::noinline]] errc finish_line(std::string_view rest, char const* readable, To& to) {
     if (!append_partial(rest, readable)) return errc::line_too_long;
     auto const line = partial_line_.view();
     auto const* const end = line.data() + line.size();
-    auto const error = read_field(line.data(), end, end);
+    auto const error = read_line(line.data(), end, end, to);
     own_views(end);  // they look into the line that is forgotten now
     partial_line_.clear();
     return error;
@@ -264,6 +396,17 @@ class parser {
   }
 
   // A line that is not empty. What lies behind `end` up to `readable` may be read.
+  template <class To> errc read_line(char const* line, char const* end, char const* readable, To& to) {
+    if constexpr (To::comments) {
+      if (*line == ':') [[unlikely]] {
+        auto const text = value_behind(line + 1, end);
+        auto const good = utf8_ == utf8::repair ? detail::utf8_repair(text, repaired_data_) : text;
+        return to.comment(good) ? errc::ok : reset_by_callback;
+      }
+    }
+    return read_field(line, end, readable);
+  }
+
   errc read_field(char const* line, char const* end, char const* readable) {
     if (end - line >= 5 && std::memcmp(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
@@ -339,8 +482,8 @@ class parser {
     retry_ = ssewire::reconnection_time(ms);
   }
 
-  // The blank line: the ID takes effect, and if there is data, an event fires. False: on_event has called reset().
-  template <class OnEvent> bool dispatch(OnEvent& on_event, bool high) {
+  // The blank line: the ID takes effect, and if there is data, an event fires. False: reading ends here.
+  template <class To> bool dispatch(To& to, bool high) {
     auto const fields =
         std::exchange(fields_, static_cast<unsigned char>(0));  // the bytes stay where they are
     event e;
@@ -358,9 +501,7 @@ class parser {
       e.id = detail::stream_access::id(last_event_id_.view());
     }
     if (!(fields & has_data)) return true;
-    inside guard(*this);
-    on_event(std::as_const(e));
-    return guard.leave();
+    return to.event(e);
   }
 
   // Values are repaired one by one: the first byte of a sequence never swallows a line's end or a colon.
@@ -396,6 +537,8 @@ class parser {
   std::string repaired_type_;
   std::string repaired_id_;
 
+  std::string_view waiting_;        // fed, and not yet read by next(), while error_ is bytes_waiting
+  std::uint64_t offset_ = 0;        // bytes of the stream in front of this chunk
   std::size_t mark_bytes_ = 0;      // bytes of the byte order mark seen; beyond its size: there was none
   std::size_t stream_ = 0;          // counts reset(), so that feed() notices one made from inside on_event
   parser const* inside_ = nullptr;  // this: on_event is running. A copy made there is not inside
