@@ -69,7 +69,7 @@ template <class Traits> class frame_builder {
       page_ = segment_pin<Traits>::adopt(segment<Traits>::make(0, size_));
       if (!page_) return errc::no_memory;
     }
-    put_event(data(), e);
+    (void)serialize(e, std::span(data(), size_));
     return errc::ok;
   }
 

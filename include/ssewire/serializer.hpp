@@ -2,31 +2,34 @@
 // serializer.hpp - an event becomes bytes of an event stream.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
 //
-// A frame is the fields present, in the order id, event, retry, data, and a blank line. `data` and comments may hold
-// anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else. So nothing that is
-// in an event can end its line, add a field or begin another event.
+// One event, several at once, or a comment goes to a string, to a buffer, to an iterator or to a writer; as it is, or as
+// one chunk of HTTP/1.1 where the program frames the body itself (framing::chunked).
 #pragma once
 
-#include <ssewire/detail/copy.hpp>
-#include <ssewire/detail/line_ends.hpp>
+#include <ssewire/detail/frame.hpp>
+#include <ssewire/detail/outputs.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
+#include <ssewire/framing.hpp>
+#include <ssewire/writer.hpp>
 
 #include <algorithm>
-#include <bit>
+#include <concepts>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
+#include <iterator>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include <ssewire/detail/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many bytes were written to a caller's buffer, or why none were.
+/// How many bytes were written to a caller's buffer or writer, and what kept the rest back.
 struct serialize_result {
   std::size_t bytes = 0;
   errc error = errc::ok;
@@ -34,191 +37,168 @@ struct serialize_result {
   constexpr explicit operator bool() const noexcept { return error == errc::ok; }
 };
 
+/// Several events in a row: an array, a vector, a span.
+template <class Events> concept event_batch = std::convertible_to<Events const&, std::span<event const>>;
+
+/// Takes bytes one by one. Not a bare pointer, which says nothing about the room behind it: give a std::span.
+template <class Out> concept byte_iterator = std::output_iterator<Out, char> && !std::is_pointer_v<Out>;
+
 namespace detail {
 
-// One line of a text: [first, end), and where the next one begins, or null after the last.
-struct text_line {
-  char const* first;
-  char const* end;
-  char const* next;
-};
-
-constexpr text_line next_line(char const* first, char const* last) noexcept {
-  auto const* const end = find_line_end(first, last);
-  if (end == last) return {first, end, nullptr};
-  auto const* next = end + 1;
-  if (*end == '\r' && next != last && *next == '\n') ++next;
-  return {first, end, next};
-}
-
-// Bytes of `text` with `prefix_bytes` and an LF around each of its lines.
-constexpr std::size_t lines_size(std::size_t prefix_bytes, std::string_view text) noexcept {
-  std::size_t size = 0;
-  auto const* const last = text.data() + text.size();
-  for (auto const* line = text.data();;) {
-    auto const [first, end, next] = next_line(line, last);
-    size += prefix_bytes + static_cast<std::size_t>(end - first) + 1;
-    if (next == nullptr) return size;
-    line = next;
+// To the front of `out`, or nothing.
+template <class Frame>
+constexpr serialize_result write_frame(Frame const& frame, std::span<char> out, framing body) noexcept {
+  if (!surely_fits(frame, body, out.size()) && framed_size(frame, body) > out.size()) {
+    return {0, errc::buffer_too_small};
   }
+  span_output to(out);
+  put_framed(to, frame, body);
+  return {static_cast<std::size_t>(to.at() - out.data()), errc::ok};
 }
 
-constexpr std::size_t decimal_size(std::uint64_t value) noexcept {
-  std::size_t digits = 1;
-  for (; value >= 10; value /= 10) ++digits;
-  return digits;
+// To the end of `out`, or nothing.
+template <class Frame> void write_frame(Frame const& frame, std::string& out, framing body) {
+  string_output to(out);
+  put_framed(to, frame, body);
+  to.keep();
 }
 
-constexpr char* put(char* out, std::string_view text) noexcept {
-  return std::copy_n(text.data(), text.size(), out);
-}
-
-constexpr char* put_lines(char* out, std::string_view prefix, std::string_view text) noexcept {
-  auto const* const last = text.data() + text.size();
-  for (auto const* line = text.data();;) {
-    auto const [first, end, next] = next_line(line, last);
-    out = put(out, prefix);
-    out = std::copy(first, end, out);
-    *out++ = '\n';
-    if (next == nullptr) return out;
-    line = next;
-  }
-}
-
-constexpr char* put_decimal(char* out, std::uint64_t value) noexcept {
-  auto* const end = out + decimal_size(value);
-  for (auto* digit = end; digit != out; value /= 10) *--digit = static_cast<char>('0' + value % 10);
-  return end;
-}
-
-// Exactly serialized_size(e) bytes.
-constexpr char* put_event(char* out, event const& e) noexcept {
-  if (e.id.has_value()) out = put(put(put(out, "id: "), e.id.value()), "\n");
-  if (!e.type.empty()) out = put(put(put(out, "event: "), e.type.value()), "\n");
-  if (e.retry) out = put(put_decimal(put(out, "retry: "), e.retry->milliseconds), "\n");
-  if (e.data) out = put_lines(out, "data: ", *e.data);
-  *out++ = '\n';
+// A string of its own.
+template <class Frame> std::string write_frame(Frame const& frame, framing body) {
+  std::string out(framed_size(frame, body), '\0');
+  span_output to(out);
+  put_framed(to, frame, body);
   return out;
 }
 
-// The same into a string that grows, in one pass: copied and searched at the same time, a block after the other.
-class string_sink {
- public:
-  explicit string_sink(std::string& to) noexcept : to_(to), before_(to.size()), end_(before_) {}
-  string_sink(string_sink const&) = delete;
-  string_sink& operator=(string_sink const&) = delete;
-  ~string_sink() { to_.resize(done_ ? end_ : before_); }  // as it was, if memory failed
+template <class Frame, byte_iterator Out> Out write_frame(Frame const& frame, Out out, framing body) {
+  auto const bytes = write_frame(frame, body);
+  return std::copy(bytes.begin(), bytes.end(), std::move(out));
+}
 
-  void put(event const& e) {
-    auto const text = e.data.value_or(std::string_view());
-    reserve(64 + e.id.value().size() + e.type.value().size() + text.size() + text.size() / 8 + slack);
-    if (e.id.has_value()) field("id: ", e.id.value());
-    if (!e.type.empty()) field("event: ", e.type.value());
-    if (e.retry) {
-      auto* const at = to_.data() + end_;
-      end_ += static_cast<std::size_t>(put_decimal(detail::put(at, "retry: "), e.retry->milliseconds) - at);
-      to_[end_++] = '\n';
-    }
-    if (e.data) lines(text);
-    to_[end_++] = '\n';
-    done_ = true;
-  }
-
- private:
-  static constexpr std::size_t slack = block_bytes + 16;  // a block beyond the text, a prefix and line ends
-
-  void reserve(std::size_t bytes) {
-    if (to_.size() - end_ < bytes) to_.resize(end_ + bytes);
-  }
-
-  void field(std::string_view name, std::string_view value) noexcept {
-    auto* const at = to_.data() + end_;
-    std::memcpy(at, name.data(), name.size());
-    copy_exactly(at + name.size(), value);
-    at[name.size() + value.size()] = '\n';
-    end_ += name.size() + value.size() + 1;
-  }
-
-  void lines(std::string_view text) {
-    block_scanner const scanner;
-    auto const* from = text.data();
-    auto const* const last = from + text.size();
-    for (;;) {
-      auto left = static_cast<std::size_t>(last - from);
-      if (to_.size() - end_ < left + slack) reserve(left + left / 4 + 4 * slack);
-      auto* out = to_.data() + end_;
-      std::memcpy(out, "data: ", 6);
-      out += 6;
-      std::uint64_t ends = 0;
-      for (; left >= block_bytes; left -= block_bytes, from += block_bytes, out += block_bytes) {
-        if (!scanner.copy(out, from)) continue;
-        ends = scanner.ends(from, block_bytes);
-        if (ends != 0) break;
-      }
-      if (ends == 0 && left != 0) {
-        copy_exactly(out, {from, left});
-        ends = scanner.ends(from, left);
-      }
-      auto const line = ends != 0 ? static_cast<unsigned>(std::countr_zero(ends)) : left;
-      out[line] = '\n';
-      end_ = static_cast<std::size_t>(out + line + 1 - to_.data());
-      if (ends == 0) return;
-      from += line + 1;
-      if (from[-1] == '\r' && from != last && *from == '\n') ++from;
+template <class Frame, writer Writer>
+serialize_result write_frame(Frame const& frame, Writer& out, framing body) {
+  auto const size = framed_size(frame, body);
+  auto bytes = std::make_unique<char[]>(size);
+  span_output to({bytes.get(), size});
+  put_framed(to, frame, body);
+  std::size_t sent = 0;
+  while (sent < size) {
+    std::string_view const rest[] = {{bytes.get() + sent, size - sent}};
+    auto const [status, taken] = out.write(rest);
+    switch (status) {
+    case write_status::ok:
+      if (taken == 0 || taken > rest->size()) return {sent, errc::writer_broke_contract};
+      sent += taken;
+      break;
+    case write_status::again: return {sent + (std::min)(taken, rest->size()), errc::writer_not_ready};
+    case write_status::pending:
+      (void)bytes
+          .release();  // nobody will say when they have been sent: rather a leak than freed bytes on the wire
+      return {size, errc::writer_not_ready};
+    default: return {sent, errc::closed};
     }
   }
-
-  std::string& to_;
-  std::size_t before_;
-  std::size_t end_;
-  bool done_ = false;
-};
+  return {sent, errc::ok};
+}
 
 }  // namespace detail
 
-/// The bytes that `serialize` will write for this event.
+/// The bytes that `serialize` writes for this event, or for all of these.
 /// Complexity  O(size of the data): its line ends are counted.
-[[nodiscard]] constexpr std::size_t serialized_size(event const& e) noexcept {
-  std::size_t size = 1;
-  if (e.id.has_value()) size += 4 + e.id.value().size() + 1;
-  if (!e.type.empty()) size += 7 + e.type.value().size() + 1;
-  if (e.retry) size += 7 + detail::decimal_size(e.retry->milliseconds) + 1;
-  if (e.data) size += detail::lines_size(6, *e.data);
-  return size;
+[[nodiscard]] constexpr std::size_t serialized_size(event const& e, framing body = framing::raw) noexcept {
+  return detail::framed_size(e, body);
+}
+template <event_batch Events>
+[[nodiscard]] constexpr std::size_t serialized_size(Events const& batch,
+                                                    framing body = framing::raw) noexcept {
+  return detail::framed_size(std::span<event const>(batch), body);
 }
 
 /// Writes one event, with the blank line that ends it, to the front of `out`.
-/// Input       `e`: borrowed for the call. `out`: at least serialized_size(e) bytes; must not overlap the event's text.
+/// Input       `e`: borrowed for the call. `out`: at least serialized_size(e) bytes; must not overlap the event's text. In
+///             one of eight times the text's size nothing has to be counted first. What is in `out` behind the frame may
+///             be overwritten.
 /// Returns     the bytes written; errc::buffer_too_small if they do not fit: then nothing was written.
-/// Not errors  any bytes in `data`; no data (no event fires in the client, its ID and retry still take effect).
+/// Not errors  any bytes in `data`; no data: no event fires in the client, its ID and retry still take effect.
 /// Complexity  O(size of the event).
 /// Source      WHATWG HTML, 9.2.5.
-[[nodiscard]] constexpr serialize_result serialize(event const& e, std::span<char> out) noexcept {
-  auto const size = serialized_size(e);
-  if (size > out.size()) return {0, errc::buffer_too_small};
-  detail::put_event(out.data(), e);
-  return {size, errc::ok};
+[[nodiscard]] constexpr serialize_result serialize(event const& e, std::span<char> out,
+                                                   framing body = framing::raw) noexcept {
+  return detail::write_frame(e, out, body);
 }
 
-/// Appends one event, with the blank line that ends it, to `out`. `e` must not view `out`'s own text.
+/// Appends it to `out`. `e` must not view `out`'s own text.
 /// Throws      std::bad_alloc, std::length_error; then `out` is as before.
-inline void serialize(event const& e, std::string& out) { detail::string_sink(out).put(e); }
-
-/// One event as a string of its own.
-[[nodiscard]] inline std::string serialize(event const& e) {
-  std::string out;
-  serialize(e, out);
-  return out;
+inline void serialize(event const& e, std::string& out, framing body = framing::raw) {
+  detail::write_frame(e, out, body);
 }
 
-/// Appends a comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines
-/// becomes a comment line, and a blank line follows, so that a frame always ends in one. `text` must not view `out`.
-/// Throws      std::bad_alloc, std::length_error; then `out` is as before.
-inline void serialize_comment(std::string_view text, std::string& out) {
-  auto const before = out.size();
-  out.resize(before + detail::lines_size(2, text) + 1);
-  auto* end = detail::put_lines(out.data() + before, ": ", text);
-  *end = '\n';
+/// It as a string of its own.
+[[nodiscard]] inline std::string serialize(event const& e, framing body = framing::raw) {
+  return detail::write_frame(e, body);
+}
+
+/// Writes it through an output iterator.
+/// Returns     the iterator behind the last byte.
+/// Throws      what the iterator throws.
+template <byte_iterator Out> Out serialize(event const& e, Out out, framing body = framing::raw) {
+  return detail::write_frame(e, std::move(out), body);
+}
+
+/// Offers it to a writer that can take it now: one that waits for its peer, or keeps what the peer does not take yet. For
+/// others, and for more than a few events, there are streams (stream.hpp).
+/// Returns     the bytes it took, and if these are not all of them: errc::closed; errc::writer_not_ready for `again`
+///             (what serialize(e) has behind these bytes must go out before anything else); the same for `pending`, which
+///             has them all, and for whose sake they are never freed; errc::writer_broke_contract.
+/// Throws      std::bad_alloc, and what the writer throws.
+template <writer Writer>
+serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
+  return detail::write_frame(e, out, body);
+}
+
+/// Several events at once, to all the same places: one chunk, one write. Of none, nothing is written.
+template <event_batch Events>
+[[nodiscard]] constexpr serialize_result serialize(Events const& batch, std::span<char> out,
+                                                   framing body = framing::raw) noexcept {
+  return detail::write_frame(detail::event_span(batch), out, body);
+}
+template <event_batch Events>
+void serialize(Events const& batch, std::string& out, framing body = framing::raw) {
+  detail::write_frame(detail::event_span(batch), out, body);
+}
+template <event_batch Events>
+[[nodiscard]] std::string serialize(Events const& batch, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), body);
+}
+template <event_batch Events, byte_iterator Out>
+Out serialize(Events const& batch, Out out, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), std::move(out), body);
+}
+template <event_batch Events, writer Writer>
+serialize_result serialize(Events const& batch, Writer& out, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), out, body);
+}
+
+/// A comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines becomes a
+/// comment line, and a blank line follows, so that a frame always ends in one. To all the same places.
+[[nodiscard]] constexpr serialize_result serialize_comment(std::string_view text, std::span<char> out,
+                                                           framing body = framing::raw) noexcept {
+  return detail::write_frame(detail::comment{text}, out, body);
+}
+inline void serialize_comment(std::string_view text, std::string& out, framing body = framing::raw) {
+  detail::write_frame(detail::comment{text}, out, body);
+}
+[[nodiscard]] inline std::string serialize_comment(std::string_view text, framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, body);
+}
+template <byte_iterator Out>
+Out serialize_comment(std::string_view text, Out out, framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, std::move(out), body);
+}
+template <writer Writer>
+serialize_result serialize_comment(std::string_view text, Writer& out, framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, out, body);
 }
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -160,7 +160,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Queues a comment for this stream only.
   errc comment(std::string_view text) noexcept {
-    return queue(detail::lines_size(2, text) + 1, [&] { serialize_comment(text, outbox_); });
+    return queue(detail::frame_size(detail::comment{text}), [&] { serialize_comment(text, outbox_); });
   }
 
   /// Queues a comment if the stream is idle; a busy or a blocked one needs none.

@@ -19,10 +19,13 @@ constexpr errc all[] = {
     errc::id_refused,
     errc::event_too_large,
     errc::buffer_too_small,
+    errc::writer_not_ready,
+    errc::writer_broke_contract,
     errc::line_too_long,
     errc::event_too_long,
     errc::id_too_long,
     errc::called_from_inside,
+    errc::bytes_waiting,
     errc::channel_name_refused,
     errc::too_many_channels,
     errc::too_many_subscribers,
@@ -42,10 +45,13 @@ constexpr bool is_listed(errc error) {
   case errc::id_refused:
   case errc::event_too_large:
   case errc::buffer_too_small:
+  case errc::writer_not_ready:
+  case errc::writer_broke_contract:
   case errc::line_too_long:
   case errc::event_too_long:
   case errc::id_too_long:
   case errc::called_from_inside:
+  case errc::bytes_waiting:
   case errc::channel_name_refused:
   case errc::too_many_channels:
   case errc::too_many_subscribers:

@@ -8,7 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 
 // SSE2 belongs to the x86-64 baseline, so this choice is the same in every translation unit whatever its -march.
 #if (defined(__x86_64__) || defined(_M_X64)) && !defined(SSEWIRE_DETAIL_PORTABLE)
@@ -30,12 +32,12 @@ struct line_ends {
   bool high = false;       // some byte is not ASCII
 };
 
-// Two questions about at most 64 bytes at a time. The cheap one, may_end(), finds CR and LF but also every other byte that
+// Questions about at most 64 bytes at a time. The cheap one, may_end(), finds CR and LF but also every other byte that
 // is below 14 or not ASCII. In most blocks of most streams these are the same bytes; where a bit turns out to be another
 // byte, the exact question is asked for the block.
 class block_scanner {
  public:
-  [[nodiscard]] std::uint64_t may_end(char const* at) const noexcept { return join(at, suspects_); }
+  [[nodiscard]] std::uint64_t may_end(char const* at) const noexcept { return ~join(at, plain_); }
   [[nodiscard]] std::uint64_t may_end(char const* at, std::size_t bytes) const noexcept {
     return join(at, bytes, suspects_);
   }
@@ -48,25 +50,11 @@ class block_scanner {
     return {ends(at, bytes), high != 0};
   }
 
-  // Copies a block; answers whether it may hold a line's end.
-  [[nodiscard]] bool copy(char* to, char const* from) const noexcept {
-#if defined(SSEWIRE_DETAIL_SSE2)
-    auto const low = [cr = line_end_.cr](block v) {
-      return _mm_cmpeq_epi8(_mm_min_epu8(v, cr), v);
-    };  // unsigned
-    auto const a = load(from);
-    auto const b = load(from + 16);
-    auto const c = load(from + 32);
-    auto const d = load(from + 48);
-    store(to, a);
-    store(to + 16, b);
-    store(to + 32, c);
-    store(to + 48, d);
-    return bits(_mm_or_si128(_mm_or_si128(low(a), low(b)), _mm_or_si128(low(c), low(d)))) != 0;
-#else
+  // Copies a block, and asks the cheap question about it.
+  [[nodiscard]] std::uint64_t copy(char* to, char const* from) const noexcept {
+    auto const ends = may_end(from);
     std::memcpy(to, from, block_bytes);
-    return true;
-#endif
+    return ends;
   }
 
 #if defined(SSEWIRE_DETAIL_SSE2)
@@ -74,12 +62,16 @@ class block_scanner {
   using block = __m128i;
 
   static block load(char const* at) noexcept { return _mm_loadu_si128(reinterpret_cast<block const*>(at)); }
-  static void store(char* to, block v) noexcept { _mm_storeu_si128(reinterpret_cast<block*>(to), v); }
   static std::uint64_t bits(block v) noexcept { return static_cast<std::uint32_t>(_mm_movemask_epi8(v)); }
 
   struct suspects {
     block fourteen = _mm_set1_epi8(14);
     std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(fourteen, v)); }  // signed
+  };
+  // The others. Compilers make two comparisons of the one above; this one is inverted once for a whole block.
+  struct plain {
+    block thirteen = _mm_set1_epi8(13);
+    std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(v, thirteen)); }  // signed
   };
   struct line_end {
     block cr = _mm_set1_epi8('\r');
@@ -149,6 +141,11 @@ class block_scanner {
       return bits(zeros(word ^ ones * '\r') | zeros(word ^ ones * '\n') | word);
     }
   };
+  struct plain {
+    std::uint64_t operator()(std::uint64_t word) const noexcept {
+      return bits(~(zeros(word ^ ones * '\r') | zeros(word ^ ones * '\n') | word));
+    }
+  };
   struct not_ascii {
     std::uint64_t operator()(std::uint64_t word) const noexcept { return bits(word); }
   };
@@ -166,27 +163,51 @@ class block_scanner {
 #endif
 
   suspects suspects_;
+  plain plain_;
   line_end line_end_;
   not_ascii not_ascii_;
 };
 
-// The first CR or LF in [first, last), or last. Reads no byte outside.
-inline char const* find_line_end_in_blocks(char const* first, char const* last) noexcept {
-  block_scanner const scanner;
-  while (first != last) {
-    auto const bytes = (std::min)(static_cast<std::size_t>(last - first), block_bytes);
-    if (auto const ends = scanner.ends(first, bytes); ends != 0) {
-      return first + static_cast<unsigned>(std::countr_zero(ends));
-    }
-    first += bytes;
-  }
-  return last;
+inline bool may_hold_line_end(std::string_view few) noexcept {
+  return few.size() >= block_bytes || block_scanner().may_end(few.data(), few.size()) != 0;
 }
 
-constexpr char const* find_line_end(char const* first, char const* last) noexcept {
-  if (!std::is_constant_evaluated()) return find_line_end_in_blocks(first, last);
-  while (first != last && *first != '\n' && *first != '\r') ++first;
-  return first;
+// Calls f(first, end) for every line of `text`; a text has one line more than line ends. Reads no byte outside.
+template <class F> void for_each_line_in_blocks(std::string_view text, F f) {
+  block_scanner const scanner;
+  auto const* const last = text.data() + text.size();
+  auto const* line = text.data();
+  char const* behind_cr = nullptr;  // an LF here belongs to the CR before it
+  auto const* block = line;
+  for (auto left = text.size(); left != 0;) {
+    auto const bytes = (std::min)(left, block_bytes);
+    auto ends = left >= block_bytes ? scanner.may_end(block) : scanner.may_end(block, left);
+    while (ends != 0) {
+      auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
+      if (*end == '\r') {
+        behind_cr = end + 1;
+      } else if (*end != '\n') {
+        ends &= scanner.ends(block, left);
+        continue;
+      }
+      ends &= ends - 1;
+      auto const* const first = std::exchange(line, end + 1);
+      if (*end == '\r' || end != behind_cr) f(first, end);
+    }
+    block += bytes;
+    left -= bytes;
+  }
+  f(line, last);
+}
+
+template <class F> constexpr void for_each_line(std::string_view text, F f) {
+  if (!std::is_constant_evaluated()) return for_each_line_in_blocks(text, f);
+  for (;;) {
+    auto const end = text.find_first_of("\r\n");
+    f(text.data(), text.data() + (std::min)(end, text.size()));
+    if (end == text.npos) return;
+    text.remove_prefix(text.substr(end, 2) == "\r\n" ? end + 2 : end + 1);
+  }
 }
 
 }  // namespace detail
