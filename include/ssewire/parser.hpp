@@ -139,6 +139,12 @@ class parser {
     return retry_;
   }
 
+  /// Whether finish() would drop something now: a line without its end, fields without their blank line, bytes that wait
+  /// for next(). Then the peer, or somebody between, has cut the stream.
+  [[nodiscard]] bool unfinished() const noexcept {
+    return fields_ != 0 || !partial_line_.empty() || error_ == errc::bytes_waiting;
+  }
+
   /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left behind.
   /// errc::ok while the stream can be read.
   [[nodiscard]] errc error() const noexcept {

@@ -276,6 +276,43 @@ TEST_CASE("on_comment may throw: then the parser wants a reset") {
 }
 #endif
 
+// What finish() would drop.
+
+TEST_CASE("a stream is unfinished inside a line and inside a block, and not between them") {
+  struct {
+    std::string_view bytes;
+    bool unfinished;
+  } const cases[] = {
+      {"", false},
+      {"data: a", true},
+      {"data: a\n", true},
+      {"data: a\n\n", false},
+      {"id: 1\r", true},
+      {"id: 1\r\r", false},
+      {"event: a\n", true},
+      {": a", true},
+      {": a\n", false},
+      {"retry: 1\n", true},
+      {"other\n", false},
+      {"\xEF\xBB\xBF", false},
+      {"data: a\n\nd", true},
+      {"data: a\n\ndata\n\n\n", false},
+  };
+  for (auto const& c : cases) {
+    CAPTURE(support::quoted(c.bytes));
+    parser p;
+    for (auto const byte : c.bytes) p.feed({&byte, 1}, ignore);
+    CHECK(p.unfinished() == c.unfinished);
+    p.finish();
+    CHECK(!p.unfinished());
+  }
+  parser p;
+  p.feed("data: a\n\n");
+  CHECK(p.unfinished());
+  CHECK(p.next());
+  CHECK(!p.unfinished());
+}
+
 // Where an error stands.
 
 struct stop {
