@@ -68,6 +68,13 @@ TEST_CASE("the first and the last code point of each length are well-formed, tho
   CHECK(repair("\xF5\x80\x80\x80") == FFFD FFFD FFFD FFFD);
 }
 
+TEST_CASE("a sequence that ASCII cuts in two is two broken ones, wherever it stands") {
+  for (std::size_t before = 0; before < 9; ++before) {
+    auto const front = std::string(before, 'a');
+    CHECK(repair(front + "\xC3" "abcdefgh" "\xA9") == front + "\xEF\xBF\xBD" "abcdefgh" "\xEF\xBF\xBD");
+  }
+}
+
 TEST_CASE("a sequence cut short by the end is one U+FFFD") {
   CHECK(repair("a\xC3") == "a" FFFD);
   CHECK(repair("a\xE2\x82") == "a" FFFD);
