@@ -27,7 +27,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What one stream may make a parser hold, in bytes as they arrive (a repair to U+FFFD can make three of one). Beyond a
-/// limit the stream is in error: nothing is ever cut short.
+/// limit the stream is in error: nothing is ever cut short. The most memory a parser takes is about 5 times
+/// max_event_bytes, 12 times where all of it has to be repaired. It keeps it until it is destroyed.
 struct parser_limits {
   std::size_t max_line_bytes =
       8 * 1024 * 1024;  ///< one line, its ending excluded: one-line JSON with a picture in it
@@ -105,7 +106,8 @@ class parser {
   template <class OnComment> std::optional<event> next(OnComment&& on_comment) { return pull(on_comment); }
 
   /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the standard says.
-  /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed.
+  /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed, and
+  ///             that is error() from now on.
   feed_result finish() noexcept {
     if (inside_ != nullptr) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
@@ -113,6 +115,7 @@ class parser {
     error_ = errc::closed;
     forget_block();
     partial_line_.clear();
+    mark_bytes_ = 0;
     return {};
   }
 
@@ -142,7 +145,8 @@ class parser {
   /// Whether finish() would drop something now: a line without its end, fields without their blank line, bytes that wait
   /// for next(). Then the peer, or somebody between, has cut the stream.
   [[nodiscard]] bool unfinished() const noexcept {
-    return fields_ != 0 || !partial_line_.empty() || error_ == errc::bytes_waiting;
+    bool const half_a_mark = mark_bytes_ != 0 && mark_bytes_ < byte_order_mark.size();
+    return fields_ != 0 || !partial_line_.empty() || half_a_mark || error_ == errc::bytes_waiting;
   }
 
   /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left behind.
@@ -182,6 +186,10 @@ class parser {
       view = nullptr;
     }
   };
+
+  // Every line in a chunk goes through code in line, whatever the compiler thinks of its size: one call a line shows. The one
+  // line that lies in two chunks need not.
+  enum class where : unsigned char { inside_chunk, between_chunks };
 
   struct without_comments {};
   template <class OnComment>
@@ -270,6 +278,9 @@ class parser {
     auto const* line = first;
     if (mark_bytes_ < byte_order_mark.size()) {
       line = skip_byte_order_mark(first, last);
+      if (partial_line_.size() > limits_.max_line_bytes) {
+        return fail(errc::line_too_long, static_cast<std::size_t>(line - first), partial_line_.size());
+      }
       if (line == last) return all_read(bytes.size());
     }
     return scan(first, line, last, to);
@@ -341,7 +352,7 @@ class parser {
         auto error = errc::ok;
         std::size_t begun = 0;
         if (size - 1 < plain_bytes) [[likely]] {
-          error = read_line(begin, end, last, to);
+          error = read_line<where::inside_chunk>(begin, end, last, to);
         } else if (unfinished) {
           unfinished = false;
           plain_bytes = limits_.max_line_bytes;
@@ -388,7 +399,7 @@ class parser {
     if (!append_partial(rest, readable)) return errc::line_too_long;
     auto const line = partial_line_.view();
     auto const* const end = line.data() + line.size();
-    auto const error = read_line(line.data(), end, end, to);
+    auto const error = read_line<where::between_chunks>(line.data(), end, end, to);
     own_views(end);  // they look into the line that is forgotten now
     partial_line_.clear();
     return error;
@@ -402,7 +413,8 @@ class parser {
   }
 
   // A line that is not empty. What lies behind `end` up to `readable` may be read.
-  template <class To> errc read_line(char const* line, char const* end, char const* readable, To& to) {
+  template <where Where, class To>
+  [[gnu::always_inline]] errc read_line(char const* line, char const* end, char const* readable, To& to) {
     if constexpr (To::comments) {
       if (*line == ':') [[unlikely]] {
         auto const text = value_behind(line + 1, end);
@@ -410,23 +422,30 @@ class parser {
         return to.comment(good) ? errc::ok : reset_by_callback;
       }
     }
-    return read_field(line, end, readable);
+    return read_field<Where>(line, end, readable);
   }
 
-  errc read_field(char const* line, char const* end, char const* readable) {
+  template <where Where>
+  [[gnu::always_inline]] errc read_field(char const* line, char const* end, char const* readable) {
     if (end - line >= 5 && std::memcmp(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
     }
-    return read_other_field({line, static_cast<std::size_t>(end - line)}, readable);
+    std::string_view const whole(line, static_cast<std::size_t>(end - line));
+    return Where == where::inside_chunk ? read_other_field(whole, readable)
+                                        : call_other_field(whole, readable);
+  }
+
+  [[gnu::noinline]] errc call_other_field(std::string_view line, char const* readable) {
+    return read_other_field(line, readable);
   }
 
   // The value behind the colon: one space in front of it does not count.
-  static std::string_view value_behind(char const* first, char const* end) noexcept {
+  [[gnu::always_inline]] static std::string_view value_behind(char const* first, char const* end) noexcept {
     if (first != end && *first == ' ') ++first;
     return {first, static_cast<std::size_t>(end - first)};
   }
 
-  errc read_other_field(std::string_view line, char const* readable) {
+  [[gnu::always_inline]] errc read_other_field(std::string_view line, char const* readable) {
     auto const* const end = line.data() + line.size();
     auto const begins = [line](std::string_view name) { return line.substr(0, name.size()) == name; };
     switch (line.front()) {
@@ -444,7 +463,7 @@ class parser {
     }
   }
 
-  errc read_data(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] errc read_data(std::string_view text, char const* readable) {
     if (!(fields_ & has_data)) {
       if (text.size() > limits_.max_event_bytes - type_bytes_) return errc::event_too_long;
       fields_ |= has_data;
@@ -458,7 +477,7 @@ class parser {
     return errc::ok;
   }
 
-  errc read_type(std::string_view text) {
+  [[gnu::always_inline]] errc read_type(std::string_view text) {
     auto const data_bytes = fields_ & has_data ? data_.text().size() : 0;
     if (text.size() > limits_.max_event_bytes - data_bytes) return errc::event_too_long;
     fields_ |= has_type;
@@ -467,7 +486,7 @@ class parser {
     return errc::ok;
   }
 
-  errc read_id(std::string_view text) {
+  [[gnu::always_inline]] errc read_id(std::string_view text) {
     if (std::memchr(text.data(), '\0', text.size()) != nullptr) return errc::ok;
     if (text.size() > limits_.max_id_bytes) return errc::id_too_long;
     fields_ |= has_id;

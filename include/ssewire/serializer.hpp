@@ -91,7 +91,9 @@ serialize_result write_frame(Frame const& frame, Writer& out, framing body) {
       if (taken == 0 || taken > rest->size()) return {sent, errc::writer_broke_contract};
       sent += taken;
       break;
-    case write_status::again: return {sent + (std::min)(taken, rest->size()), errc::writer_not_ready};
+    case write_status::again:
+      sent += (std::min)(taken, rest->size());
+      return {sent, sent == size ? errc::ok : errc::writer_not_ready};
     case write_status::pending:
       (void)bytes
           .release();  // nobody will say when they have been sent: rather a leak than freed bytes on the wire
@@ -135,13 +137,14 @@ inline void serialize(event const& e, std::string& out, framing body = framing::
 }
 
 /// It as a string of its own.
+/// Throws      std::bad_alloc, std::length_error.
 [[nodiscard]] inline std::string serialize(event const& e, framing body = framing::raw) {
   return detail::write_frame(e, body);
 }
 
 /// Writes it through an output iterator.
 /// Returns     the iterator behind the last byte.
-/// Throws      what the iterator throws.
+/// Throws      std::bad_alloc, before anything is written; what the iterator throws.
 template <byte_iterator Out> Out serialize(event const& e, Out out, framing body = framing::raw) {
   return detail::write_frame(e, std::move(out), body);
 }

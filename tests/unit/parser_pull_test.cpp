@@ -284,6 +284,7 @@ TEST_CASE("a stream is unfinished inside a line and inside a block, and not betw
     bool unfinished;
   } const cases[] = {
       {"", false},
+      {"\xEF\xBB", true},
       {"data: a", true},
       {"data: a\n", true},
       {"data: a\n\n", false},

@@ -266,6 +266,9 @@ TEST_CASE("a writer that is closed or not ready has taken the bytes that are rep
   CHECK(result.bytes == 5);
   CHECK(again.got + serialize(e).substr(result.bytes) == serialize(e));
 
+  answers full{{write_status::again, serialized_size(e)}};  // it has all, and wants no more for now
+  CHECK(serialize(e, full).error == errc::ok);
+
   answers closed{{write_status::closed, 0}};
   CHECK(serialize(e, closed).error == errc::closed);
 

@@ -40,14 +40,14 @@ class byte_buffer {
   }
 
   // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
-  void append(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + slack) grow(text.size());
     copy(bytes_.get() + size_, text, readable);
     size_ += text.size();
   }
 
   // The same, behind an LF.
-  void append_line(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
     bytes_[size_] = '\n';
     copy(bytes_.get() + size_ + 1, text, readable);

@@ -37,7 +37,9 @@ struct line_ends {
 // byte, the exact question is asked for the block.
 class block_scanner {
  public:
-  [[nodiscard]] std::uint64_t may_end(char const* at) const noexcept { return ~join(at, plain_); }
+  [[nodiscard, gnu::always_inline]] std::uint64_t may_end(char const* at) const noexcept {
+    return ~join(at, plain_);
+  }
   [[nodiscard]] std::uint64_t may_end(char const* at, std::size_t bytes) const noexcept {
     return join(at, bytes, suspects_);
   }
@@ -84,7 +86,8 @@ class block_scanner {
     std::uint64_t operator()(block v) const noexcept { return bits(v); }
   };
 
-  template <class Ask> static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  template <class Ask>
+  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     auto const a = ask(load(at));
     auto const b = ask(load(at + 16));
     auto const c = ask(load(at + 32));
@@ -150,7 +153,8 @@ class block_scanner {
     std::uint64_t operator()(std::uint64_t word) const noexcept { return bits(word); }
   };
 
-  template <class Ask> static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  template <class Ask>
+  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     return join(at, block_bytes, ask);
   }
 
