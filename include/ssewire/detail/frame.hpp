@@ -123,18 +123,20 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
     do {
       auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
       bool const cr = *end == '\r';
-      if (!cr && *end != '\n') {
+      bool const lf = *end == '\n';
+      if (!(cr | lf))
+          [[unlikely]] {  // one branch: which of the two it is nobody can foretell in a mixed text
         ends &= scanner.ends(block, block_bytes);
         continue;
       }
       ends &= ends - 1;
-      if (cr || end != behind_cr) {
+      if (!(lf & (end == behind_cr))) {
         at = copy_readable(at, line, end, readable);
         std::memcpy(at, line_break, N - 1);
         at += N - 1;
       }
       line = end + 1;
-      if (cr) behind_cr = line;
+      behind_cr = cr ? line : nullptr;
     } while (ends != 0);
     out.wrote_to(copy_readable(at, line, block_end, readable));
     block = block_end;
@@ -148,7 +150,7 @@ template <class Out, std::size_t N>
 constexpr void put_lines(Out& out, char const (&line_break)[N], std::string_view text) {
   out.put({line_break + 1, N - 2});
   if (!std::is_constant_evaluated()) {
-    if (text.size() >= block_bytes) text = put_blocks(out, line_break, text);
+    if (text.size() > block_bytes) text = put_blocks(out, line_break, text);
     if (!may_hold_line_end(text)) return out.put_line("", text);
   }
   bool begun = true;
