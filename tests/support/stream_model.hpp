@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ssewire/broker.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,12 +28,16 @@ struct model_broker {
     std::string data;
   };
   struct channel {
-    std::vector<std::uint64_t> positions; // of all it ever had
-    std::size_t held_from = 0;            // index of the oldest that is held
+    std::vector<std::uint64_t> positions;  // of all it ever had
+    std::size_t held_from = 0;             // index of the oldest that is held
     std::size_t held_bytes = 0;
+    bool exists = false;              // somebody follows it or it holds an event
+    std::uint64_t presumed_lost = 0;  // when it was made again: what was remembered of it, or the floor
 
     [[nodiscard]] std::size_t end() const { return positions.size(); }
-    [[nodiscard]] std::uint64_t lost_through() const { return held_from == 0 ? 0 : positions[held_from - 1]; }
+    [[nodiscard]] std::uint64_t lost_through() const {
+      return (std::max)(presumed_lost, held_from == 0 ? 0 : positions[held_from - 1]);
+    }
     [[nodiscard]] std::size_t index_after(std::uint64_t position) const {
       return static_cast<std::size_t>(std::upper_bound(positions.begin(), positions.end(), position) -
                                       positions.begin());
@@ -44,11 +50,16 @@ struct model_broker {
 
   ssewire::replay_limits limits;
   std::uint64_t epoch;
-  std::vector<entry> order = {}; // position p is order[p - 1]
+  std::vector<entry> order = {};  // position p is order[p - 1]
   std::vector<channel> channels = {};
   std::vector<mark> marks = {};
   std::uint64_t trimmed = 0;
   std::optional<std::uint64_t> drained_at = {};
+  ssewire::duration channel_expiry = {};
+  std::size_t max_expired = 0;
+  std::vector<mark> quiet_marks = {};
+  std::map<std::size_t, std::uint64_t> remembered = {};  // channels that are gone: what they had lost
+  std::uint64_t floor = 0;                               // of those not remembered
 
   [[nodiscard]] std::uint64_t last() const { return order.size(); }
 
@@ -58,7 +69,32 @@ struct model_broker {
     return 4 + 29 + 1 + lines * 7 + (data.size() - (lines - 1)) + 1;
   }
 
+  void make(std::size_t at) {
+    auto& c = channels[at];
+    if (c.exists) return;
+    c.exists = true;
+    c.presumed_lost = (std::max)(floor, remembered.count(at) != 0 ? remembered[at] : 0);
+  }
+
+  /// Channels that nobody follows and that hold nothing are gone.
+  template <class Followed> void sweep(Followed followed) {
+    for (std::size_t at = 0; at < channels.size(); ++at) {
+      auto& c = channels[at];
+      if (!c.exists || c.held_from != c.end() || followed(at)) continue;
+      c.exists = false;
+      if (c.lost_through() > floor) remembered[at] = c.lost_through();
+      while (remembered.size() > max_expired) {
+        auto const oldest =
+            std::min_element(remembered.begin(), remembered.end(),
+                             [](auto const& a, auto const& b) { return a.second < b.second; });
+        floor = oldest->second;
+        remembered.erase(oldest);
+      }
+    }
+  }
+
   void publish(std::size_t to, std::string data) {
+    make(to);
     auto& c = channels[to];
     c.held_bytes += frame_size(data);
     order.push_back({to, std::move(data)});
@@ -70,16 +106,25 @@ struct model_broker {
   }
 
   /// What is older than a mark that is max_age old goes. A mark is set at most every eighth of the age.
-  void tick(ssewire::time_point now) {
-    if (limits.max_age == ssewire::duration::zero()) return;
+  template <class Followed> void tick(ssewire::time_point now, Followed followed) {
+    auto const too_old = pass(marks, now, limits.max_age);
+    auto const quiet = pass(quiet_marks, now, channel_expiry);
+    for (std::size_t at = 0; at < channels.size(); ++at) {
+      auto& c = channels[at];
+      bool const expires = c.held_from < c.end() && c.positions.back() <= quiet && !followed(at);
+      while (c.held_from < c.end() && (expires || c.positions[c.held_from] <= too_old)) forget_oldest(c);
+    }
+    sweep(followed);
+  }
+
+  std::uint64_t pass(std::vector<mark>& of, ssewire::time_point now, ssewire::duration age) const {
+    if (age == ssewire::duration::zero()) return 0;
     std::uint64_t through = 0;
-    for (auto const& m : marks) {
-      if (now - m.when >= limits.max_age) through = m.position;
+    for (auto const& m : of) {
+      if (now - m.when >= age) through = m.position;
     }
-    if (marks.empty() || now - marks.back().when >= limits.max_age / 8) marks.push_back({now, last()});
-    for (auto& c : channels) {
-      while (c.held_from < c.end() && c.positions[c.held_from] <= through) forget_oldest(c);
-    }
+    if (of.empty() || now - of.back().when >= age / 8) of.push_back({now, last()});
+    return through;
   }
 
   void forget_oldest(channel& c) {
@@ -92,15 +137,15 @@ struct model_broker {
 struct model_client {
   struct place {
     std::size_t channel;
-    std::size_t expected = 0; // index of the entry that must come next, unless a gap is told
-    bool lost_before = false; // it came back too late: a gap without a number must come first
+    std::size_t expected = 0;  // index of the entry that must come next, unless a gap is told
+    bool lost_before = false;  // it came back too late: a gap without a number must come first
   };
 
   ssewire::parser parser = {};
   std::vector<place> places = {};
-  std::string unplaced = {};             // the reason of a gap without a channel that must come first
-  std::uint64_t seen = 0;                // the highest position of this connection
-  bool opened = false;                   // has it got the position event?
+  std::string unplaced = {};  // the reason of a gap without a channel that must come first
+  std::uint64_t seen = 0;     // the highest position of this connection
+  bool opened = false;        // has it got the position event?
 
   /// The connection begins. Returns the outcome that the broker must report.
   ssewire::resume_outcome connect(model_broker const& b, std::vector<std::size_t> const& channels,
@@ -140,7 +185,8 @@ struct model_client {
       from = b.last();
       for (std::uint64_t left = start.events; from > whole_after; --from) {
         auto const of = b.order[from - 1].channel;
-        if (std::none_of(places.begin(), places.end(), [of](place const& p) { return p.channel == of; })) continue;
+        if (std::none_of(places.begin(), places.end(), [of](place const& p) { return p.channel == of; }))
+          continue;
         if (left-- == 0) break;
       }
     }
@@ -175,21 +221,23 @@ struct model_client {
     }
   }
 
-private:
+ private:
   struct reading {
     std::optional<std::uint64_t> position;
-    std::string why; // there is none
+    std::string why;  // there is none
   };
 
   // By its letter: twelve of 0-9a-v, a hyphen, sixteen digits.
   static reading read(model_broker const& b, std::string_view presented) {
     if (presented.empty()) return {};
     if (presented.size() != 29 || presented[12] != '-' ||
-        presented.substr(0, 12).find_first_not_of("0123456789abcdefghijklmnopqrstuv") != std::string_view::npos ||
+        presented.substr(0, 12).find_first_not_of("0123456789abcdefghijklmnopqrstuv") !=
+            std::string_view::npos ||
         presented.substr(13).find_first_not_of("0123456789") != std::string_view::npos) {
       return {{}, "unknown"};
     }
-    if (presented.substr(0, 12) != ssewire::position_id(b.epoch, 0).view().substr(0, 12)) return {{}, "restart"};
+    if (presented.substr(0, 12) != ssewire::position_id(b.epoch, 0).view().substr(0, 12))
+      return {{}, "restart"};
     auto const position = std::stoull(std::string(presented.substr(13)));
     if (position > b.last()) return {{}, "unknown"};
     return {position, {}};
@@ -198,12 +246,12 @@ private:
   void read(model_broker const& b, ssewire::event const& e) {
     std::optional<std::uint64_t> const position =
         e.id.has_value() ? read(b, e.id.value()).position : std::optional<std::uint64_t>();
-    CHECK(position.has_value() == e.id.has_value()); // G9: no ID but this broker's own
+    CHECK(position.has_value() == e.id.has_value());  // G9: no ID but this broker's own
     REQUIRE_UNARY(e.data.has_value());
     if (e.type.value() == "ssewire.gap") {
       gap(b, *e.data);
     } else if (e.type.value() == "ssewire.position") {
-      CHECK_UNARY(!opened); // once
+      CHECK_UNARY(!opened);  // once
       CHECK(*e.data == "");
       REQUIRE_UNARY(position.has_value());
       opened = true;
@@ -213,7 +261,7 @@ private:
       delivered(b, *position, *e.data);
     }
     if (!position) return;
-    CHECK(*position >= seen); // G1, G3
+    CHECK(*position >= seen);  // G1, G3
     seen = *position;
     // The client will come back with this ID: what lies at or before it must have been delivered or told.
     for (auto const& p : places) {
@@ -231,11 +279,11 @@ private:
     CHECK_UNARY((!b.drained_at || position <= *b.drained_at));
     auto const at = std::find_if(places.begin(), places.end(),
                                  [&](place const& p) { return p.channel == published.channel; });
-    REQUIRE_UNARY((at != places.end())); // G9
+    REQUIRE_UNARY((at != places.end()));  // G9
     auto const& c = b.channels[published.channel];
-    CHECK(position > seen);                                   // G1
-    REQUIRE_UNARY(at->expected < c.end());                    // G3: not again
-    CHECK(c.positions[at->expected] == position);             // G2: not past one without a word
+    CHECK(position > seen);                        // G1
+    REQUIRE_UNARY(at->expected < c.end());         // G3: not again
+    CHECK(c.positions[at->expected] == position);  // G2: not past one without a word
     at->expected = c.index_after(position);
   }
 
@@ -250,9 +298,10 @@ private:
     for (auto& p : places) {
       auto const& c = b.channels[p.channel];
       auto const named = "{\"reason\":\"trimmed\",\"channel\":\"c" + std::to_string(p.channel) + '"';
-      auto const missed = p.lost_before ? std::string() : ",\"missed\":" + std::to_string(c.held_from - p.expected);
+      auto const missed =
+          p.lost_before ? std::string() : ",\"missed\":" + std::to_string(c.held_from - p.expected);
       if (data != named + missed + '}') continue;
-      CHECK_UNARY((p.lost_before ? !opened : p.expected < c.held_from)); // no false one
+      CHECK_UNARY((p.lost_before ? !opened : p.expected < c.held_from));  // no false one
       p.expected = (std::max)(p.expected, c.held_from);
       p.lost_before = false;
       return;
@@ -261,4 +310,4 @@ private:
   }
 };
 
-} // namespace support
+}  // namespace support

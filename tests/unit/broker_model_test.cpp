@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Random histories of a broker against the oracle. SSEWIRE_HISTORIES: how many; SSEWIRE_SEED: run this one only.
 #include <ssewire/broker.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/random.hpp>
 #include <support/stream_model.hpp>
@@ -36,9 +37,9 @@ struct client {
   subscription stream;
   ssewire::lag_policy policy = ssewire::lag_policy::tell;
   bool parked = false;
-  unsigned ready = 0;   // wake-ups that came
+  unsigned ready = 0;  // wake-ups that came
   unsigned evicted = 0;
-  unsigned owed = 0;    // wake-ups that must have come
+  unsigned owed = 0;  // wake-ups that must have come
   bool must_evict = false;
 
   void operator()(wake why) noexcept { ++(why == wake::ready ? ready : evicted); }
@@ -54,11 +55,15 @@ struct history {
   std::uint64_t epoch;
   std::uint64_t events_published = 0;
   std::uint64_t* gaps_told;
+  std::size_t ticks;  // of a hundred steps
 
   history(std::uint64_t seed, std::uint64_t& gaps) : random(seed), epoch(seed), gaps_told(&gaps) {
+    ticks = random.one_in(3) ? 25 : 5;
     options.replay.max_events = 1 + random.below(random.one_in(2) ? 6 : 60);
     options.replay.max_bytes = random.one_in(2) ? 150 + random.below(3000) : 12'000 + random.below(40'000);
     if (random.one_in(2)) options.replay.max_age = std::chrono::milliseconds(800);
+    if (random.one_in(2)) options.channel_expiry = std::chrono::milliseconds(400 + random.below(1600));
+    if (random.one_in(3)) options.max_expired_channels = random.below(channel_count);
     start_broker();
     for (std::size_t i = 0; i < 1 + random.below(4); ++i) clients.push_back(std::make_unique<client>());
   }
@@ -68,10 +73,12 @@ struct history {
     real = std::make_unique<broker>(options);
     model = {.limits = options.replay, .epoch = epoch};
     model.channels.resize(channel_count);
+    model.channel_expiry = options.channel_expiry;
+    model.max_expired = options.max_expired_channels;
   }
 
   void publish() {
-    auto const to = random.below(random.one_in(2) ? 2 : channel_count); // two busy ones beside idle ones
+    auto const to = random.below(random.one_in(2) ? 2 : channel_count);  // two busy ones beside idle ones
     auto size = random.below(40);
     if (random.one_in(6)) size = random.below(400);
     if (random.one_in(25)) size = random.below(9 * 1024);
@@ -80,7 +87,7 @@ struct history {
     for (auto& c : data) {
       if (c == '\0') c = '0';
     }
-    data += 'e'; // not a final line end that a reader could lose
+    data += 'e';  // not a final line end that a reader could lose
     auto const size_of_frame = support::model_broker::frame_size(data);
     auto const done = real->publish("c" + std::to_string(to), {.data = data});
     if (size_of_frame > options.replay.max_bytes) {
@@ -105,12 +112,26 @@ struct history {
     }
   }
 
+  // Who asks whether a channel is followed.
+  auto followed() const {
+    return [this](std::size_t channel) {
+      for (auto const& c : clients) {
+        if (!c->stream) continue;
+        for (auto const& p : c->model.places) {
+          if (p.channel == channel) return true;
+        }
+      }
+      return false;
+    };
+  }
+
   void tick() {
     now += std::chrono::milliseconds(random.below(random.one_in(8) ? 3000 : 300));
     real->tick(now);
-    model.tick(now);
+    model.tick(now, followed());
     for (auto& c : clients) {
-      bool const lost = c->stream && c->model.opened && c->policy == ssewire::lag_policy::close && c->model.lags(model);
+      bool const lost =
+          c->stream && c->model.opened && c->policy == ssewire::lag_policy::close && c->model.lags(model);
       if (lost) c->must_evict = true;
       if (c->stream) CHECK(c->stream.reason() == (lost ? close_reason::lagged : close_reason::none));
     }
@@ -135,7 +156,7 @@ struct history {
   void connect(client& c) {
     std::vector<std::size_t> channels(1 + random.below(random.one_in(3) ? 4 : 1));
     for (auto& at : channels) at = random.below(channel_count);
-    if (!c.model.places.empty() && !random.one_in(4)) { // as before
+    if (!c.model.places.empty() && !random.one_in(4)) {  // as before
       channels.clear();
       for (auto const& p : c.model.places) channels.push_back(p.channel);
     }
@@ -156,6 +177,7 @@ struct history {
     c.parked = false;
     c.ready = c.evicted = c.owed = 0;
     c.must_evict = false;
+    for (auto const at : channels) model.make(at);
     CHECK(c.stream.outcome() == c.model.connect(model, channels, presented, how.start));
   }
 
@@ -189,7 +211,7 @@ struct history {
     auto const rest = c.stream.give_back(pulled, taken);
     CHECK_UNARY(std::string_view(bytes).substr(taken, rest.size()) == rest);
     if (random.one_in(3)) {
-      cut(c); // in the middle of a frame, often
+      cut(c);  // in the middle of a frame, often
       return true;
     }
     c.model.receive(model, rest);
@@ -207,6 +229,7 @@ struct history {
     check_wakes(c);
     c.stream.close(close_reason::peer_gone);
     c.parked = false;
+    model.sweep(followed());
   }
 
   static void check_wakes(client const& c) {
@@ -227,15 +250,10 @@ struct history {
     for (auto const& c : clients) open += c->stream ? 1U : 0U;
     CHECK(s.subscribers == open);
     std::size_t used = 0;
-    for (std::size_t i = 0; i < channel_count; ++i) {
-      bool followed = !model.channels[i].positions.empty();
-      for (auto const& c : clients) {
-        if (!c->stream) continue;
-        for (auto const& p : c->model.places) followed = followed || p.channel == i;
-      }
-      used += followed ? 1U : 0U;
-    }
+    for (auto const& c : model.channels) used += c.exists ? 1U : 0U;
     CHECK(s.channels == used);
+    CHECK(s.expired_channels == model.remembered.size());
+    if (used == 0) CHECK(s.log_bytes == 0);
   }
 
   void restart() {
@@ -263,7 +281,8 @@ struct history {
     CHECK(real->subscribe("c0").error == ssewire::errc::closed);
     for (int i = 0; i < 6; ++i) publish();
     for (auto& c : clients) {
-      while (c->stream && !pull(*c)) {}
+      while (c->stream && !pull(*c)) {
+      }
       if (c->stream) check_wakes(*c);
     }
     now += std::chrono::seconds(5);
@@ -282,16 +301,17 @@ struct history {
       auto const what = random.below(100);
       if (what < 50) {
         for (auto n = 1 + random.below(random.one_in(4) ? 12 : 2); n != 0; --n) publish();
-      } else if (what < 55) {
+      } else if (what < 50 + ticks) {
         tick();
-      } else if (what < 56) {
+      } else if (what < 51 + ticks) {
         if (random.one_in(3)) restart();
       } else if (!c.stream) {
         connect(c);
       } else if (what < 85) {
         pull(c);
         if (c.stream && random.one_in(2)) {
-          while (c.stream && !pull(c)) {}
+          while (c.stream && !pull(c)) {
+          }
         }
       } else if (what < 95) {
         park(c);
@@ -301,7 +321,8 @@ struct history {
       check_stats();
     }
     for (auto& c : clients) {
-      while (c->stream && !pull(*c)) {}
+      while (c->stream && !pull(*c)) {
+      }
     }
     drain();
     add_gaps();
@@ -313,7 +334,7 @@ std::uint64_t from_environment(char const* name, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("whatever happens, a client gets every event of its channels once and in order, or is told") {
   auto const count = from_environment("SSEWIRE_HISTORIES", 2000);
@@ -327,5 +348,5 @@ TEST_CASE("whatever happens, a client gets every event of its channels once and 
     events += h.events_published;
   }
   MESSAGE((only == 0 ? count : 1) << " histories, " << events << " events, " << gaps << " gaps told");
-  if (only == 0) CHECK(gaps > count / 4); // or the test has stopped testing
+  if (only == 0) CHECK(gaps > count / 4);  // or the test has stopped testing
 }

@@ -47,7 +47,7 @@ template <class Traits> struct broker_core {
   static constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
 
   explicit broker_core(broker_options const& o)
-      : options(o), epoch(Traits::epoch()), channels(Traits::epoch()) {}
+      : options(o), epoch(Traits::epoch()), channels(Traits::epoch(), o.max_expired_channels) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ template <class Traits> struct broker_core {
       if (appended) counts.trimmed += history.trim_to(options.replay.max_events, options.replay.max_bytes);
     });
     if (!appended) {
-      channels.drop_if_unused(*to);
+      drop_if_unused(*to);
       return {{}, errc::no_memory};
     }
     ++sequence;
@@ -218,14 +218,24 @@ template <class Traits> struct broker_core {
 
   void tick(time_point now) noexcept {
     lock held(guard);
-    if (auto const too_old = ages.pass(now, options.replay.max_age, sequence); too_old != 0) {
+    auto const too_old = ages.pass(now, options.replay.max_age, sequence);
+    auto const quiet = quiet_ages.pass(now, options.channel_expiry, sequence);
+    if (too_old != 0 || quiet != 0) {
       for (std::size_t i = 0, step = 0; i < channels.size(); breathe(held, step++)) {
         constexpr std::uint64_t events_a_step = 64;
+        auto& c = channels[i];
+        bool const expires = c.members == 0 && c.history.last_position() <= quiet;
         std::uint64_t trimmed = 0;
-        counting(channels[i].history,
-                 [&](log<Traits>& h) { trimmed = h.trim_through(too_old, events_a_step); });
+        counting(c.history, [&](log<Traits>& h) {
+          trimmed = h.trim_through((std::max)(too_old, expires ? quiet : 0), events_a_step);
+        });
         counts.trimmed += trimmed;
-        if (trimmed < events_a_step) ++i;
+        if (trimmed == events_a_step) continue;
+        if (c.members == 0 && c.history.events() == 0) {
+          drop_if_unused(c);  // another one takes its place in the list
+        } else {
+          ++i;
+        }
       }
     }
     bool const overdue = draining && now >= drain_deadline;
@@ -268,6 +278,7 @@ template <class Traits> struct broker_core {
     auto all = counts;
     all.subscribers = subscribers.size();
     all.channels = channels.size();
+    all.expired_channels = channels.forgotten();
     return all;
   }
 
@@ -284,6 +295,7 @@ template <class Traits> struct broker_core {
   std::uint64_t joined = 0;
   broker_stats counts;
   age_marks ages;
+  age_marks quiet_ages;
   time_point drain_deadline = {};
   std::uint64_t drain_spread_ms = 0;
   bool draining = false;
@@ -321,11 +333,17 @@ template <class Traits> struct broker_core {
     return errc::ok;
   }
 
+  void drop_if_unused(channel& c) noexcept {
+    if (c.members != 0 || c.history.events() != 0) return;
+    counts.log_bytes -= c.history.allocated_bytes();
+    channels.drop(c);
+  }
+
   void leave_all(subscriber& s) noexcept {
     for (auto& m : s) {
       m.unlink();
       --m.of->members;
-      channels.drop_if_unused(*m.of);
+      drop_if_unused(*m.of);
     }
     s.channels = 0;
   }

@@ -17,8 +17,14 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// The limits of a broker. At each of them the newcomer or the new event is refused with an error.
 struct broker_options {
-  replay_limits replay = {};                 ///< of each channel
-  std::size_t max_channels = 100'000;        ///< channels that have subscribers or ever held an event
+  replay_limits replay = {};           ///< of each channel
+  std::size_t max_channels = 100'000;  ///< channels that have subscribers or hold an event
+  duration channel_expiry =
+      std::chrono::hours(1);  ///< a channel that nobody follows and nothing was published to for so
+                              ///< long goes, with its events; 0: never. Kept by tick()
+  std::size_t max_expired_channels =
+      10'000;  ///< expired channels that are remembered, about 120 bytes each. Of older ones
+               ///< a client that comes back is told a gap, there or not
   std::size_t max_subscribers = 100'000;     ///< subscriptions open at the same time
   std::size_t max_channels_per_stream = 64;  ///< parking takes the lock for a step for each
   std::size_t max_channel_name_bytes = 128;
@@ -53,9 +59,10 @@ struct broker_stats {
   std::array<std::uint64_t, 11> closes = {};  ///< ended subscriptions by close_reason
   std::uint64_t subscribers = 0;              ///< now
   std::uint64_t channels = 0;                 ///< now: those that count against max_channels
-  std::uint64_t events = 0;                   ///< held now
-  std::uint64_t frame_bytes = 0;              ///< held now: serialized events
-  std::uint64_t log_bytes = 0;                ///< held now: memory of the logs
+  std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
+  std::uint64_t events = 0;            ///< held now
+  std::uint64_t frame_bytes = 0;       ///< held now: serialized events
+  std::uint64_t log_bytes = 0;         ///< held now: memory of the logs
 };
 
 /// What a pull has brought.

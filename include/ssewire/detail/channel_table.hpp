@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/forgotten_channels.hpp>
 #include <ssewire/detail/subscriber.hpp>
 #include <ssewire/errc.hpp>
 
@@ -28,9 +29,11 @@ template <class Traits> class channel_table {
  public:
   using channel = detail::channel<Traits>;
 
-  explicit channel_table(std::uint64_t secret) : by_name_(0, name_hash{secret | 1}) {}
+  channel_table(std::uint64_t secret, std::size_t max_forgotten)
+      : by_name_(0, name_hash{secret | 1}), forgotten_(max_forgotten) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }
   [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
 
   // Null, and the reason, where a new one is refused; then nothing has changed.
@@ -41,6 +44,7 @@ template <class Traits> class channel_table {
     bool const good = attempt([&] {
       auto fresh = std::make_unique<channel>();
       fresh->name = name;
+      fresh->history.continue_behind(forgotten_.lost_through(by_name_.hash_function().of(name)));
       fresh->index = all_.size();
       if (all_.capacity() == all_.size()) all_.reserve(all_.size() * 2 + 8);
       auto const key = std::string_view(fresh->name);
@@ -51,9 +55,9 @@ template <class Traits> class channel_table {
     return {made, errc::ok};
   }
 
-  // A channel without members that never held an event leaves nothing to remember.
-  void drop_if_unused(channel& c) noexcept {
-    if (c.members != 0 || c.history.end_ordinal() != 0) return;
+  // For a channel without members and events. What stays is how far it had lost events.
+  void drop(channel& c) noexcept {
+    forgotten_.remember(by_name_.hash_function().of(c.name), c.history.lost_through());
     all_.back()->index = c.index;
     all_[c.index] = all_.back();
     all_.pop_back();
@@ -66,6 +70,10 @@ template <class Traits> class channel_table {
     std::uint64_t secret;
 
     std::size_t operator()(std::string_view text) const noexcept {
+      return static_cast<std::size_t>(of(text));
+    }
+
+    [[nodiscard]] std::uint64_t of(std::string_view text) const noexcept {
       auto hash = secret ^ text.size();
       while (!text.empty()) {
         std::uint64_t word = 0;
@@ -76,13 +84,14 @@ template <class Traits> class channel_table {
         hash ^= hash >> 29;  // what the product mixed upwards comes down again
       }
       hash *= 0x9E3779B97F4A7C15u;
-      return static_cast<std::size_t>(hash ^ hash >> 32);
+      return hash ^ hash >> 32;
     }
   };
 
   std::unordered_map<std::string_view, std::unique_ptr<channel>, name_hash>
       by_name_;  // the key: its channel's name
   std::vector<channel*> all_;
+  forgotten_channels forgotten_;
 };
 
 }  // namespace detail

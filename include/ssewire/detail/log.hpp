@@ -84,6 +84,14 @@ template <class Traits> class log {
   // The highest position ever trimmed. A cursor missed something if and only if this is greater.
   [[nodiscard]] std::uint64_t lost_through() const noexcept { return lost_through_; }
 
+  // Makes a new log the continuation of one that is gone, and had lost all through `position`.
+  void continue_behind(std::uint64_t position) noexcept { lost_through_ = position; }
+
+  // The position of the newest entry held, or if there is none, of the last one lost.
+  [[nodiscard]] std::uint64_t last_position() const noexcept {
+    return events() == 0 ? lost_through_ : position_of(end_ordinal_ - 1);
+  }
+
   // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
   // `position` must be greater than every earlier one.
   bool append(std::string_view text, std::uint64_t position) noexcept {

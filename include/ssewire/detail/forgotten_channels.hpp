@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// forgotten_channels.hpp - what is remembered of channels that are gone: how far each has lost its events. So one that is
+// made again is no silent hole, and one that is new no false gap.
+#pragma once
+
+#include <ssewire/detail/attempt.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Channels go by a keyed hash of their name. Where memory or the limit does not allow to remember one, the floor rises to
+// where it had lost its events: then every channel that is not remembered counts as having lost events so far. That may
+// tell a client of a gap that there is none; it never keeps one from it.
+// Threads: one at a time; the broker's lock sees to it.
+class forgotten_channels {
+ public:
+  explicit forgotten_channels(std::size_t limit) noexcept : limit_(limit) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return lost_.size(); }
+
+  // Through which position a channel of this name may have lost events. It stays remembered.
+  [[nodiscard]] std::uint64_t lost_through(std::uint64_t name) const noexcept {
+    auto const at = lost_.find(name);
+    return (std::max)(floor_, at == lost_.end() ? 0 : at->second);
+  }
+
+  void remember(std::uint64_t name, std::uint64_t lost_through) noexcept {
+    auto const known = lost_.find(name);
+    if (lost_through <= floor_ || (known != lost_.end() && known->second >= lost_through)) return;
+    bool const kept = attempt([&] {
+      by_position_.emplace(lost_through, name);
+      if (known == lost_.end()) {
+        lost_.emplace(name, lost_through);
+      } else {
+        by_position_.erase(std::exchange(known->second, lost_through));
+      }
+    });
+    if (!kept) floor_ = lost_through;  // what was half remembered goes below
+    while (lost_.size() > limit_ || (!by_position_.empty() && by_position_.begin()->first <= floor_)) {
+      auto const oldest = by_position_.begin();
+      floor_ = (std::max)(floor_, oldest->first);
+      lost_.erase(oldest->second);
+      by_position_.erase(oldest);
+    }
+  }
+
+ private:
+  std::unordered_map<std::uint64_t, std::uint64_t> lost_;
+  std::map<std::uint64_t, std::uint64_t>
+      by_position_;  // the same the other way round: each position is one channel's
+  std::uint64_t floor_ = 0;
+  std::size_t limit_;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
