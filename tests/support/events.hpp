@@ -6,13 +6,10 @@
 #include <ssewire/event.hpp>
 #include <ssewire/parser.hpp>
 
-#include <doctest/doctest.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,9 +17,9 @@
 namespace support {
 
 struct recorded_event {
-  std::string type = {}; // empty: "message"
+  std::string type = {};  // empty: "message"
   std::optional<std::string> data = {};
-  std::optional<std::string> id = {}; // the `id` field of the event's own block
+  std::optional<std::string> id = {};  // the `id` field of the event's own block
   std::optional<std::uint64_t> retry = {};
 
   friend bool operator==(recorded_event const&, recorded_event const&) = default;
@@ -103,29 +100,21 @@ inline std::ostream& operator<<(std::ostream& out, recorded_event const& e) {
   return out << '}';
 }
 
+inline std::ostream& operator<<(std::ostream& out, events const& list) {
+  for (auto const& e : list) out << e << ' ';
+  return out;
+}
+
 inline std::ostream& operator<<(std::ostream& out, outcome const& o) {
-  for (auto const& e : o.events) out << e << ' ';
-  out << "last event ID " << quoted(o.last_event_id);
+  out << o.events << "last event ID " << quoted(o.last_event_id);
   if (o.retry) out << ", retry " << *o.retry;
   return out;
 }
 
-} // namespace support
+}  // namespace support
 
-namespace doctest {
+namespace ssewire {
 
-template <>
-struct StringMaker<support::events> {
-  static String convert(support::events const& list) {
-    std::ostringstream out;
-    for (auto const& e : list) out << e << ' ';
-    return out.str().c_str();
-  }
-};
+inline std::ostream& operator<<(std::ostream& out, errc error) { return out << message(error); }
 
-template <>
-struct StringMaker<ssewire::errc> {
-  static String convert(ssewire::errc error) { return std::string(ssewire::message(error)).c_str(); }
-};
-
-} // namespace doctest
+}  // namespace ssewire

@@ -1,70 +1,166 @@
 // SPDX-License-Identifier: MIT
-// every_split.hpp - a stream means the same however it is cut: whole, byte by byte, and at every offset.
+// every_split.hpp - a stream means the same however it is read: pushed or pulled, whole, byte by byte, cut anywhere.
 #pragma once
 
 #include <ssewire/parser.hpp>
+
 #include <support/events.hpp>
+#include <support/literal_parser.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace support {
 
-/// Feeds the pieces of `bytes` that `cuts` (offsets, ascending) make, an empty piece before, between and after them.
-/// Each piece has a buffer of its own that is overwritten after the call: a view kept into it would show.
-inline outcome parse_pieces(std::string_view bytes, std::vector<std::size_t> const& cuts,
-                            ssewire::utf8 encoding = ssewire::utf8::repair) {
-  outcome got;
-  ssewire::parser p(ssewire::parser_limits{}, encoding);
-  auto const on_event = [&](ssewire::event const& e) { got.events.push_back(record(e)); };
-  auto const feed = [&](std::string_view piece) {
-    std::vector<char> buffer(piece.begin(), piece.end());
-    auto const result = p.feed({buffer.data(), buffer.size()}, on_event);
-    CHECK_UNARY(result.error == ssewire::errc::ok && result.consumed == piece.size());
-    std::fill(buffer.begin(), buffer.end(), '!');
+/// The ways to read a stream with ssewire::parser.
+enum class way { push, push_with_comments, pull, pull_with_comments };
+inline constexpr way ways[] = {way::push, way::push_with_comments, way::pull, way::pull_with_comments};
+
+inline std::string_view name(way w) {
+  switch (w) {
+  case way::push: return "push";
+  case way::push_with_comments: return "push, with comments";
+  case way::pull: return "pull";
+  default: return "pull, with comments";
+  }
+}
+
+constexpr bool tells_comments(way w) { return w == way::push_with_comments || w == way::pull_with_comments; }
+
+/// How the parser is made, and what else it is fed.
+struct how {
+  ssewire::utf8 encoding = ssewire::utf8::repair;
+  ssewire::parser_limits limits = {};
+  bool empty_pieces = true;   // before, between and after the others
+  bool exact_buffers = true;  // each piece in a buffer of its own size: a sanitizer sees what is read outside
+  std::string_view before = {};  // a stream that the parser has read before this one
+};
+
+/// What the parser told, and what else it said of itself.
+struct told {
+  literal::reading read = {};
+  ssewire::errc error = ssewire::errc::ok;  // as error() says it after the last piece
+  std::uint64_t offset = 0;
+  bool sound = true;  // each call answered what its contract says
+};
+
+/// Reads the pieces of `bytes` that `cuts` (offsets, ascending) make.
+/// The buffer of each piece is overwritten when the parser has done with it: a view kept into it would show.
+inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> const& cuts,
+                        how const& options = {}) {
+  using ssewire::errc;
+  told got;
+  auto& read = got.read;
+  ssewire::parser p(options.limits, options.encoding);
+  auto const on_event = [&](ssewire::event const& e) { read.events.push_back(record(e)); };
+  auto const on_comment = [&](std::string_view text) {
+    read.comments.push_back({read.events.size(), std::string(text)});
   };
-  feed({});
+  if (!options.before.empty()) {
+    p.feed(options.before, [](ssewire::event const&) {});
+    p.reset();
+  }
+  std::size_t fed = 0;
+  std::vector<char> buffer;
+  auto const feed = [&](std::string_view piece) {
+    if (options.exact_buffers) buffer = std::vector<char>();
+    buffer.assign(piece.begin(), piece.end());
+    std::string_view const view(buffer.data(), buffer.size());
+    auto const before = p.error();
+    ssewire::feed_result result;
+    switch (w) {
+    case way::push: result = p.feed(view, on_event); break;
+    case way::push_with_comments: result = p.feed(view, on_event, on_comment); break;
+    case way::pull:
+      result = p.feed(view);
+      while (auto const e = p.next()) on_event(*e);
+      break;
+    case way::pull_with_comments:
+      result = p.feed(view);
+      while (auto const e = p.next(on_comment)) on_event(*e);
+      break;
+    }
+    std::fill(buffer.begin(), buffer.end(), '!');
+    fed += piece.size();
+    bool const pulled = w == way::pull || w == way::pull_with_comments;
+    if (before != errc::ok) {  // it sticks
+      got.sound = got.sound && result.error == before && result.consumed == 0 && p.error() == before;
+    } else if (p.error() == errc::ok) {
+      got.sound =
+          got.sound && result.error == errc::ok && result.consumed == piece.size() && p.offset() == fed;
+    } else {
+      got.sound = got.sound && (pulled ? result.error == errc::ok && result.consumed == piece.size()
+                                       : result.error == p.error() && result.consumed <= piece.size());
+    }
+  };
+  auto const feed_nothing = [&] {
+    if (options.empty_pieces) feed({});
+  };
+  feed_nothing();
   std::size_t begin = 0;
   for (auto const cut : cuts) {
     feed(bytes.substr(begin, cut - begin));
-    feed({});
+    feed_nothing();
     begin = cut;
   }
   feed(bytes.substr(begin));
-  feed({});
-  CHECK_UNARY(p.finish().error == ssewire::errc::ok);
-  got.last_event_id = p.last_event_id();
-  if (auto const time = p.reconnection_time()) got.retry = time->milliseconds;
+  feed_nothing();
+  got.error = p.error();
+  got.offset = p.offset();
+  got.sound = got.sound && p.finish().error == got.error;
+  read.last_event_id = p.last_event_id();
+  if (auto const time = p.reconnection_time()) read.retry = time->milliseconds;
   return got;
 }
 
-/// Asserts that `bytes` mean `expected`: whole, byte by byte, cut in two at every offset, and, up to 24 bytes, cut in
-/// three at every pair of offsets.
+/// Whether that is `expected`, with its comments if the way of reading tells them.
+inline bool agrees(told const& got, way w, literal::reading const& expected) {
+  bool const same = tells_comments(w)
+                        ? got.read == expected
+                        : got.read.comments.empty() && static_cast<outcome const&>(got.read) == expected;
+  return same && got.sound && got.error == ssewire::errc::ok;
+}
+
+/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of reading: whole,
+/// byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair of offsets. A stream of more
+/// than 4 KiB is cut at every 97th offset only.
 inline void every_split(std::string_view bytes, outcome const& expected,
                         ssewire::utf8 encoding = ssewire::utf8::repair) {
+  auto const text = bytes.size() <= 4096 ? quoted(bytes) : quoted(bytes.substr(0, 4096)) + "...";
+  CAPTURE(text);
+  auto const oracle = literal::read(bytes, encoding);
+  CHECK(static_cast<outcome const&>(oracle) == expected);
+  if (!(static_cast<outcome const&>(oracle) == expected)) return;
+
   auto const run = [&](std::vector<std::size_t> const& cuts) {
-    auto const got = parse_pieces(bytes, cuts, encoding);
-    if (got == expected) return true;
-    std::string where;
-    for (auto const cut : cuts) where += std::to_string(cut) + ' ';
-    auto const text = quoted(bytes);
-    CAPTURE(text);
-    CAPTURE(where);
-    CHECK(got == expected);
-    return false;
+    for (auto const w : ways) {
+      auto const got = read_pieces(w, bytes, cuts, {.encoding = encoding});
+      if (agrees(got, w, oracle)) continue;
+      std::string where;
+      for (auto const cut : cuts) where += std::to_string(cut) + ' ';
+      CAPTURE(where);
+      auto const reading = name(w);
+      CAPTURE(reading);
+      CHECK(got.read == oracle);
+      CHECK(got.error == ssewire::errc::ok);
+      CHECK(got.sound);
+      return false;
+    }
+    return true;
   };
 
   if (!run({})) return;
   std::vector<std::size_t> each;
   for (std::size_t i = 1; i < bytes.size(); ++i) each.push_back(i);
   if (!run(each)) return;
-  for (std::size_t i = 0; i <= bytes.size(); ++i) {
+  std::size_t const step = bytes.size() <= 4096 ? 1 : 97;
+  for (std::size_t i = 0; i <= bytes.size(); i += step) {
     if (!run({i})) return;
     if (bytes.size() > 24) continue;
     for (std::size_t j = i; j <= bytes.size(); ++j) {
@@ -73,4 +169,4 @@ inline void every_split(std::string_view bytes, outcome const& expected,
   }
 }
 
-} // namespace support
+}  // namespace support

@@ -8,12 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace support::literal {
 
@@ -28,17 +29,15 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
   unsigned lower_boundary = 0x80;
   unsigned upper_boundary = 0xBF;
 
-  std::deque<unsigned char> queue;
-  for (char const c : bytes) queue.push_back(static_cast<unsigned char>(c));
+  std::size_t next = 0;  // the I/O queue is what begins here
   for (;;) {
     // 1. "If byte is end-of-queue and UTF-8 bytes needed is not 0, then set UTF-8 bytes needed to 0 and return error."
     // 2. "If byte is end-of-queue, then return finished."
-    if (queue.empty()) {
+    if (next == bytes.size()) {
       if (bytes_needed != 0) output += replacement;
       return output;
     }
-    unsigned const byte = queue.front();
-    queue.pop_front();
+    unsigned const byte = static_cast<unsigned char>(bytes[next++]);
     // 3. "If UTF-8 bytes needed is 0, then, based on byte:"
     if (bytes_needed == 0) {
       if (byte <= 0x7F) {
@@ -68,7 +67,7 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
       bytes_needed = bytes_seen = 0;
       lower_boundary = 0x80;
       upper_boundary = 0xBF;
-      queue.push_front(static_cast<unsigned char>(byte));
+      --next;
       output += replacement;
       continue;
     }
@@ -84,9 +83,9 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
 }
 
 // Encoding, 6: "peek three bytes; if they are 0xEF 0xBB 0xBF, then read three bytes (do nothing with them)".
-inline std::u32string utf8_decode(std::string_view bytes) {
+inline std::string_view without_bom(std::string_view bytes) {
   if (bytes.substr(0, 3) == "\xEF\xBB\xBF") bytes.remove_prefix(3);
-  return utf8_decode_without_bom(bytes);
+  return bytes;
 }
 
 inline std::string utf8_encode(std::u32string_view text) {
@@ -115,7 +114,54 @@ inline std::string utf8_encode(std::u32string_view text) {
 /// What a user agent would decode these bytes to, as UTF-8 again.
 inline std::string repaired(std::string_view bytes) { return utf8_encode(utf8_decode_without_bom(bytes)); }
 
+// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on the way out.
+inline std::u32string each_byte_decoded(std::string_view bytes) {
+  std::u32string text;
+  for (char const c : bytes) text += static_cast<unsigned char>(c);
+  return text;
+}
+
+inline std::string each_byte_encoded(std::u32string_view text) {
+  std::string bytes;
+  for (char32_t const c : text) bytes += static_cast<char>(static_cast<unsigned char>(c));
+  return bytes;
+}
+
+inline std::u32string decode(std::string_view bytes, ssewire::utf8 encoding) {
+  bytes = without_bom(bytes);
+  return encoding == ssewire::utf8::repair ? utf8_decode_without_bom(bytes) : each_byte_decoded(bytes);
+}
+
+inline std::string encode(std::u32string_view text, ssewire::utf8 encoding) {
+  return encoding == ssewire::utf8::repair ? utf8_encode(text) : each_byte_encoded(text);
+}
+
+/// A comment, which the standard ignores and a relay passes on: what stands behind the colon, less one space.
+struct comment {
+  std::size_t events_before = 0;
+  std::string text = {};
+
+  friend bool operator==(comment const&, comment const&) = default;
+};
+
+/// All that a parser can tell of one stream.
+struct reading : support::outcome {
+  std::vector<literal::comment> comments = {};
+
+  friend bool operator==(reading const&, reading const&) = default;
+};
+
+inline std::ostream& operator<<(std::ostream& out, reading const& r) {
+  out << static_cast<support::outcome const&>(r);
+  for (auto const& c : r.comments) {
+    out << ", comment " << quoted(c.text) << " after " << c.events_before << " events";
+  }
+  return out;
+}
+
 struct event_source {
+  ssewire::utf8 encoding = ssewire::utf8::repair;
+
   std::u32string data_buffer;
   std::u32string event_type_buffer;
   std::u32string last_event_id_buffer;
@@ -123,6 +169,7 @@ struct event_source {
   std::u32string last_event_id_string;
   std::optional<std::uint64_t> reconnection_time;
   support::events dispatched;
+  std::vector<literal::comment> ignored;
 
   // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer of the
   // standard is "empty string" where no data field came, which this must not confuse with an empty data field: in the
@@ -162,9 +209,9 @@ struct event_source {
       if (data_buffer.back() == U'\u000A') data_buffer.pop_back();
       // 4. to 8.
       recorded_event e;
-      e.type = utf8_encode(event_type_buffer);
-      e.data = utf8_encode(data_buffer);
-      if (id_of_block) e.id = utf8_encode(*id_of_block);
+      e.type = encode(event_type_buffer, encoding);
+      e.data = encode(data_buffer, encoding);
+      if (id_of_block) e.id = encode(*id_of_block, encoding);
       e.retry = retry_of_block;
       dispatched.push_back(e);
     }
@@ -179,14 +226,22 @@ struct event_source {
     // "If the line is empty (a blank line)"
     if (line.empty()) return dispatch_the_event();
     // "If the line starts with a U+003A COLON character (:)": "Ignore the line."
-    if (line.front() == U':') return;
+    if (line.front() == U':') {
+      ignored.push_back({dispatched.size(), encode(value_behind(line, 0), encoding)});
+      return;
+    }
     auto const colon = line.find(U':');
     // "Otherwise, the string is not empty but does not contain a U+003A COLON character": the whole line is the name.
     if (colon == std::u32string::npos) return process_the_field(line, U"");
-    // "If the line contains a U+003A COLON character": "If value starts with a U+0020 SPACE character, remove it."
+    // "If the line contains a U+003A COLON character"
+    process_the_field(line.substr(0, colon), value_behind(line, colon));
+  }
+
+  // "If value starts with a U+0020 SPACE character, remove it from value."
+  static std::u32string value_behind(std::u32string const& line, std::size_t colon) {
     auto value = line.substr(colon + 1);
     if (!value.empty() && value.front() == U' ') value.erase(0, 1);
-    process_the_field(line.substr(0, colon), value);
+    return value;
   }
 
   static std::uint64_t in_base_ten(std::u32string digits) {
@@ -201,29 +256,89 @@ struct event_source {
   }
 };
 
-/// The whole stream, from its first byte to its end.
-inline outcome parse(std::string_view bytes) {
-  auto const stream = utf8_decode(bytes);
-  event_source source;
-  // "The lines are separated by either a U+000D U+000A pair, a single U+000A not preceded by U+000D, or a single
-  //  U+000D not followed by U+000A." What no line end follows is no line.
+// "The lines are separated by either a U+000D U+000A pair, a single U+000A not preceded by U+000D, or a single U+000D
+// not followed by U+000A." Calls process(line, begin) for each. Answers where the line begins that no line end follows.
+template <class Process> std::size_t for_each_line(std::u32string const& stream, Process process) {
   std::u32string line;
+  std::size_t begin = 0;
   for (std::size_t i = 0; i < stream.size(); ++i) {
     bool const pair = stream[i] == U'\u000D' && i + 1 < stream.size() && stream[i + 1] == U'\u000A';
     if (pair || stream[i] == U'\u000A' || stream[i] == U'\u000D') {
       if (pair) ++i;
-      source.process_line(line);
+      if (!process(line, begin)) return begin;
       line.clear();
+      begin = i + 1;
     } else {
       line += stream[i];
     }
   }
+  return begin;
+}
+
+/// The whole stream, from its first byte to its end. `before`: what the client's stream before this one has left: browsers
+/// keep the last event ID and the reconnection time over a reconnect, also where no event of the new stream has an ID.
+inline reading read(std::string_view bytes, ssewire::utf8 encoding = ssewire::utf8::repair,
+                    outcome const& before = {}) {
+  event_source source;
+  source.encoding = encoding;
+  source.last_event_id_buffer = encoding == ssewire::utf8::repair
+                                    ? utf8_decode_without_bom(before.last_event_id)
+                                    : each_byte_decoded(before.last_event_id);
+  source.last_event_id_string = source.last_event_id_buffer;
+  source.reconnection_time = before.retry;
+  for_each_line(decode(bytes, encoding), [&](std::u32string const& line, std::size_t) {
+    source.process_line(line);
+    return true;
+  });
   // "Once the end of the file is reached, any pending data must be discarded."
-  outcome result;
-  result.events = source.dispatched;
-  result.last_event_id = utf8_encode(source.last_event_id_string);
+  reading result;
+  result.events = std::move(source.dispatched);
+  result.last_event_id = encode(source.last_event_id_string, encoding);
   result.retry = source.reconnection_time;
+  result.comments = std::move(source.ignored);
   return result;
 }
 
-} // namespace support::literal
+/// What the standard makes of it: without the comments.
+inline outcome parse(std::string_view bytes, ssewire::utf8 encoding = ssewire::utf8::repair) {
+  return read(bytes, encoding);
+}
+
+/// The limit that a stream exceeds first, and where the line begins that does. What the stream means until there is
+/// read(bytes.substr(0, offset)). Not the standard's: see parser_limits, which count bytes as they arrive.
+struct exceeded {
+  ssewire::errc error = ssewire::errc::ok;
+  std::size_t offset = 0;
+};
+
+inline exceeded first_exceeded(std::string_view bytes, ssewire::parser_limits limits) {
+  using ssewire::errc;
+  std::string_view const bom = "\xEF\xBB\xBF";
+  // What may still become a mark has not begun a line.
+  if (bytes.size() < bom.size() && bytes == bom.substr(0, bytes.size())) return {errc::ok, bytes.size()};
+  auto const stream = decode(bytes, ssewire::utf8::keep);  // a code point is a byte
+  auto const bom_bytes = bytes.size() - stream.size();
+  event_source source;
+  source.encoding = ssewire::utf8::keep;
+  auto error = errc::ok;
+  auto const begin = for_each_line(stream, [&](std::u32string const& line, std::size_t) {
+    if (line.size() > limits.max_line_bytes) {
+      error = errc::line_too_long;
+      return false;
+    }
+    source.process_line(line);
+    auto const data_bytes =
+        source.data_buffer.empty() ? 0 : source.data_buffer.size() - 1;  // less the final LF
+    if (source.id_of_block && source.id_of_block->size() > limits.max_id_bytes) {
+      error = errc::id_too_long;
+    } else if (source.event_type_buffer.size() + data_bytes > limits.max_event_bytes) {
+      error = errc::event_too_long;
+    }
+    return error == errc::ok;
+  });
+  // The line that has not ended yet.
+  if (error == errc::ok && stream.size() - begin > limits.max_line_bytes) error = errc::line_too_long;
+  return {error, error == errc::ok ? bytes.size() : bom_bytes + begin};
+}
+
+}  // namespace support::literal
