@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Parsers of other languages on the same corpora: each is built from its pinned version and is a process of its own.
+
+A peer gets as arguments the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It
+prints a line for each corpus and chunk size: row CORPUS CHUNK EVENTS HASH SECONDS-OF-EACH-ROUND... NAME
+The seconds are the lesser of the clock's and the processor's: what else runs here does not slow a peer down, nor does
+it pay for a garbage collector that runs on another core.
+The hash is FNV-1a of 32 bits over "id LF type LF data LF LF" of all events; "message" stands for an absent type. A peer
+whose events or hash differ from the corpus's is not reported with a time but by name, as is one that cannot be had.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent / "peers"
+
+
+class Absent(Exception):
+    """Why a peer is not in the table."""
+
+
+def tool(name):
+    path = shutil.which(name)
+    if path is None:
+        raise Absent(f"{name} not found")
+    return path
+
+
+def prepare(command, work, log, **environment):
+    with log.open("a", encoding="utf-8") as out:
+        done = subprocess.run(command, cwd=work, stdout=out, stderr=subprocess.STDOUT, check=False, timeout=900,
+                              env={**os.environ, **environment})
+    if done.returncode != 0:
+        raise Absent(f"it cannot be fetched or built here; see {log.relative_to(log.parents[3])}")
+
+
+def version_of(command):
+    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    return told.strip().splitlines()[0] if told.strip() else "unknown"
+
+
+# Each answers the command that runs the peer, what else its environment needs, and what runs it.
+def eventsource_parser(work, log):
+    node, npm = tool("node"), tool("npm")
+    prepare((npm, "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000"), work, log)
+    return (node, work / "peer.mjs"), {}, f"node {version_of((node, '--version'))}"
+
+
+def go_sse(work, log):
+    go = tool("go")
+    prepare((go, "build", "-o", "peer", "."), work, log, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly")
+    return (work / "peer",), {}, version_of((go, "version")).split()[2]
+
+
+def eventsource_stream(work, log):
+    cargo = tool("cargo")
+    prepare((cargo, "generate-lockfile"), work, log)
+    lock = (work / "Cargo.lock").read_text(encoding="utf-8")
+    locked = sorted(re.findall(r'^name = "(.*)"\nversion = "(.*)"\nsource = .*\nchecksum = "(.*)"$', lock, re.M))
+    pinned = [tuple(line.split()) for line in (work / "checksums.txt").read_text(encoding="utf-8").splitlines()]
+    if locked != sorted(pinned):
+        raise Absent("the registry has other crates than checksums.txt says")
+    prepare((cargo, "build", "--release", "--locked", "--target-dir", "target"), work, log)
+    rustc = version_of(("rustc", "--version")) if shutil.which("rustc") else "rustc"
+    return (work / "target/release/ssewire-bench-eventsource-stream",), {}, " ".join(rustc.split()[:2])
+
+
+def httpx_sse(work, log):
+    prepare((sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade",
+             "--require-hashes", "--target", "packages", "-r", "requirements.txt"), work, log)
+    return ((sys.executable, "-B", work / "peer.py"), {"PYTHONPATH": str(work / "packages")},
+            f"Python {sys.version.split()[0]}")
+
+
+PEERS = {
+    "eventsource-parser": (eventsource_parser, "3.1.1"),
+    "go-sse": (go_sse, "0.11.0"),
+    "eventsource-stream": (eventsource_stream, "0.2.3"),
+    "httpx-sse": (httpx_sse, "0.4.3"),
+}
+
+
+def measure(name, work, corpora, expected, rounds, chunks):
+    """Rows {name, peer, version, runs_on, corpus, chunk, seconds}. `expected`: corpus -> (events, hash)."""
+    make, version = PEERS[name]
+    directory = work / name.replace("-", "_")
+    shutil.copytree(HERE / directory.name, directory, dirs_exist_ok=True)
+    log = directory / "build.log"
+    log.unlink(missing_ok=True)
+    try:
+        command, environment, runs_on = make(directory, log)
+    except subprocess.TimeoutExpired:
+        raise Absent("fetching or building it took too long") from None
+    done = subprocess.run((*command, corpora, str(rounds), *map(str, chunks)), stdout=subprocess.PIPE, text=True,
+                          check=False, env={**os.environ, **environment})
+    if done.returncode != 0:
+        raise Absent(f"its driver failed with exit status {done.returncode}")
+    rows = []
+    for line in done.stdout.splitlines():
+        _, corpus, chunk, events, digest, *rest = line.split(" ", 5 + rounds)
+        if (int(events), digest) != expected[corpus]:
+            raise Absent(f"it yields {events} events with hash {digest} of corpus ({corpus}) in chunks of {chunk}; "
+                         f"there are {expected[corpus][0]} with {expected[corpus][1]}")
+        rows.append({"name": rest[-1], "peer": name, "version": version, "runs_on": runs_on, "corpus": corpus,
+                     "chunk": int(chunk), "seconds": [float(sample) for sample in rest[:-1]]})
+    if len({(row["corpus"], row["chunk"]) for row in rows}) != len(expected) * len(chunks):
+        raise Absent("its driver left something out")
+    return rows
