@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -61,6 +62,17 @@ class parser {
   explicit parser(parser_limits limits, utf8 encoding = utf8::repair) noexcept
       : limits_(limits), utf8_(encoding) {}
 
+  /// A copy reads on where the other stands. One made inside a callback, in the middle of the bytes, wants a reset() first.
+  /// If memory fails, the parser assigned to is as before.
+  parser(parser const&) = default;
+  parser(parser&&) noexcept = default;
+  parser& operator=(parser const& other) {
+    if (this != &other) *this = parser(other);
+    return *this;
+  }
+  parser& operator=(parser&&) noexcept = default;
+  ~parser() = default;
+
   /// Reads the next bytes of the stream and reports every event they complete.
   /// Input       `bytes`: UTF-8, any length, may stop inside a code point or between CR and LF. Borrowed for the call.
   /// Output      `on_event(event const&)`, once for each dispatched event, in stream order, on this thread. Its views
@@ -70,30 +82,38 @@ class parser {
   /// Complexity  O(bytes.size()) amortised. Memory bounded by the limits.
   /// Throws      std::bad_alloc, and what `on_event` throws (then only reset() and destruction are valid).
   /// Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
-  template <class OnEvent> feed_result feed(std::string_view bytes, OnEvent&& on_event) {
+  template <std::invocable<event const&> OnEvent>
+  feed_result feed(std::string_view bytes, OnEvent&& on_event) {
     return push(bytes, on_event, without_comments());
   }
 
   /// The same, and reports comments, in their place among the events: a relay passes keep-alives on.
   /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may do what
   ///             `on_event` may. The view lives until it returns.
-  template <class OnEvent, class OnComment>
+  template <std::invocable<event const&> OnEvent, std::invocable<std::string_view> OnComment>
   feed_result feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
     return push(bytes, on_event, on_comment);
   }
+
+  /// A read buffer does not say how much of it was read: feed({buffer, bytes}).
+  template <std::size_t N, class... Callbacks>
+  feed_result feed(char (&buffer)[N], Callbacks&&... callbacks) = delete;
 
   /// Takes the next bytes of the stream, for next() to read.
   /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
   /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not answered
   ///             nothing since the last call; it does not stick. Limits that these bytes exceed show in error().
   feed_result feed(std::string_view bytes) noexcept {
-    if (inside_ != nullptr) return {0, errc::called_from_inside};
+    if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
     if (bytes.empty()) return {};
     waiting_ = bytes;
     error_ = errc::bytes_waiting;
     return {bytes.size(), errc::ok};
   }
+
+  /// A temporary would be gone before next() reads it.
+  template <std::same_as<std::string> Text> feed_result feed(Text&& temporary) = delete;
 
   /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is wrong.
   /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed bytes: where
@@ -103,13 +123,15 @@ class parser {
   std::optional<event> next() { return pull(without_comments()); }
 
   /// The same; `on_comment` is called for each comment in front of the event.
-  template <class OnComment> std::optional<event> next(OnComment&& on_comment) { return pull(on_comment); }
+  template <std::invocable<std::string_view> OnComment> std::optional<event> next(OnComment&& on_comment) {
+    return pull(on_comment);
+  }
 
   /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the standard says.
   /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed, and
   ///             that is error() from now on.
   feed_result finish() noexcept {
-    if (inside_ != nullptr) return {0, errc::called_from_inside};
+    if (inside_.on) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
     if (error_ != errc::ok) return {0, error_};  // also errc::bytes_waiting, which does not stick
     error_ = errc::closed;
@@ -128,11 +150,11 @@ class parser {
     mark_bytes_ = 0;
     after_cr_ = false;
     error_ = errc::ok;
-    if (inside_ != this) inside_ = nullptr;  // a copy made inside on_event is not inside
     ++stream_;
   }
 
-  /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends. A view that lives until the next
+  /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends, before its event is
+  /// reported: also if on_event throws then. A view that lives until the next
   /// call of feed() or next(), or the parser's end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
@@ -152,7 +174,7 @@ class parser {
   /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left behind.
   /// errc::ok while the stream can be read.
   [[nodiscard]] errc error() const noexcept {
-    return inside_ != nullptr || error_ == errc::bytes_waiting ? errc::ok : error_;
+    return inside_.on || error_ == errc::bytes_waiting ? errc::ok : error_;
   }
 
   /// How many bytes of this stream have been read by the calls that have returned. After a limit was exceeded: where the
@@ -191,6 +213,15 @@ class parser {
   // line that lies in two chunks need not.
   enum class where : unsigned char { inside_chunk, between_chunks };
 
+  // Of this parser, and not of its copies.
+  struct inside_flag {
+    bool on = false;
+
+    inside_flag() noexcept = default;
+    inside_flag(inside_flag const&) noexcept {}
+    inside_flag& operator=(inside_flag const&) noexcept { return *this; }
+  };
+
   struct without_comments {};
   template <class OnComment>
   static constexpr bool takes_comments = !std::is_same_v<std::remove_cvref_t<OnComment>, without_comments>;
@@ -223,16 +254,16 @@ class parser {
   // Says that a callback is running. If it throws, the parser refuses until reset(), unless that was called already.
   class inside {
    public:
-    explicit inside(parser& p) noexcept : parser_(p), stream_(p.stream_) { p.inside_ = &p; }
+    explicit inside(parser& p) noexcept : parser_(p), stream_(p.stream_) { p.inside_.on = true; }
     inside(inside const&) = delete;
     inside& operator=(inside const&) = delete;
     ~inside() {
-      if (parser_.inside_ != nullptr && leave()) parser_.error_ = errc::called_from_inside;
+      if (parser_.inside_.on && leave()) parser_.error_ = errc::called_from_inside;
     }
 
     // Whether on_event has left the stream as it was.
     bool leave() noexcept {
-      parser_.inside_ = nullptr;
+      parser_.inside_.on = false;
       return parser_.stream_ == stream_;
     }
 
@@ -244,13 +275,13 @@ class parser {
   // False: the callback has called reset().
   template <class Callback, class Argument> bool call(Callback& callback, Argument const& argument) {
     inside guard(*this);
-    callback(argument);
+    static_cast<void>(callback(argument));
     return guard.leave();
   }
 
   template <class OnEvent, class OnComment>
   feed_result push(std::string_view bytes, OnEvent& on_event, OnComment&& on_comment) {
-    if (inside_ != nullptr) return {0, errc::called_from_inside};
+    if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
     if (bytes.empty()) return {};
     pushed<OnEvent, std::remove_reference_t<OnComment>> to{*this, on_event, on_comment};
@@ -259,7 +290,7 @@ class parser {
 
   template <class OnComment> std::optional<event> pull(OnComment&& on_comment) {
     std::optional<event> found;
-    if (inside_ != nullptr || error_ != errc::bytes_waiting) return found;
+    if (inside_.on || error_ != errc::bytes_waiting) return found;
     auto rest = waiting_;
     pulled<std::remove_reference_t<OnComment>> to{*this, found, on_comment};
     rest.remove_prefix(read(rest, to).consumed);
@@ -289,7 +320,8 @@ class parser {
   // `begun`: bytes of the line that came with earlier calls.
   [[gnu::noinline]] feed_result fail(errc error, std::size_t consumed, std::size_t begun) noexcept {
     error_ = error;
-    offset_ += consumed - begun;
+    offset_ += consumed;
+    offset_ -= begun;
     forget_block();
     partial_line_.clear();
     return {consumed, error};
@@ -562,11 +594,11 @@ class parser {
   std::string repaired_type_;
   std::string repaired_id_;
 
-  std::string_view waiting_;        // fed, and not yet read by next(), while error_ is bytes_waiting
-  std::uint64_t offset_ = 0;        // bytes of the stream in front of this chunk
-  std::size_t mark_bytes_ = 0;      // bytes of the byte order mark seen; beyond its size: there was none
-  std::size_t stream_ = 0;          // counts reset(), so that feed() notices one made from inside on_event
-  parser const* inside_ = nullptr;  // this: on_event is running. A copy made there is not inside
+  std::string_view waiting_;    // fed, and not yet read by next(), while error_ is bytes_waiting
+  std::uint64_t offset_ = 0;    // bytes of the stream in front of this chunk
+  std::size_t mark_bytes_ = 0;  // bytes of the byte order mark seen; beyond its size: there was none
+  std::size_t stream_ = 0;      // counts reset(), so that feed() notices one made from inside on_event
+  inside_flag inside_;          // a callback is running
   errc error_ = errc::ok;
   utf8 utf8_ = utf8::repair;
   unsigned char fields_ = 0;

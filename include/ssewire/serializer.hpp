@@ -79,8 +79,11 @@ template <class Frame> std::string write_frame(Frame const& frame, framing body)
 }
 
 template <class Frame, byte_iterator Out> Out write_frame(Frame const& frame, Out out, framing body) {
-  auto const bytes = write_frame(frame, body);
-  return std::copy(bytes.begin(), bytes.end(), std::move(out));
+  for (char const c : write_frame(frame, body)) {  // not std::copy, which wants to copy the iterator
+    *out = c;
+    ++out;
+  }
+  return out;
 }
 
 template <class Frame, writer Writer>
@@ -163,7 +166,7 @@ template <byte_iterator Out> Out serialize(event const& e, Out out, framing body
 ///             has them all, and for whose sake they are never freed; errc::writer_broke_contract.
 /// Throws      std::bad_alloc, and what the writer throws.
 template <writer Writer>
-serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
+[[nodiscard]] serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
   return detail::write_frame(e, out, body);
 }
 
@@ -186,7 +189,7 @@ Out serialize(Events const& batch, Out out, framing body = framing::raw) {
   return detail::write_frame(detail::event_span(batch), std::move(out), body);
 }
 template <event_batch Events, writer Writer>
-serialize_result serialize(Events const& batch, Writer& out, framing body = framing::raw) {
+[[nodiscard]] serialize_result serialize(Events const& batch, Writer& out, framing body = framing::raw) {
   return detail::write_frame(detail::event_span(batch), out, body);
 }
 
@@ -207,7 +210,8 @@ Out serialize_comment(std::string_view text, Out out, framing body = framing::ra
   return detail::write_frame(detail::comment{text}, std::move(out), body);
 }
 template <writer Writer>
-serialize_result serialize_comment(std::string_view text, Writer& out, framing body = framing::raw) {
+[[nodiscard]] serialize_result serialize_comment(std::string_view text, Writer& out,
+                                                 framing body = framing::raw) {
   return detail::write_frame(detail::comment{text}, out, body);
 }
 

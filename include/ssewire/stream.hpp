@@ -160,7 +160,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Queues a comment for this stream only.
   errc comment(std::string_view text) noexcept {
-    return queue(detail::frame_size(detail::comment{text}), [&] { serialize_comment(text, outbox_); });
+    return queue(detail::framed_size(detail::comment{text}, framing::raw),
+                 [&] { serialize_comment(text, outbox_); });
   }
 
   /// Queues a comment if the stream is idle; a busy or a blocked one needs none.

@@ -138,6 +138,7 @@ TEST_CASE("9.2.5-09 colon is U+003A: no other character parts a name from its va
 
   for (auto const& c : {"\0"s, ";"s, "9"s, "="s, " "s, "\xBA"s, "\xC2\xBA"s, "\xEF\xBC\x9A"s}) {
     every_split("data" + c + "x\ndata\n\n", {.events = {{.data = ""}}});
+    every_split("id" + c + "1\nevent" + c + "e\nretry" + c + "1\ndata\n\n", {.events = {{.data = ""}}});
   }
 }
 

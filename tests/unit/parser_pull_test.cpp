@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -98,6 +99,28 @@ TEST_CASE("when next has answered the last event at the very end, more can be fe
   CHECK(p.feed("data: b\n\n"));
   REQUIRE(p.next());
   CHECK(p.finish());
+}
+
+template <class Parser, class... Arguments> concept feeds = requires(Parser& p, Arguments&&... arguments) {
+  p.feed(std::forward<Arguments>(arguments)...);
+};
+
+TEST_CASE("what would be read wrongly or too late is refused when it is compiled") {
+  static_assert(feeds<parser, std::string_view>);
+  static_assert(feeds<parser, std::string&>);
+  static_assert(feeds<parser, std::string const&>);
+  static_assert(feeds<parser, char const(&)[4]>, "a literal");
+  static_assert(feeds<parser, char const*>);
+  static_assert(!feeds<parser, std::string>, "gone before next() reads it");
+  static_assert(!feeds<parser, char(&)[4]>, "how many bytes of the buffer?");
+  auto const count = [](event const&) {};
+  auto const hear = [](std::string_view) {};
+  static_assert(feeds<parser, std::string, decltype(count)>, "read before it is gone");
+  static_assert(!feeds<parser, char(&)[4], decltype(count)>);
+  static_assert(!feeds<parser, std::string_view, int>, "no function of an event");
+  static_assert(!feeds<parser, std::string_view, decltype(hear)>);
+  static_assert(feeds<parser, std::string_view, decltype(count), decltype(hear)>);
+  static_assert(!feeds<parser, std::string_view, decltype(hear), decltype(count)>, "the event's comes first");
 }
 
 TEST_CASE("nothing fed is nothing waiting") {

@@ -98,6 +98,13 @@ TEST_CASE("serializing into a span works in a constant expression") {
   }();
   static_assert(std::string_view(written.first.data(), written.second) ==
                 "id: 7\nevent: t\nretry: 12000\ndata: a\ndata: b\n\n");
+  constexpr auto split = [] {
+    std::array<char, 96> buffer = {};
+    auto const result = serialize({.data = "a\r\nb\v\f\xC2\x85z\r\rc\n\rd\n"}, buffer);
+    return std::pair(buffer, result.bytes);
+  }();
+  static_assert(std::string_view(split.first.data(), split.second) ==
+                "data: a\ndata: b\v\f\xC2\x85z\ndata: \ndata: c\ndata: \ndata: d\ndata: \n\n");
   static_assert(serialized_size({.data = "a\nb"}) == 17);
   constexpr bool refused = [] {
     std::array<char, 8> buffer = {};

@@ -19,10 +19,16 @@ namespace detail {
 class byte_buffer {
  public:
   byte_buffer() noexcept = default;
-  byte_buffer(byte_buffer const& other) { append(other.view()); }
+  byte_buffer(byte_buffer const& other) {
+    if (!other.empty()) append(other.view());
+  }
   byte_buffer(byte_buffer&& other) noexcept { swap(other); }
-  byte_buffer& operator=(byte_buffer other) noexcept {
-    swap(other);
+  byte_buffer& operator=(byte_buffer const& other) {
+    byte_buffer(other).swap(*this);
+    return *this;
+  }
+  byte_buffer& operator=(byte_buffer&& other) noexcept {
+    byte_buffer(std::move(other)).swap(*this);
     return *this;
   }
 
@@ -34,9 +40,11 @@ class byte_buffer {
   void assign(std::string_view text) { assign(text, text.data() + text.size()); }
   void append(std::string_view text) { append(text, text.data() + text.size()); }
 
+  // If memory fails, what was there stays.
   void assign(std::string_view text, char const* readable) {
-    clear();
-    append(text, readable);
+    if (capacity_ < text.size() + slack) begin_anew(text.size());
+    copy(bytes_.get(), text, readable);
+    size_ = text.size();
   }
 
   // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
@@ -73,6 +81,12 @@ class byte_buffer {
     } else {
       copy_exactly(to, text);
     }
+  }
+
+  [[gnu::noinline]] void begin_anew(std::size_t bytes) {
+    byte_buffer fresh;
+    fresh.grow(bytes);
+    swap(fresh);
   }
 
   [[gnu::noinline]] void grow(std::size_t more) {

@@ -17,7 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -34,9 +34,9 @@ struct comment {
 };
 using event_span = std::span<event const>;
 
-// `prefix_bytes` and an LF around each line.
-constexpr std::size_t lines_size(std::size_t prefix_bytes, std::string_view text) noexcept {
-  std::size_t size = 0;
+// `prefix_bytes` and an LF around each line. Sizes are 64 bits wide until they are known to fit.
+constexpr std::uint64_t lines_size(std::size_t prefix_bytes, std::string_view text) noexcept {
+  std::uint64_t size = 0;
   for_each_line(text, [&](char const* first, char const* end) {
     size += prefix_bytes + static_cast<std::size_t>(end - first) + 1;
   });
@@ -61,8 +61,8 @@ class decimal {
   unsigned char first_ = sizeof text_;
 };
 
-constexpr std::size_t frame_size(event const& e) noexcept {
-  std::size_t size = 1;
+constexpr std::uint64_t frame_size(event const& e) noexcept {
+  std::uint64_t size = 1;
   if (e.id.has_value()) size += 4 + e.id.value().size() + 1;
   if (!e.type.empty()) size += 7 + e.type.value().size() + 1;
   if (e.retry) size += 7 + decimal(e.retry->milliseconds).view().size() + 1;
@@ -70,10 +70,10 @@ constexpr std::size_t frame_size(event const& e) noexcept {
   return size;
 }
 
-constexpr std::size_t frame_size(comment c) noexcept { return lines_size(2, c.text) + 1; }
+constexpr std::uint64_t frame_size(comment c) noexcept { return lines_size(2, c.text) + 1; }
 
-constexpr std::size_t frame_size(event_span batch) noexcept {
-  std::size_t size = 0;
+constexpr std::uint64_t frame_size(event_span batch) noexcept {
+  std::uint64_t size = 0;
   for (auto const& e : batch) size += frame_size(e);
   return size;
 }
@@ -88,11 +88,15 @@ template <class Frame> constexpr bool surely_fits(Frame const&, framing, std::si
   return false;
 }
 
-// The empty batch has no chunk: one without bytes would end the body.
+// The empty batch has no chunk: one without bytes would end the body. What no memory can hold is the largest size.
 template <class Frame> constexpr std::size_t framed_size(Frame const& frame, framing body) noexcept {
+  constexpr auto most = (std::numeric_limits<std::size_t>::max)();
+  constexpr std::size_t around = 2 * sizeof(std::size_t) + 4;
   auto const size = frame_size(frame);
-  if (body == framing::raw || size == 0) return size;
-  return chunk_head(size).view().size() + size + chunk_tail.size();
+  if (size > most - around) return most;
+  auto const bytes = static_cast<std::size_t>(size);
+  if (body == framing::raw || bytes == 0) return bytes;
+  return chunk_head(bytes).view().size() + bytes + chunk_tail.size();
 }
 
 // Copies whole blocks of `text`, breaking its lines on the way, and answers what is left: less than a block, or more where
@@ -181,7 +185,7 @@ template <class Out> constexpr void put_frame(Out& out, event_span batch) {
 
 // Exactly framed_size() bytes.
 template <class Out, class Frame> constexpr void put_framed(Out& out, Frame const& frame, framing body) {
-  auto const size = body == framing::chunked ? frame_size(frame) : 0;
+  auto const size = body == framing::chunked ? static_cast<std::size_t>(frame_size(frame)) : 0;
   if (size != 0) out.put(chunk_head(size).view());
   put_frame(out, frame);
   if (size != 0) out.put(chunk_tail);
