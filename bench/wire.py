@@ -169,7 +169,8 @@ def main():
     arguments.add_argument("--work", type=pathlib.Path, default=build.ROOT / "build" / "bench")
     arguments.add_argument("--rounds", type=int, default=15, help="of the C++ rows, at least 9; default %(default)s")
     arguments.add_argument("--peer-rounds", type=int, default=7, help="at least 5; default %(default)s")
-    arguments.add_argument("--skip", action="append", default=[], choices=("counts", "peers", "headers"))
+    arguments.add_argument("--skip", action="append", default=[], choices=("counts", "peers", "headers"),
+                           help="may be given several times; peers want node, go, cargo, pip and their registries")
     options = arguments.parse_args()
     if options.rounds < 9 or options.peer_rounds < 5:
         arguments.error("fewer rounds say nothing")
@@ -178,7 +179,7 @@ def main():
     written = options.work / "wire.json"
     written.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     tables.print_all(result)
-    print(f"\n{os.path.relpath(written)} has all of it; python3 bench/plot.py writes docs/benchmarks.md from it")
+    print(f"\npython3 bench/plot.py {os.path.relpath(written)} writes docs/benchmarks.md from all of it")
 
 
 if __name__ == "__main__":
