@@ -28,7 +28,7 @@ enum class errc : unsigned char {
   event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
   id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
   called_from_inside,  ///< the parser was called from inside a callback of its own, or after that threw; nothing was read
-  bytes_waiting,  ///< feed() or finish() while next() has yet to answer nothing; nothing was taken; does not stick
+  bytes_waiting,  ///< feed() or finish() while next() has bytes left to read; nothing was taken; does not stick
 
   // A broker: a name or a limit.
   channel_name_refused,  ///< a channel name: empty, too long, or holding a control character

@@ -101,8 +101,8 @@ class parser {
 
   /// Takes the next bytes of the stream, for next() to read.
   /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
-  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not answered
-  ///             nothing since the last call; it does not stick. Limits that these bytes exceed show in error().
+  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not yet read
+  ///             all of the last call's; it does not stick. Limits that these bytes exceed show in error().
   feed_result feed(std::string_view bytes) noexcept {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
@@ -155,7 +155,7 @@ class parser {
 
   /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends, before its event is
   /// reported: also if on_event throws then. A view that lives until the next
-  /// call of feed() or next(), or the parser's end.
+  /// call of feed(), next() or an assignment, or the parser's end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
   /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond 64 bits
