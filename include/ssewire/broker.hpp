@@ -75,7 +75,36 @@ template <class Traits = default_traits> class basic_subscription {
   /// True: there is nothing to pull, and the hook will be called once when there is. False: pull now.
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
-  /// How many held events it has still to pull. Right after subscribe(): how many will be replayed.
+  /// The batch pulled last is not being sent any more, nor is any part of it: its memory is not counted as held by this
+  /// subscription. pull(), park() and a give_back() whose rest is 16 KiB at most say so, too.
+  void let_go() noexcept {
+    if (state_ != nullptr) core_->let_go(*state_);
+  }
+
+  /// Follows one more channel, from now on. What has come before comes first; then a position event says where the change
+  /// was, and what the client resumes from is right for the new set. A channel it follows already: nothing happens.
+  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside (its
+  ///             filter); then nothing has changed.
+  errc join(std::string_view channel) noexcept {
+    auto error = state_ == nullptr ? errc::closed : errc::no_memory;
+    if (state_ != nullptr) detail::attempt([&] { error = core_->join(*state_, channel); });
+    return error;
+  }
+
+  /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the change was. A
+  /// channel it does not follow: nothing happens.
+  /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
+  errc leave(std::string_view channel) noexcept {
+    return state_ == nullptr ? errc::closed : core_->leave(*state_, channel);
+  }
+
+  /// From the next pull on, another filter admits the events; an empty one admits all. A position event says where.
+  /// Errors      closed, called_from_inside; then nothing has changed.
+  errc set_filter(event_filter filter) noexcept {
+    return state_ == nullptr ? errc::closed : core_->set_filter(*state_, filter);
+  }
+
+  /// How many held events it has still to pull, before its filter is asked; one on several of its channels counts on each. Right after subscribe(): how many will be replayed.
   [[nodiscard]] std::uint64_t backlog() const noexcept {
     return state_ == nullptr ? 0 : core_->backlog(*state_);
   }
@@ -90,9 +119,13 @@ template <class Traits = default_traits> class basic_subscription {
     return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
   }
 
-  /// Ends it. When this returns the hook is not running and never will, unless this is called from inside the hook.
+  /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this is called from
+  /// inside one of them.
   void close(close_reason why = close_reason::removed) noexcept {
-    if (state_ != nullptr) core_->close(std::exchange(state_, nullptr), why);
+    if (auto* const state = std::exchange(state_, nullptr)) {
+      auto& of = *core_;
+      of.close(state, why, std::move(core_));
+    }
     core_.reset();
   }
 
@@ -133,20 +166,50 @@ template <class Traits = default_traits> class basic_broker {
 
   /// Appends an event to a channel and wakes who is parked there. Never waits for a subscriber, a writer or a hook
   /// that blocks elsewhere; the hooks it calls run here, one after the other, before it returns.
-  /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.", its ID must be absent.
-  /// Returns     the event's ID. Or an error, and then nothing has happened and no ID was used:
-  ///             channel_name_refused, type_reserved, id_refused, event_too_large (serialized beyond
+  /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets the broker's. An
+  ///             ID of its own stays as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the form of the broker's, and not
+  ///             that of an event the channel still holds; a client can resume from it as long as the channel holds it.
+  ///             `tag`: for filters; not sent. Costs 8 bytes an event on channels where one was not 0.
+  /// Returns     the event's position. Or an error, and then nothing has happened and no position was used:
+  ///             channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized beyond
   ///             replay_limits::max_bytes), too_many_channels, closed, no_memory.
   /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
-  publish_result publish(std::string_view channel, event const& e) noexcept {
-    return core_->publish(channel, e);
+  publish_result publish(std::string_view channel, event const& e, std::uint64_t tag = 0) noexcept {
+    return core_->publish(channel, e, tag);
+  }
+
+  /// The same for several channels at one position: a stream that follows more than one of them gets it once.
+  /// Errors      also no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
+  publish_result publish(std::span<std::string_view const> channels, event const& e,
+                         std::uint64_t tag = 0) noexcept {
+    return publish(channels, std::span(&e, 1), tag);
+  }
+  publish_result publish(std::initializer_list<std::string_view> channels, event const& e,
+                         std::uint64_t tag = 0) noexcept {
+    return publish(std::span(channels.begin(), channels.size()), e, tag);
+  }
+
+  /// Several events, in this order, with nothing between them, or none of them. Subscribers are woken once. None at all: ok,
+  /// and nothing happens.
+  /// Returns     the last one's position; the others lie directly before. event_too_large also if all together exceed
+  ///             max_bytes. The lock is held for all of them.
+  publish_result publish(std::string_view channel, std::span<event const> events,
+                         std::uint64_t tag = 0) noexcept {
+    return publish(std::span(&channel, 1), events, tag);
+  }
+  publish_result publish(std::span<std::string_view const> channels, std::span<event const> events,
+                         std::uint64_t tag = 0) noexcept {
+    publish_result result{{}, errc::no_memory};
+    detail::attempt([&] { result = core_->publish(channels, events, tag); });
+    return result;
   }
 
   /// Subscribes one stream to one or several channels, at one instant: what was published before comes from the log,
   /// what comes after is live, nothing twice and nothing lost.
   /// Input       `last_event_id`: what the client presents, hostile bytes welcome; empty: nothing.
   ///             `channels`: a name given twice counts once. A channel need not exist yet.
-  /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, closed, no_memory.
+  /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, channel_full, user_full,
+  ///             closed, no_memory; then nothing has changed.
   [[nodiscard]] subscribe_result subscribe(std::span<std::string_view const> channels,
                                            std::string_view last_event_id = {},
                                            subscribe_options const& options = {}) noexcept {
@@ -177,6 +240,11 @@ template <class Traits = default_traits> class basic_broker {
   /// Lets time pass: forgets what is older than replay_limits::max_age, ends lagging streams whose policy says so,
   /// forces a drain that is overdue. Call it about ten times in max_age, or each second.
   void tick(time_point now) noexcept { core_->tick(now); }
+
+  /// How many subscriptions follow a channel now.
+  [[nodiscard]] std::uint64_t subscribers(std::string_view channel) const noexcept {
+    return core_->subscribers_of(channel);
+  }
 
   /// The counters, at one instant. O(1), takes the lock.
   [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }

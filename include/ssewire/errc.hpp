@@ -2,6 +2,7 @@
 // errc.hpp - every error the library reports: who erred, what happened, what to do.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -17,7 +18,8 @@ enum class errc : unsigned char {
   type_has_control,  ///< the event type contains CR, LF or NUL
   id_has_control,    ///< the event ID contains CR, LF or NUL
   type_reserved,     ///< the event type begins with "ssewire.", which is the library's own
-  id_refused,        ///< an event ID where the library numbers the events itself
+  id_refused,  ///< an event ID that a log does not take: empty, over 128 bytes, not of visible ASCII, or like the library's
+  id_in_use,         ///< the event ID of another event that the channel still holds
   event_too_large,   ///< the serialized event exceeds the limit of who would keep it
   buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
   writer_not_ready,  ///< the writer answered `again` or `pending`; it has taken the bytes that are reported
@@ -27,19 +29,24 @@ enum class errc : unsigned char {
   line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
   event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
   id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
-  called_from_inside,  ///< the parser was called from inside a callback of its own, or after that threw; nothing was read
+  called_from_inside,  ///< called from inside a callback of its own (a parser's also after that threw); nothing was done
   bytes_waiting,  ///< feed() or finish() while next() has bytes left to read; nothing was taken; does not stick
 
   // A broker: a name or a limit.
   channel_name_refused,  ///< a channel name: empty, too long, or holding a control character
   too_many_channels,     ///< the limit of channels, of the broker or of one stream, is reached
   too_many_subscribers,  ///< the limit of subscribers is reached: the newcomer is refused
-  no_channel,            ///< a subscription must name at least one channel
+  channel_full,          ///< the limit of subscribers of one channel is reached: the newcomer is refused
+  user_full,             ///< the limit of subscribers of one user is reached: the newcomer is refused
+  no_channel,            ///< a subscription must name at least one channel, an event that is published too
   closed,                ///< the broker or the stream was closed or is draining; it takes nothing new
   outbox_full,           ///< the frames a stream holds for a slow writer reached their limit
 
   no_memory,  ///< an allocation failed; nothing was changed
 };
+
+/// How many there are, errc::ok among them.
+inline constexpr std::size_t errc_count = static_cast<std::size_t>(errc::no_memory) + 1;
 
 /// The error in words, for logs. A static string.
 constexpr std::string_view message(errc error) noexcept {
@@ -52,7 +59,10 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::type_reserved:
     return "event types that begin with \"ssewire.\" belong to the library; use another";
   case errc::id_refused:
-    return "the library numbers these events itself; leave the ID absent; nothing was published";
+    return "an ID of your own has 1 to 128 bytes of visible ASCII and does not look like one of the "
+           "library's; on a stream "
+           "with a subscription there is none; nothing was done";
+  case errc::id_in_use: return "the channel still holds an event with this ID; nothing was published";
   case errc::event_too_large: return "the serialized event is larger than the limit; nothing was published";
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
   case errc::writer_not_ready:
@@ -65,13 +75,15 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::bytes_waiting:
     return "bytes fed before are still to be read: call next() until it answers nothing; nothing was taken";
   case errc::called_from_inside:
-    return "the parser was called from inside its callback, or after that threw; nothing was read; reset() "
-           "it";
+    return "called from inside its own callback, or, a parser, after that threw: reset() it; nothing was "
+           "done";
   case errc::channel_name_refused:
     return "a channel name has 1 to max_channel_name_bytes bytes and no control characters; nothing was done";
   case errc::too_many_channels: return "the limit of channels is reached; nothing was done";
   case errc::too_many_subscribers: return "the limit of subscribers is reached; come back later";
-  case errc::no_channel: return "a subscription names at least one channel; nothing was done";
+  case errc::channel_full: return "the limit of subscribers of this channel is reached; come back later";
+  case errc::user_full: return "the limit of subscribers of this user is reached; nothing was done";
+  case errc::no_channel: return "name at least one channel, and leave one; nothing was done";
   case errc::closed: return "closed or draining; nothing new is taken";
   case errc::outbox_full:
     return "the writer is slow and the frames kept for it reached their limit; nothing was sent";

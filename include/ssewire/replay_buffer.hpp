@@ -4,8 +4,10 @@
 #pragma once
 
 #include <ssewire/detail/age_marks.hpp>
+#include <ssewire/detail/keyed_hash.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/detail/position.hpp>
+#include <ssewire/detail/prepared_event.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/serializer.hpp>
@@ -26,7 +28,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct replay_limits {
   std::uint64_t max_events = 1024;  ///< 0 means 1. The default rides out a minute at 17 events a second
   std::size_t max_bytes =
-      1024 * 1024;  ///< of serialized events. Memory taken: at most 2.25 times it, plus 1 KiB
+      1024 *
+      1024;  ///< of serialized events. Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for
+             ///< each event whose publisher gave it an ID, 8 for each where there are tags
   duration max_age = duration::zero();  ///< since the event was published; 0: no limit by age. Kept by tick()
 };
 
@@ -41,66 +45,12 @@ enum class resume_outcome : unsigned char {
 
 /// What was published, or why nothing was.
 struct publish_result {
-  position_id id = {};  ///< the ID it was given
+  position_id id =
+      {};  ///< its position as an ID: what a client gets, unless the publisher brought an ID; of several, the last one's
   errc error = errc::ok;
 
   constexpr explicit operator bool() const noexcept { return error == errc::ok; }
 };
-
-namespace detail {
-
-// Frames of at most this size are built on the stack and copied under the lock; larger ones are built where they stay.
-inline constexpr std::size_t largest_copied_frame = 4096;
-
-// Pages have 32-bit counts, and one event of this size is a mistake.
-inline constexpr std::size_t largest_frame = std::size_t{1} << 30;
-
-// An event on its way into a log: serialized but for its position, which is patched in when it is known.
-template <class Traits> class frame_builder {
- public:
-  // Serializes `e` with room for a position. Changes nothing but this object.
-  [[nodiscard]] errc build(event e, std::uint64_t epoch, std::size_t max_bytes) noexcept {
-    epoch_ = epoch;
-    auto const unset = position_id(epoch, 0);
-    e.id = unset;
-    size_ = serialized_size(e);
-    if (size_ > (std::min)(max_bytes, largest_frame)) return errc::event_too_large;
-    if (size_ > largest_copied_frame) {
-      page_ = segment_pin<Traits>::adopt(segment<Traits>::make(0, size_));
-      if (!page_) return errc::no_memory;
-    }
-    (void)serialize(e, std::span(data(), size_));
-    return errc::ok;
-  }
-
-  // Appends it at `position`: the publish takes effect here or not at all.
-  [[nodiscard]] bool append_to(log<Traits>& to, std::uint64_t position) noexcept {
-    constexpr std::size_t id_offset = 4;  // behind "id: "
-    auto const id = position_id(epoch_, position);
-    std::memcpy(data() + id_offset, id.view().data(), position_id::bytes);
-    return page_ ? to.link(page_, size_, position) : to.append({small_.data(), size_}, position);
-  }
-
- private:
-  [[nodiscard]] char* data() noexcept { return page_ ? page_->tail() : small_.data(); }
-
-  std::uint64_t epoch_ = 0;
-  std::size_t size_ = 0;
-  segment_pin<Traits> page_;
-  std::array<char, largest_copied_frame> small_;
-};
-
-// Types that begin so are the library's own; a publisher's event of such a type would lie to the client.
-inline constexpr std::string_view reserved_type_prefix = "ssewire.";
-
-constexpr errc refuse_event(event const& e) noexcept {
-  if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
-    return errc::type_reserved;
-  if (e.id.has_value()) return errc::id_refused;  // positions are the only IDs so far
-  return errc::ok;
-}
-
-}  // namespace detail
 
 /// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live events
 /// in their own way; the broker keeps one such log for each channel.
@@ -155,19 +105,22 @@ template <class Traits = default_traits> class basic_replay_buffer {
     resume_outcome outcome_;
   };
 
-  explicit basic_replay_buffer(replay_limits limits = {}) : limits_(limits), epoch_(Traits::epoch()) {}
+  explicit basic_replay_buffer(replay_limits limits = {})
+      : limits_(limits), epoch_(Traits::epoch()), hash_(Traits::epoch()), log_(hash_) {}
 
-  /// Serializes an event, gives it the next ID, and keeps it; the oldest go as the limits demand.
-  /// Errors      type_reserved, id_refused (the buffer numbers its events), event_too_large (beyond max_bytes),
-  ///             no_memory; then nothing has changed and no ID was used.
+  /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the limits demand.
+  /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish), event_too_large (beyond
+  ///             max_bytes), no_memory; then nothing has changed and no ID was used.
   /// Complexity  O(size of the event), and what it makes the buffer forget.
   publish_result append(event const& e) noexcept {
-    if (auto const error = detail::refuse_event(e); error != errc::ok) return {{}, error};
-    detail::frame_builder<Traits> frame;
-    if (auto const error = frame.build(e, epoch_, limits_.max_bytes); error != errc::ok) return {{}, error};
-    if (!frame.append_to(log_, sequence_ + 1)) return {{}, errc::no_memory};
+    detail::prepared_event<Traits> next;
+    std::array<char, detail::largest_copied_frame> room;
+    if (auto const error = next.measure(e, epoch_, limits_.max_bytes); error != errc::ok) return {{}, error};
+    if (!next.build(e, 0, hash_, room.data())) return {{}, errc::no_memory};
+    if (auto const error = next.append_to(log_, sequence_ + 1); error != errc::ok) return {{}, error};
     ++sequence_;
-    log_.trim_to(limits_.max_events, limits_.max_bytes);
+    log_.trim_to_events(limits_.max_events);
+    log_.trim_to_bytes(limits_.max_bytes);
     return {position_id(epoch_, sequence_), errc::ok};
   }
 
@@ -182,7 +135,11 @@ template <class Traits = default_traits> class basic_replay_buffer {
   [[nodiscard]] replay after(std::string_view last_event_id) const noexcept {
     auto const oldest = log_.first_ordinal();
     if (last_event_id.empty()) return {log_, resume_outcome::fresh, oldest};
-    auto const reading = detail::read_position(last_event_id, epoch_);
+    auto reading = detail::read_position(last_event_id, epoch_);
+    if (detail::good_own_id(last_event_id)) {
+      if (auto const at = log_.position_of_id(last_event_id, hash_(last_event_id)))
+        reading = {detail::id_reading::kind::ours, *at};
+    }
     if (reading.kind != detail::id_reading::kind::ours || reading.sequence > sequence_) {
       return {log_, resume_outcome::unknown, oldest};
     }
@@ -200,6 +157,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   replay_limits limits_;
   std::uint64_t epoch_;
   std::uint64_t sequence_ = 0;
+  detail::keyed_hash hash_;
   detail::log<Traits> log_;
   detail::age_marks ages_;
 };

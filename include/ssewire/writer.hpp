@@ -59,7 +59,11 @@ enum class close_reason : unsigned char {
   writer_threw,           ///< an exception left the writer
   writer_broke_contract,  ///< the writer gave an answer that it must not give
   no_memory,              ///< an allocation for this stream failed
+  held_too_much,  ///< it was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes
 };
+
+/// How many reasons there are.
+inline constexpr std::size_t close_reason_count = 12;
 
 /// The reason in a word, for logs and counters. A static string.
 constexpr std::string_view name(close_reason reason) noexcept {
@@ -75,6 +79,7 @@ constexpr std::string_view name(close_reason reason) noexcept {
   case close_reason::writer_threw: return "writer_threw";
   case close_reason::writer_broke_contract: return "writer_broke_contract";
   case close_reason::no_memory: return "no_memory";
+  case close_reason::held_too_much: return "held_too_much";
   }
   return "unknown";
 }

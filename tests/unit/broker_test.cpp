@@ -201,7 +201,8 @@ TEST_CASE("publish refuses what is not the publisher's: and then nothing has hap
   broker b;
   CHECK(b.publish("a", {.type = "ssewire.", .data = "x"}).error == errc::type_reserved);
   CHECK(b.publish("a", {.type = "ssewire.gap", .data = "x"}).error == errc::type_reserved);
-  CHECK(b.publish("a", {.data = "x", .id = "mine"}).error == errc::id_refused);
+  CHECK(b.publish("a", {.data = "x", .id = "two words"}).error == errc::id_refused);
+  CHECK(b.publish("a", {.data = "x", .id = "000000000000-0000000000000009"}).error == errc::id_refused);
   CHECK(b.publish("a", {.data = "x", .id = ""}).error == errc::id_refused);
   CHECK(b.stats().channels == 0);
   CHECK(b.publish("a", {.type = "ssewire", .data = "x"}).id.view() == id(1));

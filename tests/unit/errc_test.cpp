@@ -17,6 +17,7 @@ constexpr errc all[] = {
     errc::id_has_control,
     errc::type_reserved,
     errc::id_refused,
+    errc::id_in_use,
     errc::event_too_large,
     errc::buffer_too_small,
     errc::writer_not_ready,
@@ -29,6 +30,8 @@ constexpr errc all[] = {
     errc::channel_name_refused,
     errc::too_many_channels,
     errc::too_many_subscribers,
+    errc::channel_full,
+    errc::user_full,
     errc::no_channel,
     errc::closed,
     errc::outbox_full,
@@ -43,6 +46,7 @@ constexpr bool is_listed(errc error) {
   case errc::id_has_control:
   case errc::type_reserved:
   case errc::id_refused:
+  case errc::id_in_use:
   case errc::event_too_large:
   case errc::buffer_too_small:
   case errc::writer_not_ready:
@@ -55,6 +59,8 @@ constexpr bool is_listed(errc error) {
   case errc::channel_name_refused:
   case errc::too_many_channels:
   case errc::too_many_subscribers:
+  case errc::channel_full:
+  case errc::user_full:
   case errc::no_channel:
   case errc::closed:
   case errc::outbox_full:
@@ -75,6 +81,7 @@ TEST_CASE("every error has a message of its own") {
 }
 
 TEST_CASE("no error follows the last") {
+  static_assert(ssewire::errc_count == std::size(all));
   CHECK(ssewire::message(static_cast<errc>(std::size(all))) == "unknown error");
   CHECK(ssewire::message(static_cast<errc>(255)) == "unknown error");
 }

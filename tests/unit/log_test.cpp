@@ -37,7 +37,20 @@ struct counting_traits : ssewire::default_traits {
   }
 };
 
-using event_log = ssewire::detail::log<counting_traits>;
+using ssewire::detail::entry_facts;
+
+struct event_log : ssewire::detail::log<counting_traits> {
+  event_log() : log(ssewire::detail::keyed_hash{1}) {}
+
+  using log::append;
+  bool append(std::string_view text, std::uint64_t position) noexcept {
+    return log::append(text, entry_facts{.position = position});
+  }
+  std::uint64_t trim_to(std::uint64_t max_events, std::size_t max_bytes) noexcept {
+    auto const by_events = trim_to_events(max_events);
+    return by_events + trim_to_bytes(max_bytes);
+  }
+};
 using segment = ssewire::detail::segment<counting_traits>;
 using pin = ssewire::detail::segment_pin<counting_traits>;
 constexpr std::uint64_t never = ~std::uint64_t{0};
@@ -45,10 +58,10 @@ constexpr std::uint64_t never = ~std::uint64_t{0};
 // As the broker does it: what is small is copied, what is large is built where it stays.
 bool add(event_log& to, std::string_view text, std::uint64_t position) {
   if (text.size() <= ssewire::detail::largest_copied_frame) return to.append(text, position);
-  auto own = pin::adopt(segment::make(0, text.size()));
+  auto own = pin::adopt(segment::make(0, text.size(), false));
   if (!own) return false;
   std::copy(text.begin(), text.end(), own->tail());
-  bool const linked = to.link(own, text.size(), position);
+  bool const linked = to.link(own, text.size(), entry_facts{.position = position});
   CHECK(bool(own) != linked);
   return linked;
 }

@@ -155,10 +155,11 @@ TEST_CASE("an event larger than max_bytes is refused and no number is used; one 
   CHECK(joined(b.after("")) == frame(2, "12345"));
 }
 
-TEST_CASE("a type of the library's and an ID of one's own are refused, and no number is used") {
+TEST_CASE("a type and an ID like the library's are refused, and no number is used") {
   buffer b;
   CHECK(b.append({.type = "ssewire.gap", .data = "x"}).error == errc::type_reserved);
-  CHECK(b.append({.data = "x", .id = "mine"}).error == errc::id_refused);
+  CHECK(b.append({.data = "x", .id = "two words"}).error == errc::id_refused);
+  CHECK(b.append({.data = "x", .id = "000000000000-0000000000000009"}).error == errc::id_refused);
   CHECK(b.append({.data = "x", .id = ""}).error == errc::id_refused);
   CHECK(b.events() == 0);
   CHECK(b.append({.type = "ssewire", .data = "x"}).id.view() == id(1));

@@ -22,8 +22,7 @@ class age_marks {
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
   std::uint64_t pass(time_point now, duration max_age, std::uint64_t sequence) noexcept {
     if (max_age <= duration::zero()) return 0;
-    std::uint64_t too_old = 0;
-    for (std::size_t i = 0; i < count_ && now - marks_[i].when >= max_age; ++i) too_old = marks_[i].sequence;
+    auto const too_old = reached(now, max_age);
     if (count_ == 0 || now - marks_[count_ - 1].when >= max_age / 8) {
       if (count_ == marks_.size()) {
         std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
@@ -32,6 +31,14 @@ class age_marks {
       marks_[count_++] = {now, sequence};
     }
     return too_old;
+  }
+
+  // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
+  [[nodiscard]] std::uint64_t reached(time_point now, duration age) const noexcept {
+    std::uint64_t position = 0;
+    for (std::size_t i = 0; age > duration::zero() && i < count_ && now - marks_[i].when >= age; ++i)
+      position = marks_[i].sequence;
+    return position;
   }
 
  private:

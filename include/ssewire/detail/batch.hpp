@@ -2,10 +2,13 @@
 // batch.hpp - what one pull hands out: frames in order, which stay where they are in the log, pinned.
 #pragma once
 
+#include <ssewire/detail/event_filter.hpp>
+#include <ssewire/detail/event_header.hpp>
 #include <ssewire/detail/log.hpp>
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -76,16 +79,58 @@ template <class Traits> class basic_batch {
     detail::segment_pin<Traits> pin;
     std::size_t first = 0;
     std::size_t last = 0;
-    std::size_t membership = 0;  // whose channel it came from
+    std::uint32_t membership = 0;  // the key of whose channel it came from
 
     [[nodiscard]] std::string_view bytes() const noexcept { return pin->frames(first, last); }
   };
 
   [[nodiscard]] bool full() const noexcept { return runs_ == max_runs; }
 
-  void add(detail::log_run<Traits> const& run, std::size_t membership) noexcept {
+  void add(detail::log_run<Traits> const& run, std::uint32_t membership) noexcept {
     pinned_[runs_++] = {detail::segment_pin<Traits>(*run.page), run.first, run.last, membership};
     bytes_ += run.bytes().size();
+  }
+
+  [[nodiscard]] std::uint64_t first_position() const noexcept {
+    return pinned_[0].pin->position(pinned_[0].first);
+  }
+
+  // What became of the events that a filter was asked about.
+  struct picking {
+    std::uint64_t cut = detail::never;  // the position of the first one that found no room here
+    std::uint64_t last_admitted = 0;    // position; 0: none was
+    std::uint64_t skipped = 0;          // events refused
+    std::uint64_t skipped_since = 0;    // of these, behind the last one admitted
+  };
+
+  // Adds the events of another batch that the filter admits. Throws what the filter throws.
+  [[nodiscard]] picking add_admitted(basic_batch const& from, event_filter const& filter) {
+    picking result;
+    for (std::size_t i = 0; i < from.runs_; ++i) {
+      auto const& run = from.pinned_[i];
+      auto const& page = *run.pin.get();
+      for (auto at = run.first; at < run.last;) {
+        auto last = at;
+        while (last < run.last && filter(detail::header_of(page.frames(last, last + 1), page.tag(last))))
+          ++last;
+        if (last != at) {
+          if (full()) {
+            result.cut = page.position(at);
+            return result;
+          }
+          add(detail::log_run<Traits>{run.pin.get(), at, last}, run.membership);
+          result.last_admitted = page.position(last - 1);
+          result.skipped_since = 0;
+        }
+        if (last != run.last) {
+          ++result.skipped;
+          ++result.skipped_since;
+          ++last;
+        }
+        at = last;
+      }
+    }
+    return result;
   }
 
   std::string notices_;

@@ -2,13 +2,18 @@
 // broker_types.hpp - a broker's limits, what a subscriber asks for and what a pull answers.
 #pragma once
 
+#include <ssewire/detail/event_filter.hpp>
+#include <ssewire/detail/presence.hpp>
 #include <ssewire/detail/subscriber.hpp>
+#include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/replay_buffer.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <string_view>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -17,7 +22,17 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// The limits of a broker. At each of them the newcomer or the new event is refused with an error.
 struct broker_options {
-  replay_limits replay = {};           ///< of each channel
+  replay_limits replay = {};  ///< of each channel
+  std::uint64_t max_events_in_all =
+      (std::numeric_limits<
+          std::uint64_t>::max)();  ///< held by all channels together. Beyond it the oldest of all go
+  std::size_t max_log_bytes =
+      256 * 1024 * 1024;  ///< memory of all logs together, not of serialized events: a channel
+                          ///< takes at least 570. Beyond it the oldest events of all go
+  std::size_t max_pinned_bytes =
+      64 * 1024 *
+      1024;  ///< memory that the logs have forgotten and streams still send from. Beyond it streams that
+             ///< hold some are ended, the one that pulled first before the others
   std::size_t max_channels = 100'000;  ///< channels that have subscribers or hold an event
   duration channel_expiry =
       std::chrono::hours(1);  ///< a channel that nobody follows and nothing was published to for so
@@ -25,10 +40,15 @@ struct broker_options {
   std::size_t max_expired_channels =
       10'000;  ///< expired channels that are remembered, about 120 bytes each. Of older ones
                ///< a client that comes back is told a gap, there or not
-  std::size_t max_subscribers = 100'000;     ///< subscriptions open at the same time
-  std::size_t max_channels_per_stream = 64;  ///< parking takes the lock for a step for each
+  std::size_t max_subscribers = 100'000;  ///< subscriptions open at the same time
+  std::size_t max_subscribers_per_channel =
+      (std::numeric_limits<std::size_t>::max)();  ///< of these, on one channel
+  std::size_t max_subscribers_per_user =
+      (std::numeric_limits<std::size_t>::max)();  ///< of these, with one subscribe_options::user
+  std::size_t max_channels_per_stream = 64;       ///< parking takes the lock for a step for each
   std::size_t max_channel_name_bytes = 128;
   event_type gap_type = "ssewire.gap";  ///< of the event that tells a gap. Borrowed: must outlive the broker
+  presence_hook on_presence = {};       ///< told when subscriptions join and leave channels
 };
 
 /// Where a client starts that presents no last event ID, or one that says nothing.
@@ -46,23 +66,44 @@ struct start_at {
 struct subscribe_options {
   start_at start = {};
   lag_policy lag = lag_policy::tell;
+  event_filter filter = {};  ///< which events of its channels it gets; empty: all
+  std::string_view user =
+      {};  ///< whose it is, for max_subscribers_per_user; empty: nobody's. Borrowed for the call
+};
+
+/// Why a log forgot an event.
+enum class trim_cause : unsigned char {
+  events,        ///< replay_limits::max_events
+  bytes,         ///< replay_limits::max_bytes
+  age,           ///< replay_limits::max_age
+  expiry,        ///< broker_options::channel_expiry
+  all_together,  ///< broker_options::max_log_bytes or max_events_in_all
 };
 
 /// What a broker has done and holds. Counters since its construction.
 struct broker_stats {
-  std::uint64_t published = 0;                ///< events
-  std::uint64_t delivered = 0;                ///< events handed to streams, replayed ones included
-  std::uint64_t replayed = 0;                 ///< of these, events that were there before the stream was
-  std::uint64_t gaps = 0;                     ///< gap events told
-  std::uint64_t trimmed = 0;                  ///< events the logs have forgotten
-  std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
-  std::array<std::uint64_t, 11> closes = {};  ///< ended subscriptions by close_reason
-  std::uint64_t subscribers = 0;              ///< now
-  std::uint64_t channels = 0;                 ///< now: those that count against max_channels
+  std::uint64_t published = 0;        ///< events; one on several channels counts once
+  std::uint64_t published_bytes = 0;  ///< the same, serialized
+  std::uint64_t delivered = 0;        ///< events handed to streams, replayed ones included
+  std::uint64_t delivered_bytes = 0;  ///< the same, serialized
+  std::uint64_t replayed = 0;         ///< of `delivered`, events that were there before the stream was
+  std::uint64_t filtered = 0;         ///< events that streams' filters kept from them
+  std::uint64_t gaps = 0;             ///< gap events told
+  std::uint64_t lags = 0;             ///< of these, told to open streams that had fallen behind
+  std::uint64_t missed = 0;           ///< events that those had missed
+  std::uint64_t trimmed = 0;  ///< events the logs have forgotten; one on several channels counts on each
+  std::array<std::uint64_t, 5> trims = {};                    ///< the same by trim_cause
+  std::array<std::uint64_t, 5> resumes = {};                  ///< subscriptions by resume_outcome
+  std::array<std::uint64_t, close_reason_count> closes = {};  ///< ended subscriptions by close_reason
+  std::array<std::uint64_t, errc_count> refusals =
+      {};                              ///< by errc: of publish and subscribe, at the broker's limits
+  std::uint64_t subscribers = 0;       ///< now
+  std::uint64_t channels = 0;          ///< now: those that count against max_channels
   std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
   std::uint64_t events = 0;            ///< held now
   std::uint64_t frame_bytes = 0;       ///< held now: serialized events
   std::uint64_t log_bytes = 0;         ///< held now: memory of the logs
+  std::uint64_t pinned_bytes = 0;      ///< now: what the logs have forgotten and streams still send from
 };
 
 /// What a pull has brought.

@@ -2,12 +2,17 @@
 // log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of it.
 #pragma once
 
+#include <ssewire/detail/event_header.hpp>
+#include <ssewire/detail/id_index.hpp>
+#include <ssewire/detail/keyed_hash.hpp>
 #include <ssewire/detail/segment.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -58,6 +63,17 @@ template <class Traits> struct log_run {
   [[nodiscard]] std::uint64_t last_position() const noexcept { return page->position(last - 1); }
 };
 
+// No position and no ordinal: greater than all of them.
+inline constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
+
+// What a log keeps of an event beside its frame.
+struct entry_facts {
+  std::uint64_t position = 0;
+  std::uint64_t tag = 0;
+  std::uint64_t id_hash = 0;
+  bool own_id = false;  // its ID is its publisher's, and not <epoch>-<position>
+};
+
 // Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes, where the
 // broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and without holes, so the
 // difference of two ordinals is a number of events.
@@ -65,11 +81,12 @@ template <class Traits> struct log_run {
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class log {
  public:
-  log() noexcept = default;
+  // `ids`: how the hashes of its publishers' IDs are made. `pins`: who counts what is sent of it when it has forgotten it.
+  explicit log(keyed_hash ids, pin_ledger pins = {}) noexcept : id_hash_{ids}, pins_(std::move(pins)) {}
   log(log const&) = delete;
   log& operator=(log const&) = delete;
   ~log() {
-    for (std::size_t i = 0; i < pages_; ++i) page(i)->release();
+    for (std::size_t i = 0; i < pages_; ++i) page(i)->forget(pins_);
     Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
   }
 
@@ -78,7 +95,7 @@ template <class Traits> class log {
   [[nodiscard]] std::uint64_t events() const noexcept { return end_ordinal_ - first_ordinal_; }
   [[nodiscard]] std::size_t frame_bytes() const noexcept { return frame_bytes_; }
   [[nodiscard]] std::size_t allocated_bytes() const noexcept {
-    return page_bytes_ + ring_size_ * sizeof *ring_;
+    return page_bytes_ + ring_size_ * sizeof *ring_ + own_ids_.allocated_bytes();
   }
 
   // The highest position ever trimmed. A cursor missed something if and only if this is greater.
@@ -93,30 +110,39 @@ template <class Traits> class log {
   }
 
   // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
-  // `position` must be greater than every earlier one.
-  bool append(std::string_view text, std::uint64_t position) noexcept {
-    if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), position)) {
+  // The position must be greater than every earlier one.
+  bool append(std::string_view text, entry_facts const& facts) noexcept {
+    tagged_ = tagged_ || facts.tag != 0;
+    if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), facts.position, tagged_)) {
       // A page a quarter of what the log holds, so small logs stay small. Less where memory without frames (entries,
       // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already.
       auto const unused = page_bytes_ - frame_bytes_;
       auto const left = frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, unused);
       auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, left), segment<Traits>::smallest_bytes,
                                        segment<Traits>::largest_bytes);
-      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size()));
+      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged_));
       if (!fresh || !push_page(fresh)) return false;
     }
     auto* const newest = page(pages_ - 1);
     std::memcpy(newest->tail(), text.data(), text.size());
-    commit(*newest, text.size(), position);
-    return true;
+    return commit(*newest, text.size(), facts);
   }
 
   // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large is copied
   // outside the lock and only linked here. On success the page belongs to the log, and `own` is empty.
-  bool link(segment_pin<Traits>& own, std::size_t frame_size, std::uint64_t position) noexcept {
+  bool link(segment_pin<Traits>& own, std::size_t frame_size, entry_facts const& facts) noexcept {
     if (!push_page(own)) return false;
-    commit(*page(pages_ - 1), frame_size, position);
-    return true;
+    return commit(*page(pages_ - 1), frame_size, facts);
+  }
+
+  // Undoes the newest append. Nobody has seen it: the lock has been held since.
+  void take_back() noexcept {
+    auto* const newest = page(pages_ - 1);
+    forget_id(end_ordinal_ - 1);
+    --end_ordinal_;
+    frame_bytes_ -= newest->frames(newest->count() - 1, newest->count()).size();
+    newest->take_back();
+    if (newest->count() == 0) pop_newest_page();
   }
 
   // Forgets the oldest entry. There must be one.
@@ -124,15 +150,21 @@ template <class Traits> class log {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
     lost_through_ = oldest->position(index);
+    forget_id(first_ordinal_);
     frame_bytes_ -= oldest->frames(index, index + 1).size();
     ++first_ordinal_;
     if (index + 1 == oldest->count()) pop_page();
   }
 
-  // Trims to the limits, but never the newest entry. Returns how many were forgotten.
-  std::uint64_t trim_to(std::uint64_t max_events, std::size_t max_bytes) noexcept {
+  // Trims to a limit, but never the newest entry. Returns how many were forgotten.
+  std::uint64_t trim_to_events(std::uint64_t most) noexcept {
     auto const before = first_ordinal_;
-    while (events() > 1 && (events() > max_events || frame_bytes_ > max_bytes)) trim_one();
+    while (events() > 1 && events() > most) trim_one();
+    return first_ordinal_ - before;
+  }
+  std::uint64_t trim_to_bytes(std::size_t most) noexcept {
+    auto const before = first_ordinal_;
+    while (events() > 1 && frame_bytes_ > most) trim_one();
     return first_ordinal_ - before;
   }
 
@@ -160,6 +192,15 @@ template <class Traits> class log {
       }
     }
     return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
+  }
+
+  // The position of the held entry whose publisher gave it this ID.
+  [[nodiscard]] std::optional<std::uint64_t> position_of_id(std::string_view id,
+                                                            std::uint64_t hash) const noexcept {
+    auto const at = own_ids_.find(hash, first_ordinal_, [&](std::uint64_t ordinal) {
+      return ordinal < end_ordinal_ && id_of(frame(ordinal)) == id;
+    });
+    return at ? std::optional(position_of(*at)) : std::nullopt;
   }
 
   // The position of a held entry.
@@ -204,10 +245,27 @@ template <class Traits> class log {
     return last_page([&](segment<Traits> const& p) { return p.base_ordinal() <= ordinal; });
   }
 
-  void commit(segment<Traits>& newest, std::size_t frame_size, std::uint64_t position) noexcept {
-    newest.commit(frame_size, position, end_ordinal_);
+  [[nodiscard]] std::string_view frame(std::uint64_t ordinal) const noexcept {
+    return run(ordinal, 0, 0).bytes();
+  }
+
+  bool commit(segment<Traits>& newest, std::size_t frame_size, entry_facts const& facts) noexcept {
+    newest.commit(frame_size, facts.position, end_ordinal_, facts.tag);
+    if (facts.own_id && !own_ids_.insert(facts.id_hash, end_ordinal_)) {
+      newest.take_back();
+      if (newest.count() == 0) pop_newest_page();
+      return false;
+    }
     ++end_ordinal_;
     frame_bytes_ += frame_size;
+    return true;
+  }
+
+  void forget_id(std::uint64_t ordinal) noexcept {
+    if (own_ids_.size() == 0) return;
+    // Of the library's own IDs nothing is found.
+    auto const id = id_of(frame(ordinal));
+    own_ids_.erase(id_hash_(id), ordinal);
   }
 
   bool push_page(segment_pin<Traits>& fresh) noexcept {
@@ -222,6 +280,12 @@ template <class Traits> class log {
     page_bytes_ -= gone->allocated_bytes();
     oldest_ = (oldest_ + 1) & (ring_size_ - 1);
     --pages_;
+    gone->forget(pins_);
+  }
+
+  void pop_newest_page() noexcept {
+    auto* const gone = page(--pages_);
+    page_bytes_ -= gone->allocated_bytes();
     gone->release();
   }
 
@@ -246,6 +310,10 @@ template <class Traits> class log {
   std::uint64_t first_ordinal_ = 0;
   std::uint64_t end_ordinal_ = 0;
   std::uint64_t lost_through_ = 0;
+  id_index<Traits> own_ids_;
+  keyed_hash id_hash_;
+  pin_ledger pins_;
+  bool tagged_ = false;  // an event had a tag: so do the pages from then on
 };
 
 }  // namespace detail

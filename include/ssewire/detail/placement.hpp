@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -42,10 +43,18 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
 }
 
 // Where a stream begins: behind its last event ID, or, where that says nothing, at `start`.
+// `own_id`: the hash of the last event ID, if it may be a publisher's.
 template <class Traits>
-void place(subscriber<Traits>& s, std::string_view last_event_id, start_at start, std::uint64_t sequence,
-           std::uint64_t epoch) noexcept {
-  auto const reading = read_position(last_event_id, epoch);
+void place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
+           start_at start, std::uint64_t sequence, std::uint64_t epoch) noexcept {
+  auto reading = read_position(last_event_id, epoch);
+  if (own_id) {
+    // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.
+    auto oldest = never;
+    for (auto const& m : s)
+      oldest = (std::min)(oldest, m.of->history.position_of_id(last_event_id, *own_id).value_or(never));
+    if (oldest != never) reading = {id_reading::kind::ours, oldest};
+  }
   if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
     s.outcome = resume_outcome::up_to_date;
     for (auto& m : s) {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 // segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so that one
 // reference keeps both the bytes and the borders between frames.
+//
+// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and, in a page of
+// tagged events, the publisher's tag (64).
 #pragma once
+
+#include <ssewire/detail/pin_ledger.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -24,11 +29,15 @@ template <class Traits> class segment {
   static constexpr std::size_t smallest_bytes = 512;
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
   static constexpr std::size_t entry_bytes = 6;
+  static constexpr std::size_t tag_bytes = 8;
 
   // A page for several frames, or null. `frame_bytes` is the least it must hold.
-  static segment* make(std::size_t wanted_bytes, std::size_t frame_bytes) noexcept {
-    auto const least = frame_bytes + entry_bytes;
-    return create(wanted_bytes < least ? least : wanted_bytes);
+  static segment* make(std::size_t wanted_bytes, std::size_t frame_bytes, bool tagged) noexcept {
+    auto const entry = entry_bytes + (tagged ? tag_bytes : 0);
+    auto const least = frame_bytes + entry;
+    auto const capacity = wanted_bytes < least ? least : wanted_bytes;
+    auto* const memory = Traits::allocate(sizeof(segment) + capacity);
+    return memory == nullptr ? nullptr : new (memory) segment(capacity, entry);
   }
 
   segment(segment const&) = delete;
@@ -38,15 +47,27 @@ template <class Traits> class segment {
 
   void release() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    auto const bytes = sizeof(segment) + capacity_;
+    auto const bytes = allocated_bytes();
+    if (forgotten_) forgotten_.subtract(bytes);
     this->~segment();
     Traits::deallocate(this, bytes);
   }
 
-  [[nodiscard]] bool has_room(std::size_t frame_bytes, std::uint64_t position) const noexcept {
+  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how much that is.
+  void forget(pin_ledger const& ledger) noexcept {
+    // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
+    if (ledger && references_.load(std::memory_order_acquire) != 1) {
+      ledger.add(allocated_bytes());
+      forgotten_ = ledger;
+    }
+    release();
+  }
+
+  [[nodiscard]] bool has_room(std::size_t frame_bytes, std::uint64_t position, bool tagged) const noexcept {
+    if (tagged && !this->tagged()) return false;
     if (count_ == 0) return true;  // it was made for this frame
     auto const end = used_ + frame_bytes;
-    return end + (count_ + 1) * entry_bytes <= capacity_ &&
+    return end + (count_ + std::size_t{1}) * entry_bytes_ <= capacity_ &&
            end <= (std::numeric_limits<std::uint16_t>::max)() &&
            position - base_position_ <= (std::numeric_limits<std::uint32_t>::max)();
   }
@@ -55,19 +76,27 @@ template <class Traits> class segment {
   [[nodiscard]] char* tail() noexcept { return frames() + used_; }
 
   // The frame of `frame_bytes` that lies at tail() is now the newest entry.
-  void commit(std::size_t frame_bytes, std::uint64_t position, std::uint64_t ordinal) noexcept {
+  void commit(std::size_t frame_bytes, std::uint64_t position, std::uint64_t ordinal,
+              std::uint64_t tag) noexcept {
     if (count_ == 0) {
       base_position_ = position;
       base_ordinal_ = ordinal;
     }
-    used_ += frame_bytes;
+    used_ += static_cast<std::uint32_t>(frame_bytes);
     auto const delta = static_cast<std::uint32_t>(position - base_position_);
     // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the page does.
     auto const border = static_cast<std::uint16_t>(used_);
     auto* const at = entry(count_);
     std::memcpy(at, &border, 2);
     std::memcpy(at + 2, &delta, 4);
+    if (tagged()) std::memcpy(at + entry_bytes, &tag, tag_bytes);
     ++count_;
+  }
+
+  // The newest entry was not meant. Nobody has seen it.
+  void take_back() noexcept {
+    --count_;
+    used_ = static_cast<std::uint32_t>(begin_of(count_));
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
@@ -81,12 +110,18 @@ template <class Traits> class segment {
     return base_position_ + delta;
   }
 
+  [[nodiscard]] std::uint64_t tag(std::size_t index) const noexcept {
+    std::uint64_t tag = 0;
+    if (tagged()) std::memcpy(&tag, entry(index) + entry_bytes, tag_bytes);
+    return tag;
+  }
+
   [[nodiscard]] std::size_t begin_of(std::size_t index) const noexcept {
     return index == 0 ? 0 : end_of(index - 1);
   }
 
   [[nodiscard]] std::size_t end_of(std::size_t index) const noexcept {
-    if (capacity_ > largest_bytes) return capacity_ - entry_bytes;  // its only frame
+    if (capacity_ > largest_bytes) return capacity_ - entry_bytes_;  // its only frame
     std::uint16_t border = 0;
     std::memcpy(&border, entry(index), 2);
     return border;
@@ -99,28 +134,27 @@ template <class Traits> class segment {
   }
 
  private:
-  explicit segment(std::size_t capacity) noexcept : capacity_(capacity) {}
+  segment(std::size_t capacity, std::size_t entry) noexcept
+      : entry_bytes_(static_cast<std::uint16_t>(entry)), capacity_(static_cast<std::uint32_t>(capacity)) {}
 
-  static segment* create(std::size_t capacity) noexcept {
-    auto* const memory = Traits::allocate(sizeof(segment) + capacity);
-    return memory == nullptr ? nullptr : new (memory) segment(capacity);
-  }
-
+  [[nodiscard]] bool tagged() const noexcept { return entry_bytes_ != entry_bytes; }
   [[nodiscard]] char* frames() noexcept { return reinterpret_cast<char*>(this + 1); }
   [[nodiscard]] char const* frames() const noexcept { return reinterpret_cast<char const*>(this + 1); }
   [[nodiscard]] char* entry(std::size_t index) noexcept {
-    return frames() + capacity_ - (index + 1) * entry_bytes;
+    return frames() + capacity_ - (index + 1) * entry_bytes_;
   }
   [[nodiscard]] char const* entry(std::size_t index) const noexcept {
-    return frames() + capacity_ - (index + 1) * entry_bytes;
+    return frames() + capacity_ - (index + 1) * entry_bytes_;
   }
 
   std::atomic<std::uint32_t> references_{1};
-  std::uint32_t count_ = 0;
-  std::size_t capacity_;
-  std::size_t used_ = 0;
+  std::uint16_t count_ = 0;  // of at most largest_bytes
+  std::uint16_t entry_bytes_;
+  std::uint32_t capacity_;
+  std::uint32_t used_ = 0;
   std::uint64_t base_position_ = 0;
   std::uint64_t base_ordinal_ = 0;
+  pin_ledger forgotten_;  // set when its log has forgotten it while it was in use
 };
 
 }  // namespace detail

@@ -3,16 +3,20 @@
 // It is no queue: nothing here grows when the subscriber is slow.
 #pragma once
 
+#include <ssewire/detail/event_filter.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/detail/notices.hpp>
 #include <ssewire/detail/wake.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/writer.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -27,6 +31,7 @@ enum class lag_policy : unsigned char {
 
 namespace detail {
 
+template <class Traits> struct broker_core;
 template <class Traits> struct channel;
 template <class Traits> struct subscriber;
 
@@ -35,12 +40,16 @@ template <class Traits> struct membership {
   channel<Traits>* of = nullptr;
   subscriber<Traits>* owner = nullptr;
   std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
+  std::uint64_t held_from =
+      never;              // the oldest entry in the batch it pulled last, while it may still send from that
+  std::uint32_t key = 0;  // names it among those of its owner, also when they change
   bool resumed_past_loss = false;  // it came back too late; how many it missed meanwhile nobody knows
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 
   [[nodiscard]] bool lags() const noexcept { return next_ordinal < of->history.first_ordinal(); }
   [[nodiscard]] bool has_news() const noexcept { return next_ordinal < of->history.end_ordinal(); }
+  [[nodiscard]] bool holds_forgotten() const noexcept { return held_from < of->history.first_ordinal(); }
 
   void unlink() noexcept {
     if (parked_link == nullptr) return;
@@ -76,11 +85,19 @@ template <class Traits> struct parked_list {
 };
 
 template <class Traits> struct channel {
+  channel(std::string_view called, keyed_hash hash, pin_ledger const& pins)
+      : name(called), history(hash, pins) {}
+
   std::string name;
   log<Traits> history;
   parked_list<Traits> parked;
   std::size_t members = 0;
-  std::size_t index = 0;  // in the broker's list of channels
+  std::size_t told_members = 0;                          // what the presence hook was told last
+  bool telling = false;                                  // the presence hook is being called
+  std::size_t index = 0;                                 // in the broker's list of channels
+  std::size_t age_index = static_cast<std::size_t>(-1);  // in the order of their oldest events
+
+  [[nodiscard]] bool is_used() const noexcept { return members != 0 || telling || history.events() != 0; }
 };
 
 // A hook that is being called right now; it lives on the stack of the thread that calls it.
@@ -94,23 +111,42 @@ template <class Traits> struct firing {
 template <class Traits> struct subscriber {
   std::unique_ptr<membership<Traits>[]> memberships;
   std::size_t channels = 0;
+  std::uint32_t next_key = 0;
   std::uint64_t joined_at = 0;  // what lies at or before this position was there first: it is replayed
+  std::uint64_t said = 0;       // the position that its client will present, of a filtered one
+  std::uint64_t skipped = 0;    // events behind that one which its filter kept from it
+  event_filter filter;
   wake_hook hook;
   firing<Traits>* now_firing = nullptr;
   subscriber* next = nullptr;
   subscriber** link = nullptr;
+  subscriber* next_holder = nullptr;
+  subscriber* previous_holder = nullptr;
   std::uint64_t number = 0;
+  std::uint64_t user = 0;  // the hash of its user's key; 0: it is nobody's
   lag_policy policy = lag_policy::tell;
   resume_outcome outcome = resume_outcome::fresh;
   gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
   close_reason evicted = close_reason::none;
   bool opened = false;
+  bool must_say =
+      false;  // its channels or its filter have changed: where it stands is said before the next event
   bool armed = false;
   bool closed = false;
   bool close_waits = false;
+  bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
+  bool holds = false;      // among the holders
+  std::shared_ptr<broker_core<Traits>> keeps;  // what that pull is a part of, when nobody else may
 
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
+
+  [[nodiscard]] bool lags() const noexcept {
+    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
+  }
+  [[nodiscard]] bool holds_forgotten() const noexcept {
+    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
+  }
 };
 
 }  // namespace detail

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// event_header.hpp - what stands before an event's data: its type and its ID, read where it lies in the log.
+#pragma once
+
+#include <ssewire/detail/position.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What a filter is shown of an event. Views of the log; valid during the call.
+struct event_header {
+  std::string_view type = "message";
+  std::string_view id = {};
+  std::uint64_t tag = 0;  ///< what publish() was given with it
+};
+
+namespace detail {
+
+inline constexpr std::size_t max_own_id_bytes = 128;
+
+// Every frame of a log begins with its ID. A factory of events has seen to it that neither holds a line end.
+inline std::string_view id_of(std::string_view frame) noexcept {
+  constexpr std::string_view field = "id: ";
+  return frame.substr(field.size(), frame.find('\n') - field.size());
+}
+
+inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcept {
+  event_header header;
+  header.id = id_of(frame);
+  header.tag = tag;
+  constexpr std::string_view field = "event: ";
+  auto const next = frame.substr(frame.find('\n') + 1);
+  if (next.substr(0, field.size()) == field)
+    header.type = next.substr(field.size(), next.find('\n') - field.size());
+  return header;
+}
+
+// An ID that a publisher may bring: visible, and not one that the library could have given, now or in another run.
+constexpr bool good_own_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= max_own_id_bytes &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; }) &&
+         read_position(id, 0).kind == id_reading::kind::foreign;
+}
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
