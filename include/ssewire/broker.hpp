@@ -87,7 +87,7 @@ template <class Traits = default_traits> class basic_subscription {
   ///             filter); then nothing has changed.
   errc join(std::string_view channel) noexcept {
     auto error = state_ == nullptr ? errc::closed : errc::no_memory;
-    if (state_ != nullptr) detail::attempt([&] { error = core_->join(*state_, channel); });
+    if (state_ != nullptr) detail::attempt([&] { error = kept()->join(*state_, channel); });
     return error;
   }
 
@@ -95,13 +95,13 @@ template <class Traits = default_traits> class basic_subscription {
   /// channel it does not follow: nothing happens.
   /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
   errc leave(std::string_view channel) noexcept {
-    return state_ == nullptr ? errc::closed : core_->leave(*state_, channel);
+    return state_ == nullptr ? errc::closed : kept()->leave(*state_, channel);
   }
 
   /// From the next pull on, another filter admits the events; an empty one admits all. A position event says where.
   /// Errors      closed, called_from_inside; then nothing has changed.
   errc set_filter(event_filter filter) noexcept {
-    return state_ == nullptr ? errc::closed : core_->set_filter(*state_, filter);
+    return state_ == nullptr ? errc::closed : kept()->set_filter(*state_, filter);
   }
 
   /// How many held events it has still to pull, before its filter is asked; one on several of its channels counts on each. Right after subscribe(): how many will be replayed.
@@ -134,6 +134,9 @@ template <class Traits = default_traits> class basic_subscription {
   using core = detail::broker_core<Traits>;
   basic_subscription(std::shared_ptr<core> of, typename core::subscriber* state) noexcept
       : core_(std::move(of)), state_(state) {}
+
+  // For calls that call the hook, which may close this.
+  [[nodiscard]] std::shared_ptr<core> kept() const noexcept { return core_; }
 
   std::shared_ptr<core> core_;
   typename core::subscriber* state_ = nullptr;

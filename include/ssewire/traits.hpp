@@ -28,7 +28,7 @@ using duration = std::chrono::steady_clock::duration;
 /// | `mutex`              | Lockable, for std::unique_lock                                                        |
 /// | `condition_variable` | wait(lock), wait_until(lock, time_point), notify_all()                                |
 /// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
-/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used              |
+/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: the second is a secret that nobody may guess, for hashing texts of strangers |
 /// | `allocate(n)`        | memory aligned for any object, or null: the log's segments, its only large allocations |
 struct default_traits {
   using mutex = std::mutex;

@@ -18,7 +18,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class Traits> struct broker_core;
+template <class Traits> class puller;
 
 }  // namespace detail
 
@@ -73,7 +73,7 @@ template <class Traits> class basic_batch {
   }
 
  private:
-  friend struct detail::broker_core<Traits>;
+  friend class detail::puller<Traits>;
 
   struct pinned_run {
     detail::segment_pin<Traits> pin;

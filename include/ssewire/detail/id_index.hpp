@@ -24,7 +24,7 @@ namespace detail {
 // filled from front to back. Erasing moves those behind back: nothing is left of an entry that is gone.
 //
 // Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build a smaller
-// table. While one is rebuilt both exist.
+// table. While a table is rebuilt, both exist.
 // Complexity: expected O(1), whoever chooses the IDs; inserting and erasing amortised. A rebuild comes after a quarter
 // of what it left was inserted or erased, at the least.
 // Threads: one at a time; the broker's lock sees to it.
@@ -109,8 +109,8 @@ template <class Traits> class id_index {
     return at >= from ? at - from : at + capacity_ - from;
   }
 
-  // Whether an entry of this hash, that far from its home now, has its place behind the one in this slot.
-  [[nodiscard]] bool comes_first(std::uint32_t at, std::uint32_t part, std::uint32_t walked) const noexcept {
+  // Whether a search for this hash, so far from its home by now, goes on behind the entry in this slot.
+  [[nodiscard]] bool goes_on(std::uint32_t at, std::uint32_t part, std::uint32_t walked) const noexcept {
     if (slots_[at].part == empty) return false;
     auto const its = distance(at);
     return its > walked || (its == walked && slots_[at].part <= part);
@@ -120,7 +120,7 @@ template <class Traits> class id_index {
     if (size_ == 0) return none;
     auto at = home(part);
     // A full table ends it too: no entry is a whole round away from its home.
-    for (std::uint32_t walked = 0; comes_first(at, part, walked); ++walked) {
+    for (std::uint32_t walked = 0; goes_on(at, part, walked); ++walked) {
       if (slots_[at].part == part && match(slots_[at].ordinal)) return at;
       at = next(at);
     }
@@ -130,14 +130,13 @@ template <class Traits> class id_index {
   // There is a free slot.
   void put(slot in) noexcept {
     auto at = home(in.part);
-    for (std::uint32_t walked = 0; slots_[at].part != empty && distance(at) >= walked; ++walked)
-      at = next(at);
+    for (std::uint32_t walked = 0; goes_on(at, in.part, walked); ++walked) at = next(at);
     for (; in.part != empty; at = next(at)) std::swap(in, slots_[at]);  // those behind move by one
   }
 
   // A table of 3/2 slots an entry for so many, with what is held. False if there is no memory; nothing has changed.
   [[nodiscard]] bool rebuild(std::uint32_t entries) noexcept {
-    auto const wanted = std::uint64_t{entries} + (entries - (entries != 0)) / 2;
+    auto const wanted = entries == 0 ? 0 : std::uint64_t{entries} + (entries - 1) / 2;
     if (wanted > largest) return false;
     slot* fresh = nullptr;
     if (wanted != 0) {
@@ -146,7 +145,7 @@ template <class Traits> class id_index {
       std::uninitialized_default_construct_n(fresh, static_cast<std::size_t>(wanted));
     }
     std::uint32_t first = 0;  // before it lie entries that went round: they are the last in the order
-    while (size_ != 0 && slots_[first].part != empty && distance(first) != 0) ++first;
+    while (size_ != 0 && home(slots_[first].part) > first) ++first;
     auto* const old = std::exchange(slots_, fresh);
     auto const old_capacity = std::exchange(capacity_, static_cast<std::uint32_t>(wanted));
     std::uint32_t end = 0;  // of what is filled of the new one

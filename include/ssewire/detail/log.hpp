@@ -87,7 +87,7 @@ template <class Traits> class log {
   log& operator=(log const&) = delete;
   ~log() {
     for (std::size_t i = 0; i < pages_; ++i) page(i)->forget(pins_);
-    Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+    free_ring();
   }
 
   [[nodiscard]] std::uint64_t first_ordinal() const noexcept { return first_ordinal_; }
@@ -281,12 +281,21 @@ template <class Traits> class log {
     oldest_ = (oldest_ + 1) & (ring_size_ - 1);
     --pages_;
     gone->forget(pins_);
+    if (pages_ == 0) free_ring();
   }
 
   void pop_newest_page() noexcept {
     auto* const gone = page(--pages_);
     page_bytes_ -= gone->allocated_bytes();
     gone->release();
+    if (pages_ == 0) free_ring();
+  }
+
+  // A log that holds nothing takes no memory.
+  void free_ring() noexcept {
+    if (ring_ != nullptr) Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+    ring_ = nullptr;
+    ring_size_ = oldest_ = 0;
   }
 
   bool grow_ring() noexcept {
@@ -294,10 +303,9 @@ template <class Traits> class log {
     auto** const ring = static_cast<segment<Traits>**>(Traits::allocate(size * sizeof *ring_));
     if (ring == nullptr) return false;
     for (std::size_t i = 0; i < pages_; ++i) ring[i] = page(i);
-    Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+    free_ring();
     ring_ = ring;
     ring_size_ = size;
-    oldest_ = 0;
     return true;
   }
 

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+// puller.hpp - fills batches with what comes next for a subscriber, and moves its cursors.
+#pragma once
+
+#include <ssewire/detail/batch.hpp>
+#include <ssewire/detail/broker_types.hpp>
+#include <ssewire/detail/holder_list.hpp>
+#include <ssewire/detail/hook_calls.hpp>
+#include <ssewire/detail/notices.hpp>
+#include <ssewire/detail/position.hpp>
+#include <ssewire/detail/subscriber.hpp>
+#include <ssewire/serializer.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: one at a time; the broker's lock sees to it.
+template <class Traits> class puller {
+ public:
+  using lock = std::unique_lock<typename Traits::mutex>;
+  using batch = basic_batch<Traits>;
+  using membership = detail::membership<Traits>;
+  using subscriber = detail::subscriber<Traits>;
+
+  // All that is given outlives it. `sequence`: the broker's last position. `counts`: what it keeps the totals in.
+  puller(broker_options const& options, std::uint64_t epoch, std::uint64_t const& sequence,
+         hook_calls<Traits>& hooks, broker_stats& counts) noexcept
+      : options_(options), epoch_(epoch), sequence_(sequence), hooks_(hooks), counts_(counts) {}
+
+  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
+  // fails, nothing has been told.
+  void tell(subscriber& s, batch& out) {
+    auto next = never;
+    for (auto const& m : s) {
+      auto const& h = m.of->history;
+      auto const first = (std::max)(m.next_ordinal, h.first_ordinal());
+      if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
+    }
+    auto const position = next == never ? sequence_ : next - 1;
+    auto const here = position_id(epoch_, position);
+
+    std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
+    notices.clear();
+    std::uint64_t gaps = 0;
+    std::uint64_t lags = 0;
+    std::uint64_t missed = 0;
+    auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> lost,
+                         bool last) {
+      auto const data = gap_data(cause, name, lost);
+      serialize({.type = options_.gap_type, .data = data, .id = last ? event_id(here) : event_id()}, notices);
+      ++gaps;
+    };
+    // Only the last one carries the ID. If the connection is cut between two, the client must not come back from
+    // behind a gap that it was not told of.
+    auto left =
+        std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
+    if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
+    for (auto const& m : s) {
+      if (m.resumed_past_loss) {
+        gap(gap_cause::trimmed, m.of->name, std::nullopt, --left == 0);
+      } else if (m.lags()) {
+        auto const lost = m.of->history.first_ordinal() - m.next_ordinal;
+        ++lags;
+        missed += lost;
+        // How many of them a filter would have admitted nobody knows.
+        gap(gap_cause::trimmed, m.of->name, s.filter ? std::nullopt : std::optional(lost), --left == 0);
+      }
+    }
+    if (!s.opened || gaps == 0) append_position(notices, here);
+
+    out.bytes_ += notices.size() - out.notices_.size();
+    out.notices_ = std::move(notices);
+    for (auto& m : s) {
+      m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
+      m.resumed_past_loss = false;
+    }
+    s.unplaced = gap_cause::none;
+    s.opened = true;
+    s.must_say = false;
+    s.said = position;
+    s.skipped = 0;
+    counts_.gaps += gaps;
+    counts_.lags += lags;
+    counts_.missed += missed;
+  }
+
+  // The next events of all channels in the broker's order, as runs that lie together.
+  void merge(subscriber& s, batch& out, std::size_t room) noexcept {
+    while (!out.full()) {
+      membership* first = nullptr;
+      auto next = never;   // position of the next event of all
+      auto after = never;  // position of the next event of another channel: the same, if one event is on both
+      for (auto& m : s) {
+        if (!m.has_news()) continue;
+        // A stream on one channel need not know the position.
+        auto const position = s.channels == 1 ? 0 : m.of->history.position_of(m.next_ordinal);
+        if (position < next) {
+          after = std::exchange(next, position);
+          first = &m;
+        } else {
+          after = (std::min)(after, position);
+        }
+      }
+      if (first == nullptr) return;
+      auto const left = out.bytes() < room ? room - out.bytes() : 0;
+      auto const run = first->of->history.run(first->next_ordinal, after, left);
+      if (!out.empty() && run.bytes().size() > left) return;
+      out.add(run, first->key);
+      first->next_ordinal += run.count();
+      if (!s.filter) count_delivered(s, *run.page, run.first, run.last, true);
+      if (after != next) continue;
+      for (auto& m : s) {
+        if (m.has_news() && m.of->history.position_of(m.next_ordinal) == next) ++m.next_ordinal;
+      }
+    }
+  }
+
+  // Of the next events those that the filter admits. It is called with the lock let go, and may do anything; false: the
+  // subscription has ended meanwhile. What it throws leaves the cursor where it was.
+  bool pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, bool draining,
+                     std::shared_ptr<broker_core<Traits>>& keep) {
+    constexpr std::uint64_t most_skipped =
+        4096;  // events; then the stream says where it is, and others have their turn
+    std::uint64_t skipped = 0;
+    while (out.empty() && skipped < most_skipped) {
+      batch next;
+      merge(s, next, room);
+      if (next.empty()) break;
+      typename batch::picking picked;
+      bool ended = false;
+      {
+        asking question{*this, held, s, keep, next.first_position(), ended};
+        picked = out.add_admitted(next, s.filter);
+        question.answered = true;
+      }
+      if (ended) {
+        out.clear();
+        return false;
+      }
+      go_back(s, picked.cut);
+      for (std::size_t i = 0; i < out.runs_; ++i)
+        count_delivered(s, *out.pinned_[i].pin.get(), out.pinned_[i].first, out.pinned_[i].last, true);
+      if (picked.last_admitted != 0) {
+        s.said = picked.last_admitted;
+        s.skipped = 0;
+      }
+      s.skipped += picked.skipped_since;
+      skipped += picked.skipped;
+      counts_.filtered += picked.skipped;
+    }
+    if (out.empty() && s.skipped != 0 && (draining || skipped >= most_skipped || may_be_forgotten(s)))
+      tell(s, out);
+    return true;
+  }
+
+  // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again. Returns the
+  // rest of the frame that went in part, a view of the batch; from here on the caller owes it to the peer.
+  std::string_view give_back(subscriber& s, batch& out, std::size_t taken) noexcept {
+    std::string_view rest;
+    if (taken < out.notices_.size()) {
+      // A notice cannot be told twice: it holds where the stream stands. So all of them are owed.
+      rest = std::string_view(out.notices_).substr(taken);
+      taken = 0;
+    } else {
+      taken -= out.notices_.size();
+    }
+    auto cut = never;  // the position of the first frame of which nothing went
+    for (std::size_t i = 0; i < out.runs_; ++i) {
+      auto const& run = out.pinned_[i];
+      auto const size = run.bytes().size();
+      if (taken >= size) {
+        taken -= size;
+        continue;
+      }
+      auto const begin = run.pin->begin_of(run.first);
+      auto kept = run.first;  // the first entry of which nothing went
+      while (run.pin->begin_of(kept) - begin < taken) ++kept;
+      if (taken != 0) rest = run.pin->frames(run.first, kept).substr(taken);
+      taken = 0;
+      if (kept == run.last) continue;
+      if (auto* const m = member_of(s, run.membership))
+        m->next_ordinal = (std::min)(m->next_ordinal, run.pin->base_ordinal() + kept);
+      cut = (std::min)(cut, run.pin->position(kept));
+      count_delivered(s, *run.pin.get(), kept, run.last, false);
+    }
+    go_back(s, cut);
+    if (rest.size() <= largest_copied_rest) let_go(s);
+    return rest;
+  }
+
+  // It may send from this batch until it pulls again, parks or says that it does not.
+  void hold(subscriber& s, batch const& out) noexcept {
+    if (out.runs_ == 0) return;
+    for (std::size_t i = 0; i < out.runs_; ++i) {
+      auto& from = s.memberships[out.pinned_[i].membership].held_from;
+      from = (std::min)(from, out.pinned_[i].pin->base_ordinal() + out.pinned_[i].first);
+    }
+    holders_.add(s);
+  }
+
+  // Nothing of the batch pulled last is being sent any more.
+  void let_go(subscriber& s) noexcept {
+    if (!s.holds) return;
+    holders_.remove(s);
+    for (auto& m : s) m.held_from = never;
+  }
+
+  // One that holds what a log has forgotten, or null.
+  [[nodiscard]] subscriber* find_guilty() noexcept { return holders_.find_guilty(); }
+
+  [[nodiscard]] static membership* member_of(subscriber const& s, std::uint32_t key) noexcept {
+    auto* const m = std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.key == key; });
+    return m == s.end() ? nullptr : m;
+  }
+
+ private:
+  // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
+  static constexpr std::size_t largest_copied_rest = 16 * 1024;
+
+  // While this exists a filter is being asked, with the lock let go.
+  struct asking {
+    puller& by;
+    lock& held;
+    subscriber& s;
+    std::shared_ptr<broker_core<Traits>>& keep;
+    std::uint64_t from;  // position of the first event it is asked about
+    bool& ended;         // the subscription, meanwhile
+    bool answered = false;
+
+    asking(puller& asker, lock& let_go, subscriber& whose, std::shared_ptr<broker_core<Traits>>& kept,
+           std::uint64_t first, bool& is_over) noexcept
+        : by(asker), held(let_go), s(whose), keep(kept), from(first), ended(is_over) {
+      s.filtering = true;
+      held.unlock();
+    }
+    asking(asking const&) = delete;
+    asking& operator=(asking const&) = delete;
+    ~asking() {
+      held.lock();
+      s.filtering = false;
+      ended = s.closed || s.evicted != close_reason::none;
+      if (s.closed) {
+        keep = std::move(s.keeps);
+        by.hooks_.destroy(held, &s);
+      } else if (!answered) {
+        go_back(s, from);
+      }
+    }
+  };
+
+  // The position its client will present lies in the older half of a log: what follows it may soon be gone, and then it
+  // could not be told whether it missed something.
+  static bool may_be_forgotten(subscriber const& s) noexcept {
+    return std::any_of(s.begin(), s.end(), [&](membership const& m) {
+      auto const& h = m.of->history;
+      return h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
+    });
+  }
+
+  // What lies at or behind this position is pulled again, where it is still held.
+  static void go_back(subscriber& s, std::uint64_t position) noexcept {
+    if (position == never) return;
+    for (auto& m : s) {
+      auto const& h = m.of->history;
+      while (m.next_ordinal > h.first_ordinal() && h.position_of(m.next_ordinal - 1) >= position)
+        --m.next_ordinal;
+    }
+    if (s.said < position) return;
+    s.said = position - 1;
+    s.skipped = 0;
+  }
+
+  // Events [first, last) of a page were handed to a stream, or, if not `more`, came back.
+  void count_delivered(subscriber const& s, segment<Traits> const& page, std::size_t first, std::size_t last,
+                       bool more) noexcept {
+    auto const replayed = [&] {  // those that were there before the subscriber was
+      auto end = first;
+      while (end < last && page.position(end) <= s.joined_at) ++end;
+      return end - first;
+    }();
+    auto const bytes = page.frames(first, last).size();
+    counts_.delivered += more ? last - first : first - last;
+    counts_.delivered_bytes += more ? bytes : 0 - bytes;
+    counts_.replayed += more ? replayed : 0 - replayed;
+  }
+
+  broker_options const& options_;
+  std::uint64_t const epoch_;
+  std::uint64_t const& sequence_;
+  hook_calls<Traits>& hooks_;
+  broker_stats& counts_;
+  holder_list<Traits> holders_;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
