@@ -150,7 +150,7 @@ template <class Traits> class log {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
     lost_through_ = oldest->position(index);
-    forget_id(first_ordinal_);
+    lost_id_ = forget_id(first_ordinal_);
     frame_bytes_ -= oldest->frames(index, index + 1).size();
     ++first_ordinal_;
     if (index + 1 == oldest->count()) pop_page();
@@ -194,13 +194,19 @@ template <class Traits> class log {
     return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
   }
 
-  // The position of the held entry whose publisher gave it this ID.
-  [[nodiscard]] std::optional<std::uint64_t> position_of_id(std::string_view id,
-                                                            std::uint64_t hash) const noexcept {
-    auto const at = own_ids_.find(hash, first_ordinal_, [&](std::uint64_t ordinal) {
+  // The ordinal of the held entry whose publisher gave it this ID.
+  [[nodiscard]] std::optional<std::uint64_t> ordinal_of_id(std::string_view id,
+                                                           std::uint64_t hash) const noexcept {
+    return own_ids_.find(hash, first_ordinal_, [&](std::uint64_t ordinal) {
       return ordinal < end_ordinal_ && id_of(frame(ordinal)) == id;
     });
-    return at ? std::optional(position_of(*at)) : std::nullopt;
+  }
+
+  // Its position; or that of the entry lost last, if this was its ID: what follows that one is still whole.
+  [[nodiscard]] std::optional<std::uint64_t> position_of_id(std::string_view id,
+                                                            std::uint64_t hash) const noexcept {
+    if (auto const at = ordinal_of_id(id, hash)) return position_of(*at);
+    return lost_id_ == hash ? std::optional(lost_through_) : std::nullopt;
   }
 
   // The position of a held entry.
@@ -261,11 +267,13 @@ template <class Traits> class log {
     return true;
   }
 
-  void forget_id(std::uint64_t ordinal) noexcept {
-    if (own_ids_.size() == 0) return;
+  // Returns the hash of its ID, if that may be its publisher's.
+  std::optional<std::uint64_t> forget_id(std::uint64_t ordinal) noexcept {
+    if (own_ids_.size() == 0) return std::nullopt;
     // Of the library's own IDs nothing is found.
-    auto const id = id_of(frame(ordinal));
-    own_ids_.erase(id_hash_(id), ordinal);
+    auto const hash = id_hash_(id_of(frame(ordinal)));
+    own_ids_.erase(hash, ordinal);
+    return hash;
   }
 
   bool push_page(segment_pin<Traits>& fresh) noexcept {
@@ -319,6 +327,7 @@ template <class Traits> class log {
   std::uint64_t end_ordinal_ = 0;
   std::uint64_t lost_through_ = 0;
   id_index<Traits> own_ids_;
+  std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
   keyed_hash id_hash_;
   pin_ledger pins_;
   bool tagged_ = false;  // an event had a tag: so do the pages from then on

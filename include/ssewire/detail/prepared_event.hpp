@@ -83,7 +83,7 @@ template <class Traits> class prepared_event {
     if (!facts_.own_id) {
       auto const id = position_id(epoch_, position);
       std::memcpy(text_ + id_offset, id.view().data(), position_id::bytes);
-    } else if (to.position_of_id(id_of({text_, size_}), facts_.id_hash)) {
+    } else if (to.ordinal_of_id(id_of({text_, size_}), facts_.id_hash)) {
       return errc::id_in_use;
     }
     bool const done = page_ ? to.link(page_, size_, facts_) : to.append({text_, size_}, facts_);
