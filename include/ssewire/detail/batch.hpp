@@ -82,6 +82,12 @@ template <class Traits> class basic_batch {
     std::uint32_t membership = 0;  // the key of whose channel it came from
 
     [[nodiscard]] std::string_view bytes() const noexcept { return pin->frames(first, last); }
+    // The first entry at or behind a position, or `last`.
+    [[nodiscard]] std::size_t first_at(std::uint64_t position) const noexcept {
+      auto at = first;
+      while (at < last && pin->position(at) < position) ++at;
+      return at;
+    }
   };
 
   [[nodiscard]] bool full() const noexcept { return runs_ == max_runs; }
@@ -91,8 +97,10 @@ template <class Traits> class basic_batch {
     bytes_ += run.bytes().size();
   }
 
-  [[nodiscard]] std::uint64_t first_position() const noexcept {
-    return pinned_[0].pin->position(pinned_[0].first);
+  [[nodiscard]] std::uint64_t events() const noexcept {
+    std::uint64_t events = 0;
+    for (std::size_t i = 0; i < runs_; ++i) events += pinned_[i].last - pinned_[i].first;
+    return events;
   }
 
   // What became of the events that a filter was asked about.

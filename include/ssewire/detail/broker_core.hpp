@@ -197,22 +197,34 @@ template <class Traits> struct broker_core {
   // ---- pull and park -------------------------------------------------------------------------------------------
 
   pull_status pull(subscriber& s, batch& out, std::size_t room) {
+    constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others have their turn
     out.clear();
-    std::shared_ptr<broker_core> keep;  // if the filter closes the subscription: until the lock is let go
+    typename puller<Traits>::ending end;
     lock held(guard);
     if (s.filtering) return pull_status::nothing;
     cursors.let_go(s);
-    if (s.evicted != close_reason::none) return pull_status::closed;
-    bool const lags = s.lags();
-    if (lags && s.opened && s.policy == lag_policy::close) {
-      s.evicted = close_reason::lagged;
-      return pull_status::closed;
-    }
-    if (lags || !s.opened || s.must_say) cursors.tell(s, out);
-    if (!s.filter) {
-      cursors.merge(s, out, room);
-    } else if (out.empty()) {  // a filter may throw, and then what was told must not be lost
-      if (!cursors.pull_filtered(held, s, out, room, draining, keep)) return pull_status::closed;
+    for (std::uint64_t asked = 0;;) {
+      if (s.evicted != close_reason::none) return pull_status::closed;
+      bool const lags = s.lags();
+      if (lags && s.opened && s.policy == lag_policy::close) {
+        s.evicted = close_reason::lagged;
+        return pull_status::closed;
+      }
+      if (lags || !s.opened || s.must_say) cursors.tell(s, out);
+      if (!s.filter) {
+        cursors.merge(s, out, room);
+        break;
+      }
+      if (!out.empty()) break;  // a filter may throw, and then what was told must not be lost
+      auto const more = cursors.pull_filtered(held, s, out, room, end);
+      if (end.has_come) return pull_status::closed;
+      asked += more;
+      if (!out.empty()) break;
+      if (more == 0 || asked >= most_asked) {
+        if (asked >= most_asked || (draining && s.skipped != 0) || puller<Traits>::must_say_position(s))
+          cursors.tell(s, out);
+        break;
+      }
     }
     cursors.hold(s, out);
     if (!out.empty()) return pull_status::frames;

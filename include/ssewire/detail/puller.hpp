@@ -35,6 +35,12 @@ template <class Traits> class puller {
   using membership = detail::membership<Traits>;
   using subscriber = detail::subscriber<Traits>;
 
+  // What a filter may do to its own subscription.
+  struct ending {
+    bool has_come = false;
+    std::shared_ptr<broker_core<Traits>> keeps;  // until the lock is let go
+  };
+
   // All that is given outlives it. `sequence`: the broker's last position. `counts`: what it keeps the totals in.
   puller(broker_options const& options, std::uint64_t epoch, std::uint64_t const& sequence,
          hook_calls<Traits>& hooks, broker_stats& counts) noexcept
@@ -128,42 +134,43 @@ template <class Traits> class puller {
     }
   }
 
-  // Of the next events those that the filter admits. It is called with the lock let go, and may do anything; false: the
-  // subscription has ended meanwhile. What it throws leaves the cursor where it was.
-  bool pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, bool draining,
-                     std::shared_ptr<broker_core<Traits>>& keep) {
-    constexpr std::uint64_t most_skipped =
-        4096;  // events; then the stream says where it is, and others have their turn
-    std::uint64_t skipped = 0;
-    while (out.empty() && skipped < most_skipped) {
-      batch next;
-      merge(s, next, room);
-      if (next.empty()) break;
-      typename batch::picking picked;
-      bool ended = false;
-      {
-        asking question{*this, held, s, keep, next.first_position(), ended};
-        picked = out.add_admitted(next, s.filter);
-        question.answered = true;
-      }
-      if (ended) {
-        out.clear();
-        return false;
-      }
-      go_back(s, picked.cut);
-      for (std::size_t i = 0; i < out.runs_; ++i)
-        count_delivered(s, *out.pinned_[i].pin.get(), out.pinned_[i].first, out.pinned_[i].last, true);
-      if (picked.last_admitted != 0) {
-        s.said = picked.last_admitted;
-        s.skipped = 0;
-      }
-      s.skipped += picked.skipped_since;
-      skipped += picked.skipped;
-      counts_.filtered += picked.skipped;
+  // Of the next events those that the filter admits: one round, which may bring none. It is called with the lock let go, and
+  // may do anything, also end the subscription: then that is gone, or is evicted, and nothing is left in `out`. What it
+  // throws leaves the cursor where it was. Returns how many it was asked about; 0: none are left, or it has ended.
+  std::uint64_t pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, ending& end) {
+    batch next;
+    merge(s, next, room);
+    if (next.empty()) return 0;
+    typename batch::picking picked;
+    {
+      asking question{*this, held, s, next, end};
+      picked = out.add_admitted(next, s.filter);
+      question.answered = true;
     }
-    if (out.empty() && s.skipped != 0 && (draining || skipped >= most_skipped || may_be_forgotten(s)))
-      tell(s, out);
-    return true;
+    if (end.has_come) {
+      out.clear();
+      return 0;
+    }
+    if (picked.cut != never) return_from(s, next, picked.cut);
+    for (std::size_t i = 0; i < out.runs_; ++i)
+      count_delivered(s, *out.pinned_[i].pin.get(), out.pinned_[i].first, out.pinned_[i].last, true);
+    if (picked.last_admitted != 0) {
+      s.said = picked.last_admitted;
+      s.skipped = 0;
+    }
+    s.skipped += picked.skipped_since;
+    counts_.filtered += picked.skipped;
+    return next.events();
+  }
+
+  // A filter has kept events from it, and the position that its client will present lies in the older half of a log: what
+  // follows it may soon be gone, and then it could not be told whether it missed something.
+  static bool must_say_position(subscriber const& s) noexcept {
+    return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
+             auto const& h = m.of->history;
+             return h.lost_through() > s.said ||
+                    h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
+           });
   }
 
   // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again. Returns the
@@ -178,7 +185,7 @@ template <class Traits> class puller {
       taken -= out.notices_.size();
     }
     auto cut = never;  // the position of the first frame of which nothing went
-    for (std::size_t i = 0; i < out.runs_; ++i) {
+    for (std::size_t i = 0; i < out.runs_ && cut == never; ++i) {
       auto const& run = out.pinned_[i];
       auto const size = run.bytes().size();
       if (taken >= size) {
@@ -190,13 +197,15 @@ template <class Traits> class puller {
       while (run.pin->begin_of(kept) - begin < taken) ++kept;
       if (taken != 0) rest = run.pin->frames(run.first, kept).substr(taken);
       taken = 0;
-      if (kept == run.last) continue;
-      if (auto* const m = member_of(s, run.membership))
-        m->next_ordinal = (std::min)(m->next_ordinal, run.pin->base_ordinal() + kept);
-      cut = (std::min)(cut, run.pin->position(kept));
-      count_delivered(s, *run.pin.get(), kept, run.last, false);
+      if (kept != run.last) cut = run.pin->position(kept);
     }
-    go_back(s, cut);
+    if (cut != never) {
+      return_from(s, out, cut);
+      for (std::size_t i = 0; i < out.runs_; ++i) {
+        auto const& run = out.pinned_[i];
+        count_delivered(s, *run.pin.get(), run.first_at(cut), run.last, false);
+      }
+    }
     if (rest.size() <= largest_copied_rest) let_go(s);
     return rest;
   }
@@ -205,8 +214,9 @@ template <class Traits> class puller {
   void hold(subscriber& s, batch const& out) noexcept {
     if (out.runs_ == 0) return;
     for (std::size_t i = 0; i < out.runs_; ++i) {
-      auto& from = s.memberships[out.pinned_[i].membership].held_from;
-      from = (std::min)(from, out.pinned_[i].pin->base_ordinal() + out.pinned_[i].first);
+      auto const& run = out.pinned_[i];
+      auto& from = member_of(s, run.membership)->held_from;
+      from = (std::min)(from, run.pin->base_ordinal() + run.first);
     }
     holders_.add(s);
   }
@@ -235,14 +245,12 @@ template <class Traits> class puller {
     puller& by;
     lock& held;
     subscriber& s;
-    std::shared_ptr<broker_core<Traits>>& keep;
-    std::uint64_t from;  // position of the first event it is asked about
-    bool& ended;         // the subscription, meanwhile
+    batch const& about;
+    ending& end;
     bool answered = false;
 
-    asking(puller& asker, lock& let_go, subscriber& whose, std::shared_ptr<broker_core<Traits>>& kept,
-           std::uint64_t first, bool& is_over) noexcept
-        : by(asker), held(let_go), s(whose), keep(kept), from(first), ended(is_over) {
+    asking(puller& asker, lock& let_go, subscriber& whose, batch const& events, ending& its) noexcept
+        : by(asker), held(let_go), s(whose), about(events), end(its) {
       s.filtering = true;
       held.unlock();
     }
@@ -251,50 +259,48 @@ template <class Traits> class puller {
     ~asking() {
       held.lock();
       s.filtering = false;
-      ended = s.closed || s.evicted != close_reason::none;
+      end.has_come = s.closed || s.evicted != close_reason::none;
       if (s.closed) {
-        keep = std::move(s.keeps);
+        end.keeps = std::move(s.keeps);
         by.hooks_.destroy(held, &s);
       } else if (!answered) {
-        go_back(s, from);
+        return_from(s, about, 0);
       }
     }
   };
 
-  // The position its client will present lies in the older half of a log: what follows it may soon be gone, and then it
-  // could not be told whether it missed something.
-  static bool may_be_forgotten(subscriber const& s) noexcept {
-    return std::any_of(s.begin(), s.end(), [&](membership const& m) {
-      auto const& h = m.of->history;
-      return h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
-    });
-  }
-
-  // What lies at or behind this position is pulled again, where it is still held.
-  static void go_back(subscriber& s, std::uint64_t position) noexcept {
-    if (position == never) return;
-    for (auto& m : s) {
-      auto const& h = m.of->history;
-      while (m.next_ordinal > h.first_ordinal() && h.position_of(m.next_ordinal - 1) >= position)
-        --m.next_ordinal;
+  // What of a batch lies at or behind this position is pulled again. If a log has forgotten it meanwhile, the cursor says so.
+  static void return_from(subscriber& s, batch const& from, std::uint64_t position) noexcept {
+    auto oldest = never;
+    for (std::size_t i = 0; i < from.runs_; ++i) {
+      auto const& run = from.pinned_[i];
+      auto const first = run.first_at(position);
+      if (first == run.last) continue;
+      oldest = (std::min)(oldest, run.pin->position(first));
+      if (auto* const m = member_of(s, run.membership))  // else it has left the channel
+        m->next_ordinal = (std::min)(m->next_ordinal, run.pin->base_ordinal() + first);
     }
-    if (s.said < position) return;
-    s.said = position - 1;
+    if (s.channels > 1) {  // an event that is on several of them was passed on each
+      for (auto& m : s) {
+        auto const& h = m.of->history;
+        while (m.next_ordinal > h.first_ordinal() && h.position_of(m.next_ordinal - 1) >= oldest)
+          --m.next_ordinal;
+      }
+    }
+    if (s.said < oldest) return;
+    s.said = oldest - 1;
     s.skipped = 0;
   }
 
   // Events [first, last) of a page were handed to a stream, or, if not `more`, came back.
   void count_delivered(subscriber const& s, segment<Traits> const& page, std::size_t first, std::size_t last,
                        bool more) noexcept {
-    auto const replayed = [&] {  // those that were there before the subscriber was
-      auto end = first;
-      while (end < last && page.position(end) <= s.joined_at) ++end;
-      return end - first;
-    }();
-    auto const bytes = page.frames(first, last).size();
-    counts_.delivered += more ? last - first : first - last;
-    counts_.delivered_bytes += more ? bytes : 0 - bytes;
-    counts_.replayed += more ? replayed : 0 - replayed;
+    auto replayed = first;  // those that were there before the subscriber was
+    while (replayed < last && page.position(replayed) <= s.joined_at) ++replayed;
+    auto const count = [more](std::uint64_t& counter, std::uint64_t n) { counter += more ? n : 0 - n; };
+    count(counts_.delivered, last - first);
+    count(counts_.delivered_bytes, page.frames(first, last).size());
+    count(counts_.replayed, replayed - first);
   }
 
   broker_options const& options_;
