@@ -106,7 +106,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   };
 
   explicit basic_replay_buffer(replay_limits limits = {})
-      : limits_(limits), epoch_(Traits::epoch()), hash_(Traits::epoch()), log_(hash_) {}
+      : limits_(limits), epoch_(Traits::epoch()), unset_(epoch_, 0), hash_(Traits::epoch()), log_(hash_) {}
 
   /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the limits demand.
   /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish), event_too_large (beyond
@@ -115,13 +115,13 @@ template <class Traits = default_traits> class basic_replay_buffer {
   publish_result append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
     std::array<char, detail::largest_copied_frame> room;
-    if (auto const error = next.measure(e, epoch_, limits_.max_bytes); error != errc::ok) return {{}, error};
-    if (!next.build(e, 0, hash_, room.data())) return {{}, errc::no_memory};
-    if (auto const error = next.append_to(log_, sequence_ + 1); error != errc::ok) return {{}, error};
+    auto const error = next.prepare(e, 0, unset_, hash_, limits_.max_bytes, room);
+    if (error != errc::ok) return {{}, error};
+    if (auto const refused = next.append_to(log_, sequence_ + 1); refused != errc::ok) return {{}, refused};
     ++sequence_;
     log_.trim_to_events(limits_.max_events);
     log_.trim_to_bytes(limits_.max_bytes);
-    return {position_id(epoch_, sequence_), errc::ok};
+    return {unset_.at(sequence_), errc::ok};
   }
 
   /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
@@ -156,6 +156,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
  private:
   replay_limits limits_;
   std::uint64_t epoch_;
+  position_id unset_;  // of no event
   std::uint64_t sequence_ = 0;
   detail::keyed_hash hash_;
   detail::log<Traits> log_;

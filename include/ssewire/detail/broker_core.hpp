@@ -51,8 +51,8 @@ template <class Traits> struct broker_core {
   using subscriber = detail::subscriber<Traits>;
 
   explicit broker_core(broker_options const& o)
-      : options(o), epoch(Traits::epoch()), hash{Traits::epoch()}, logs(options, hash, counts),
-        hooks(o.on_presence), cursors(options, epoch, sequence, hooks, counts) {}
+      : options(o), epoch(Traits::epoch()), unset(epoch, 0), hash{Traits::epoch()},
+        logs(options, hash, counts), hooks(o.on_presence), cursors(options, epoch, sequence, hooks, counts) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
@@ -60,8 +60,9 @@ template <class Traits> struct broker_core {
     if (!good_name(name)) return {{}, errc::channel_name_refused};
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
-    if (auto const error = measure(prepared, e); error != errc::ok) return {{}, error};
-    if (!prepared.build(e, tag, hash, room.data())) return {{}, errc::no_memory};
+    if (e.type == options.gap_type) return {{}, errc::type_reserved};
+    auto const error = prepared.prepare(e, tag, unset, hash, options.replay.max_bytes, room);
+    if (error != errc::ok) return {{}, error};
     parked_list<Traits> woken;
     channel* to = nullptr;
     lock held(guard);
@@ -79,7 +80,9 @@ template <class Traits> struct broker_core {
     std::size_t all = 0;
     std::size_t copied = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
-      if (auto const error = measure(prepared[i], events[i]); error != errc::ok) return {{}, error};
+      if (events[i].type == options.gap_type) return {{}, errc::type_reserved};
+      auto const error = prepared[i].measure(events[i], unset, options.replay.max_bytes);
+      if (error != errc::ok) return {{}, error};
       all += prepared[i].size();
       if (all > options.replay.max_bytes) return {{}, errc::event_too_large};
       if (!prepared[i].is_large()) copied += prepared[i].size();
@@ -340,6 +343,7 @@ template <class Traits> struct broker_core {
 
   broker_options const options;
   std::uint64_t const epoch;
+  position_id const unset;  // of no event
   keyed_hash const hash;
 
   mutex guard;  // of all that follows
@@ -366,11 +370,6 @@ template <class Traits> struct broker_core {
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
-  [[nodiscard]] errc measure(prepared_event<Traits>& prepared, event const& e) const noexcept {
-    if (e.type == options.gap_type) return errc::type_reserved;
-    return prepared.measure(e, epoch, options.replay.max_bytes);
-  }
-
   // The moment of a publish; see histories::append. `woken`: an empty list for each channel.
   publish_result commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
                         std::span<prepared_event<Traits>> prepared,
@@ -381,7 +380,7 @@ template <class Traits> struct broker_core {
     auto const events = prepared.size() / names.size();
     auto const before = sequence;
     sequence += events;
-    auto const id = position_id(epoch, sequence);
+    auto const id = unset.at(sequence);
     counts.published += events;
     for (auto const& one : prepared.first(events)) counts.published_bytes += one.size();
     for (std::size_t i = 0; i < to.size(); ++i) {

@@ -5,6 +5,9 @@
 
 #include <ssewire/event.hpp>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -28,9 +31,21 @@ class position_id {
     for (int shift = 55; shift >= 0; shift -= 5)
       *out++ = "0123456789abcdefghijklmnopqrstuv"[(epoch >> shift) % 32];
     *out++ = '-';
-    for (auto* digit = out + sequence_bytes; digit != out; sequence /= 10) {
-      *--digit = static_cast<char>('0' + sequence % 10);
-    }
+    put_sequence(out, sequence);
+  }
+
+  /// The same epoch's ID of another position.
+  [[nodiscard]] constexpr position_id at(std::uint64_t sequence) const noexcept {
+    auto other = *this;
+    put_sequence(other.text_ + epoch_bytes + 1, sequence);
+    return other;
+  }
+
+  /// Writes the 16 digits of a position.
+  static constexpr void put_sequence(char* out, std::uint64_t sequence) noexcept {
+    constexpr std::uint64_t half = 100'000'000;
+    put_8_digits(out, sequence / half % half);
+    put_8_digits(out + 8, sequence % half);
   }
 
   /// Valid while this object lives, and where it lives. Empty for a position_id{}.
@@ -42,6 +57,22 @@ class position_id {
   }
 
  private:
+  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done under the broker's
+  // lock, where 16 divisions in a row were a fifth of a publish.
+  static constexpr void put_8_digits(char* out, std::uint64_t n) noexcept {
+    n = n / 10'000 | n % 10'000 << 32;
+    auto tens = (n * 10'486 >> 20) & 0x7F0000007F;  // hundreds of each half
+    n = tens | (n - tens * 100) << 16;
+    tens = (n * 103 >> 10) & 0x000F000F000F000F;
+    n = (tens | (n - tens * 10) << 8) + 0x3030303030303030;
+    auto const digits = std::bit_cast<std::array<char, 8>>(n);
+    if constexpr (std::endian::native == std::endian::little) {
+      std::copy(digits.begin(), digits.end(), out);
+    } else {
+      std::reverse_copy(digits.begin(), digits.end(), out);
+    }
+  }
+
   char text_[bytes] = {};
 };
 

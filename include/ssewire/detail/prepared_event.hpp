@@ -34,14 +34,10 @@ inline constexpr std::string_view reserved_type_prefix = "ssewire.";
 
 template <class Traits> class prepared_event {
  public:
-  // How large the event is, if a log may have it.
-  [[nodiscard]] errc measure(event const& e, std::uint64_t epoch, std::size_t max_bytes) noexcept {
-    if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
-      return errc::type_reserved;
-    facts_.own_id = e.id.has_value();
-    if (facts_.own_id && !good_own_id(e.id.value())) return errc::id_refused;
-    epoch_ = epoch;
-    size_ = serialized_size(with_id(e, position_id(epoch, 0)));
+  // How large the event is, if a log may have it. `unset`: any position of the epoch; must live as long as this.
+  [[nodiscard]] errc measure(event const& e, position_id const& unset, std::size_t max_bytes) noexcept {
+    if (auto const error = check(e, unset); error != errc::ok) return error;
+    size_ = serialized_size(with_id(e));
     return size_ > (std::min)(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
   }
 
@@ -51,21 +47,34 @@ template <class Traits> class prepared_event {
   // Serializes what was measured, to `room`, which must live until it is appended; or, if it is large, to a page.
   // False: there is no memory for the page.
   [[nodiscard]] bool build(event const& e, std::uint64_t tag, keyed_hash hash, char* room) noexcept {
-    facts_.tag = tag;
-    if (facts_.own_id) facts_.id_hash = hash(e.id.value());
+    take_facts(e, tag, hash);
     text_ = room;
     if (is_large()) {
       page_ = segment_pin<Traits>::adopt(segment<Traits>::make(0, size_, tag != 0));
       if (!page_) return false;
       text_ = page_->tail();
     }
-    (void)serialize(with_id(e, position_id(epoch_, 0)), std::span(text_, size_));
+    (void)serialize(with_id(e), std::span(text_, size_));
     return true;
+  }
+
+  // Both in one step: what surely fits is not measured.
+  [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, position_id const& unset, keyed_hash hash,
+                             std::size_t max_bytes, std::span<char, largest_copied_frame> room) noexcept {
+    if (auto const error = check(e, unset); error != errc::ok) return error;
+    auto const written = serialize(with_id(e), std::span<char>(room));
+    if (written.error == errc::ok) {
+      take_facts(e, tag, hash);
+      text_ = room.data();
+      size_ = written.bytes;
+      return size_ > max_bytes ? errc::event_too_large : errc::ok;
+    }
+    if (auto const error = measure(e, unset, max_bytes); error != errc::ok) return error;
+    return build(e, tag, hash, room.data()) ? errc::ok : errc::no_memory;
   }
 
   // The same event for another log: what is large gets a page of its own, or false.
   [[nodiscard]] bool copy_to(prepared_event& other) const noexcept {
-    other.epoch_ = epoch_;
     other.size_ = size_;
     other.facts_ = facts_;
     other.text_ = text_;
@@ -78,11 +87,10 @@ template <class Traits> class prepared_event {
 
   // Appends it at `position`: the publish takes effect here or not at all.
   [[nodiscard]] errc append_to(log<Traits>& to, std::uint64_t position) noexcept {
-    constexpr std::size_t id_offset = 4;  // behind "id: "
+    constexpr std::size_t digits = 4 + position_id::epoch_bytes + 1;  // behind "id: ", the epoch and a hyphen
     facts_.position = position;
     if (!facts_.own_id) {
-      auto const id = position_id(epoch_, position);
-      std::memcpy(text_ + id_offset, id.view().data(), position_id::bytes);
+      position_id::put_sequence(text_ + digits, position);
     } else if (to.ordinal_of_id(id_of({text_, size_}), facts_.id_hash)) {
       return errc::id_in_use;
     }
@@ -91,15 +99,27 @@ template <class Traits> class prepared_event {
   }
 
  private:
-  // `unset` lives as long as the call that this is made for.
-  [[nodiscard]] event with_id(event e, position_id const& unset) const noexcept {
-    if (!facts_.own_id) e.id = unset;
+  [[nodiscard]] errc check(event const& e, position_id const& unset) noexcept {
+    if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
+      return errc::type_reserved;
+    unset_ = &unset;
+    facts_.own_id = e.id.has_value();
+    return facts_.own_id && !good_own_id(e.id.value()) ? errc::id_refused : errc::ok;
+  }
+
+  void take_facts(event const& e, std::uint64_t tag, keyed_hash hash) noexcept {
+    facts_.tag = tag;
+    if (facts_.own_id) facts_.id_hash = hash(e.id.value());
+  }
+
+  [[nodiscard]] event with_id(event e) const noexcept {
+    if (!facts_.own_id) e.id = *unset_;
     return e;
   }
 
   char* text_ = nullptr;
   std::size_t size_ = 0;
-  std::uint64_t epoch_ = 0;
+  position_id const* unset_ = nullptr;
   entry_facts facts_;
   segment_pin<Traits> page_;
 };
