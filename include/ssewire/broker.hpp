@@ -61,8 +61,9 @@ template <class Traits = default_traits> class basic_subscription {
   /// Complexity  O(log n) for each run of frames; takes the broker's lock once.
   /// Throws      std::bad_alloc; then nothing was pulled.
   [[nodiscard]] pull_status pull(basic_batch<Traits>& out, std::size_t room) {
+    if (state_ != nullptr) return core_->pull(*state_, out, room);
     out.clear();
-    return state_ == nullptr ? pull_status::closed : core_->pull(*state_, out, room);
+    return pull_status::closed;
   }
 
   /// Of the batch just pulled only the first `taken` bytes were sent. The frames of which nothing was sent will be

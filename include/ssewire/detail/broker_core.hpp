@@ -201,10 +201,11 @@ template <class Traits> struct broker_core {
 
   pull_status pull(subscriber& s, batch& out, std::size_t room) {
     constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others have their turn
+    // From inside its filter, and so on the thread that set this: `out` may be the batch that is being filled.
+    if (s.filtering) return pull_status::nothing;
     out.clear();
     typename puller<Traits>::ending end;
     lock held(guard);
-    if (s.filtering) return pull_status::nothing;
     cursors.let_go(s);
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
