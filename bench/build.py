@@ -25,8 +25,9 @@ def run(command):
     return done.stdout
 
 
-def build(program, compiler, work, extra=()):
-    """Builds bench/<program>.cpp with the rows; answers its path. `work` keeps the objects for the next time."""
+def build(program, compiler, work, extra=(), rows=True):
+    """Builds bench/<program>.cpp, by default with the rows of the wire format; answers its path. `work` keeps the objects
+    for the next time."""
     work.mkdir(parents=True, exist_ok=True)
     command = (compiler, *FLAGS, *WARNINGS, *extra, *INCLUDES)
     stamp = work / "command"
@@ -40,9 +41,11 @@ def build(program, compiler, work, extra=()):
             run((*command, "-c", source, "-o", target))
         return target
 
-    sources = [HERE / f"{program}.cpp", HERE / "rows.cpp", *sorted((HERE / "rows").glob("*.cpp"))]
+    sources = [HERE / f"{program}.cpp"]
+    if rows:
+        sources += [HERE / "rows.cpp", *sorted((HERE / "rows").glob("*.cpp"))]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         objects = list(pool.map(compile_one, sources))
-    run((compiler, *objects, "-o", work / program))
+    run((compiler, *objects, "-pthread", "-o", work / program))
     stamp.write_text(repr(command), encoding="utf-8")
     return work / program

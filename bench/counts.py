@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Counts instructions and allocations of the bench's rows and holds them to limits: a gate, for counts do not vary.
+"""Counts instructions, allocations and memory of the benches and holds them to limits: a gate, for counts do not vary.
 
 The limits on instructions are those of g++ 12 on x86-64. With another compiler the counts are printed, and only what
-holds for every compiler is checked: twice the bytes are twice the work, and a warm parser allocates nothing.
-Exit status 1: a limit is missed. 77, with the reason: there is no valgrind that works. Takes about 40 seconds.
+holds for every compiler is checked: twice the bytes are twice the work, a warm parser allocates nothing; a log's memory,
+that publish holds the lock as long for 10,000 who wait as for one, that an ID is found in O(log n).
+Exit status 1: a limit is missed. 77, with the reason: there is no valgrind that works. Takes about a minute.
 """
 import argparse
+import math
 import os
 import pathlib
 import platform
@@ -30,6 +32,23 @@ SLACK = 1.03
 REPAIR = 0.15  # what looking for broken UTF-8 may cost on ASCII
 TWICE = (2.0 * 0.98, 2.0 * 1.02)  # 1 MiB against 512 KiB
 PATIENCE = 300  # seconds
+
+# ---- the broker's ----
+# Bytes of memory an event beyond those on the wire, in one log of 100,000: (what, at most).
+OVERHEAD = {"log_just_filled": ("the log just filled", 8), "log_long_full": ("the log full for long", 8),
+            "log_with_tags": ("with tags of 8 bytes", 16), "log_with_own_ids": ("with publishers' own IDs", 24)}
+LOCK_SLACK = 1.03  # instructions under the lock: 10,000 who wait against one
+LOG_N = math.log(100_000) / math.log(1_000)  # what finding an ID may cost more in a log of 100,000 than in one of 1,000
+ALLOCATIONS = 0.02  # a publish into a full log, on average: a page holds many events
+# Instructions: what it has reached.
+BROKER_LIMITS = {
+    "a publish (a), the log full": 1515,
+    "a publish (b), the log full": 1425,
+    "under the lock until it is first let go, 10,000 parked": 950,
+    "waking one of 10,000 parked": 159,
+    "an event of 4,000 replayed (b)": 40,
+    "resuming with 4,000 of 100,000 missed, beyond subscribing anew": 975,
+}
 NAMES = {
     "callback": "ssewire", "callback_bytes": "ssewire, bytes as they are", "pull": "ssewire, pull loop",
     "getline": "getline style", "memchr_per_line": "memchr once a line", "memchr_whole": "memchr, one pass",
@@ -64,29 +83,35 @@ def read_rows(output):
     return head, rows
 
 
-def count(program):
-    """The compiler's name and the path, and the rows with instructions and allocations."""
-    plain = subprocess.run((program, "allocations"), stdout=subprocess.PIPE, text=True, check=True)
-    head, rows = read_rows(plain.stdout)
+def collected(program, argument, *options):
+    """What the program prints under callgrind, and the instructions of each of its dumps, in their order."""
     with tempfile.TemporaryDirectory() as scratch:
-        command = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={scratch}/out", "--toggle-collect=measured",
-                   "--dump-after=measured", program, "run")
+        command = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={scratch}/out", *options, program, argument)
         try:
+            # What a first call has to find by name would count where it happens to be the first.
             counted = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                                     timeout=PATIENCE)
+                                     timeout=PATIENCE, env={**os.environ, "LD_BIND_NOW": "1"})
         except subprocess.TimeoutExpired:
             sys.exit(f"not counted after {PATIENCE} s, where 15 s are usual: some row is far from linear")
         if counted.returncode != 0:
             sys.exit(f"valgrind failed:\n{counted.stderr}")
-        again = read_rows(counted.stdout)[1]
-        # One dump for each call of measured(), numbered in their order.
-        dumps = [pathlib.Path(scratch, f"out.{number + 1}") for number in range(len(rows))]
-        if len(again) != len(rows) or pathlib.Path(scratch, f"out.{len(rows) + 1}").exists():
-            sys.exit("valgrind saw other rows than the program ran")
-        for row, dump in zip(rows, dumps):
-            row["instructions"] = int(re.search(r"^totals: (\d+)", dump.read_text(encoding="utf-8"), re.M).group(1))
-            if row["instructions"] == 0:
-                sys.exit(f"valgrind counted nothing for {row}")
+        totals = []
+        while (dump := pathlib.Path(scratch, f"out.{len(totals) + 1}")).exists():
+            totals.append(int(re.search(r"^totals: (\d+)", dump.read_text(encoding="utf-8"), re.M).group(1)))
+    return counted.stdout, totals
+
+
+def count(program):
+    """The compiler's name and the path, and the rows with instructions and allocations."""
+    plain = subprocess.run((program, "allocations"), stdout=subprocess.PIPE, text=True, check=True)
+    head, rows = read_rows(plain.stdout)
+    # One dump for each call of measured().
+    printed, totals = collected(program, "run", "--toggle-collect=measured", "--dump-after=measured")
+    if not len(read_rows(printed)[1]) == len(totals) == len(rows):
+        sys.exit("valgrind saw other rows than the program ran")
+    for row, row["instructions"] in zip(rows, totals):
+        if row["instructions"] == 0:
+            sys.exit(f"valgrind counted nothing for {row}")
     return head, rows
 
 
@@ -134,6 +159,96 @@ def checks(head, rows):
            worst["allocations"] == 0)
 
 
+def read_memory(program):
+    """(name, corpus) -> what the broker's bench says it holds."""
+    printed = subprocess.run((program, "memory"), stdout=subprocess.PIPE, text=True, check=True).stdout
+    held = {}
+    for line in printed.splitlines():
+        _, name, corpus, *figures = line.split()
+        held[name, corpus] = dict(zip(("events", "channels", "wire", "requested", "taken", "log", "limit"),
+                                      map(int, figures)))
+    return held
+
+
+def count_holds(program):
+    """Name -> how often the lock was held, the instructions of the first time, and the most of the times looked at."""
+    printed, totals = collected(program, "holds", "--collect-atstart=no")
+    lines = [line.split() for line in printed.splitlines()]
+    names = [name for kind, name, _ in lines if kind == "hold"]
+    if not totals:
+        return {}  # built without valgrind's headers
+    if len(names) != len(totals):
+        sys.exit("valgrind saw the lock held at other times than the program did")
+    looked_at = {}
+    for name, total in zip(names, totals):
+        looked_at.setdefault(name, []).append(total)
+    own = looked_at.pop("empty")[0]  # what the looking costs
+    times = {name: int(number) for kind, name, number in lines if kind == "holds"}
+    return {name: {"times": times[name], "first": each[0] - own, "most": max(each) - own}
+            for name, each in looked_at.items()}
+
+
+def broker_costs(rows, holds):
+    """The instructions that BROKER_LIMITS names."""
+    def each(task, corpus, name, chunk=0):
+        row = find(rows, task=task, corpus=corpus, row=name, chunk=chunk)[0]
+        return row["instructions"] / row["bytes"]
+
+    for corpus in "ab":
+        yield f"a publish ({corpus}), the log full", each("publish", corpus, "broker")
+    if holds:
+        yield "under the lock until it is first let go, 10,000 parked", holds["publish/10000"]["first"]
+    yield "waking one of 10,000 parked", (each("wake", "b", "parked/10000") - each("wake", "b", "parked/0")) / 10_000
+    yield ("an event of 4,000 replayed (b)",
+           (each("replay", "b", "broker", 4000) - each("replay", "b", "broker", 0)) / 4000)
+    yield ("resuming with 4,000 of 100,000 missed, beyond subscribing anew",
+           each("lookup", "b", "resume/100000/4000") - each("lookup", "b", "fresh/100000/0"))
+
+
+def broker_checks(head, rows, memory, holds):
+    """As checks()."""
+    for name, (state, limit) in OVERHEAD.items():
+        for corpus in "ab":
+            held = memory[name, corpus]
+            figure = (held["requested"] - held["wire"]) / held["events"]
+            yield (f"memory beyond the wire's bytes, an event of 100,000 ({corpus}), {state}", figure, f"at most {limit}",
+                   figure <= limit)
+    for (name, corpus), held in memory.items():
+        if held["limit"]:
+            where = "100,000 channels" if held["channels"] > 1 else name.replace("_", " ")
+            figure = held["log"] / held["channels"]
+            yield (f"memory of a log, {where} ({corpus})", figure,
+                   f"at most {held['limit'] // held['channels']}", held["log"] <= held["limit"])
+    if holds:
+        one, many = holds["publish/1"]["first"], holds["publish/10000"]["first"]
+        yield ("instructions under the lock until it is first let go: 10,000 parked against one", many / one,
+               f"at most 1 + {LOCK_SLACK - 1:.0%}", many <= one * LOCK_SLACK)
+    for kind, what in (("buffer/{}/100", "replay_buffer::after"), ("resume/{}/100", "subscribe with an ID, and close"),
+                       ("own/{}/100", "subscribe with a publisher's ID"), ("foreign/{}/0", "subscribe with a foreign ID")):
+        few, many = (find(rows, task="lookup", row=kind.format(size))[0]["instructions"] for size in (1000, 100_000))
+        yield (f"instructions of {what}: 100,000 events held against 1,000", many / few,
+               f"at most {LOG_N:.2f} + {SLACK - 1:.0%}", many <= few * LOG_N * SLACK)
+    for corpus in "ab":
+        row = find(rows, task="publish", corpus=corpus, row="broker")[0]
+        figure = row["allocations"] / row["bytes"]
+        yield (f"allocations a publish ({corpus}), the log full", figure, f"at most {ALLOCATIONS}", figure <= ALLOCATIONS)
+        none, all_of = (find(rows, task="replay", corpus=corpus, chunk=missed)[0]["allocations"] for missed in (0, 4000))
+        yield (f"allocations that replaying 4,000 events adds ({corpus})", all_of - none, "none", all_of <= none)
+    woken = max(find(rows, task="wake"), key=lambda row: row["allocations"])["allocations"]
+    yield "allocations of publishing to who is parked", woken, "none", woken == 0
+    limited = head["compiler"].startswith("g++ 12.") and platform.machine() == "x86_64"
+    for what, figure in broker_costs(rows, holds):
+        limit = BROKER_LIMITS[what]
+        yield (f"instructions, {what}", figure, f"at most {limit} + {SLACK - 1:.0%}",
+               figure <= limit * SLACK if limited else None)
+
+
+def measure_broker(program):
+    """The compiler's name and the path, and the arguments of broker_checks behind them."""
+    head, rows = count(program)
+    return head, rows, read_memory(program), count_holds(program)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--compiler", default=os.environ.get("CXX", "c++"), help="default: CXX, or c++")
@@ -147,16 +262,20 @@ def main():
     extra = ("-Werror",) if options.werror else ()
     # What a wrong row costs is no news.
     build.run((build.build("wire", options.compiler, options.work, extra), "check"))
+    build.run((build.build("broker", options.compiler, options.work, extra, rows=False), "check"))
     head, rows = count(build.build("wire_counts", options.compiler, options.work, extra))
+    broker = measure_broker(build.build("broker_counts", options.compiler, options.work, extra, rows=False))
     print(f"{head['compiler']}, {head['path']}, {' '.join(build.FLAGS)}")
     missed = without = 0
-    for what, figure, limit, holds in checks(head, rows):
+    for what, figure, limit, holds in (*checks(head, rows), *broker_checks(*broker)):
         word = {True: "ok", False: "MISSED", None: "no limit here"}[holds]
         print(f"{figure:9.3f}  {limit:18} {word:13} {what}")
         missed += holds is False
         without += holds is None
     if without:
-        print(f"{without} limits hold for g++ 12 on x86-64 with SSE2 only; checked here: linear work, allocations")
+        print(f"{without} limits hold for g++ 12 on x86-64 with SSE2 only")
+    if not broker[3]:
+        print("SKIPPED: how long the lock is held: valgrind/callgrind.h not found")
     print(f"{missed} missed")
     return 1 if missed else 0
 

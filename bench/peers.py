@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Parsers of other languages on the same corpora: each is built from its pinned version and is a process of its own.
+"""Programs of other languages on the same corpora: each is built from its pinned version and is a process of its own.
 
-A peer gets as arguments the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It
+A parser (`measure`) gets as arguments the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It
 prints a line for each corpus and chunk size: row CORPUS CHUNK EVENTS HASH SECONDS-OF-EACH-ROUND... NAME
 The seconds are the lesser of the clock's and the processor's: what else runs here does not slow a peer down, nor does
 it pay for a garbage collector that runs on another core.
 The hash is FNV-1a of 32 bits over "id LF type LF data LF LF" of all events; "message" stands for an absent type. A peer
 whose events or hash differ from the corpus's is not reported with a time but by name, as is one that cannot be had.
+
+A store of events (`stores`) gets the directory, the number of rounds, and how many events a client has missed, several
+times. It holds the newest 100,000 of the corpus's events, their IDs numbers of 7 digits on (a) and of 10 on (b), and prints
+  memory CORPUS EVENTS BYTES-ON-THE-WIRE BYTES-OF-MEMORY NAME
+  replay CORPUS MISSED SECONDS-OF-EACH-ROUND... NAME        finding the ID, and looking at each event behind it
+  wrong CORPUS MISSED EVENTS NAME                           it gives other events than those missed, so many
 """
 import os
 import pathlib
@@ -43,7 +49,7 @@ def version_of(command):
 
 
 # Each answers the command that runs the peer, what else its environment needs, and what runs it.
-def eventsource_parser(work, log):
+def npm_package(work, log):
     node, npm = tool("node"), tool("npm")
     prepare((npm, "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000"), work, log)
     return (node, work / "peer.mjs"), {}, f"node {version_of((node, '--version'))}"
@@ -76,30 +82,42 @@ def httpx_sse(work, log):
 
 
 PEERS = {
-    "eventsource-parser": (eventsource_parser, "3.1.1"),
+    "eventsource-parser": (npm_package, "3.1.1"),
     "go-sse": (go_sse, "0.11.0"),
     "eventsource-stream": (eventsource_stream, "0.2.3"),
     "httpx-sse": (httpx_sse, "0.4.3"),
 }
 
 
-def measure(name, work, corpora, expected, rounds, chunks):
-    """Rows {name, peer, version, runs_on, corpus, chunk, seconds}. `expected`: corpus -> (events, hash)."""
-    make, version = PEERS[name]
-    directory = work / name.replace("-", "_")
-    shutil.copytree(HERE / directory.name, directory, dirs_exist_ok=True)
+STORES = {
+    "go-sse": (go_sse, "0.11.0", "go_sse_store"),
+    "better-sse": (npm_package, "0.16.1", "better_sse"),
+}
+
+
+def output_of(make, folder, work, *arguments):
+    """Builds a peer and runs it; answers what runs it and the lines it prints."""
+    directory = work / folder
+    shutil.copytree(HERE / folder, directory, dirs_exist_ok=True)
     log = directory / "build.log"
     log.unlink(missing_ok=True)
     try:
         command, environment, runs_on = make(directory, log)
     except subprocess.TimeoutExpired:
         raise Absent("fetching or building it took too long") from None
-    done = subprocess.run((*command, corpora, str(rounds), *map(str, chunks)), stdout=subprocess.PIPE, text=True,
-                          check=False, env={**os.environ, **environment})
+    done = subprocess.run((*command, *map(str, arguments)), stdout=subprocess.PIPE, text=True, check=False,
+                          env={**os.environ, **environment})
     if done.returncode != 0:
         raise Absent(f"its driver failed with exit status {done.returncode}")
+    return runs_on, done.stdout.splitlines()
+
+
+def measure(name, work, corpora, expected, rounds, chunks):
+    """Rows {name, peer, version, runs_on, corpus, chunk, seconds}. `expected`: corpus -> (events, hash)."""
+    make, version = PEERS[name]
+    runs_on, lines = output_of(make, name.replace("-", "_"), work, corpora, rounds, *chunks)
     rows = []
-    for line in done.stdout.splitlines():
+    for line in lines:
         _, corpus, chunk, events, digest, *rest = line.split(" ", 5 + rounds)
         if (int(events), digest) != expected[corpus]:
             raise Absent(f"it yields {events} events with hash {digest} of corpus ({corpus}) in chunks of {chunk}; "
@@ -108,4 +126,25 @@ def measure(name, work, corpora, expected, rounds, chunks):
                      "chunk": int(chunk), "seconds": [float(sample) for sample in rest[:-1]]})
     if len({(row["corpus"], row["chunk"]) for row in rows}) != len(expected) * len(chunks):
         raise Absent("its driver left something out")
+    return rows
+
+
+def stores(name, work, corpora, rounds, missed):
+    """Rows {name, peer, version, runs_on, corpus} with either {events, wire, held} or {missed, seconds}, or, where what
+    it gives is wrong, {missed, gives}."""
+    make, version, folder = STORES[name]
+    runs_on, lines = output_of(make, folder, work, corpora, rounds, *missed)
+    rows = []
+    for line in lines:
+        kind, corpus, rest = line.split(" ", 2)
+        figures = {"memory": 3, "replay": 1 + rounds, "wrong": 2}[kind]
+        *values, label = rest.split(" ", figures)
+        row = {"name": label, "peer": name, "version": version, "runs_on": runs_on, "corpus": corpus}
+        if kind == "memory":
+            row.update(zip(("events", "wire", "held"), map(int, values)))
+        elif kind == "replay":
+            row.update(missed=int(values[0]), seconds=[float(sample) for sample in values[1:]])
+        else:
+            row.update(missed=int(values[0]), gives=int(values[1]))
+        rows.append(row)
     return rows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes the picture and the tables of docs/benchmarks.md from the JSON that ./dev bench wire has written.
+"""Writes the picture and the tables of docs/benchmarks.md from the JSON that ./dev bench wire and broker have written.
 
 The tables stand between <!-- begin: NAME --> and <!-- end: NAME -->; what stands there is replaced.
 """
@@ -10,6 +10,7 @@ import re
 import sys
 from xml.sax.saxutils import escape
 
+import broker_tables
 import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -167,8 +168,36 @@ def sections(result):
                                 for row in result["headers"]])
 
 
-def fill(page, result):
-    for name, content in sections(result):
+def broker_machine_text(result):
+    here = result["machine"]
+    text = f"{here['cpu']}, {here['system']}, {here['compiler']}; {here['rounds']} rounds, {here['peer_rounds']} for the peers."
+    runs_on = dict.fromkeys(f"{row['peer']} {row['version']} on {row['runs_on']}" for row in result["stores"])
+    if runs_on:
+        text += f" Peers: {', '.join(runs_on)}."
+    return "\n\n".join([text, *(f"Not there: {row['name']}: {row['reason']}." for row in result["skipped"])])
+
+
+def broker_table(name, result):
+    grid = broker_tables.fitting(name, result)
+    return table(*bold_own(grid)) if grid else "Not counted."
+
+
+def broker_sections(result):
+    yield "broker machine", broker_machine_text(result)
+    yield "broker stores", broker_table("broker stores", result)
+    yield "broker channels", broker_table("broker channels", result)
+    yield "broker lookup", broker_table("broker lookup", result)
+    yield "broker replay", broker_table("broker replay", result)
+    yield "broker publish", broker_table("broker publish", result)
+    yield "broker wake", broker_table("broker wake", result)
+    yield "broker lock", broker_table("broker lock", result)
+    yield "broker contention", broker_tables.contention_text(result)
+    yield "broker delivery", f"```\n{result['delivery'].rstrip()}\n```" if result["delivery"] else "Not measured yet."
+    yield "broker gates", table(["count", "limit", ""], broker_tables.gate_lines(result))
+
+
+def fill(page, named):
+    for name, content in named:
         mark = re.compile(rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.S)
         if len(mark.findall(page)) != 1:
             sys.exit(f"docs/benchmarks.md must have one place for the table '{name}'")
@@ -177,16 +206,23 @@ def fill(page, result):
 
 
 def main():
+    work = ROOT / "build" / "bench"
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("json", nargs="?", type=pathlib.Path, default=ROOT / "build" / "bench" / "wire.json")
+    arguments.add_argument("json", nargs="*", type=pathlib.Path, default=[work / "wire.json", work / "broker.json"],
+                           help="default: those of build/bench/wire.json and build/bench/broker.json that are there")
     options = arguments.parse_args()
-    if not options.json.exists():
-        sys.exit(f"{options.json} is not there: ./dev bench wire writes it")
-    result = json.loads(options.json.read_text(encoding="utf-8"))
-    page = fill(PAGE.read_text(encoding="utf-8"), result)
-    PICTURE.write_text(picture(result), encoding="utf-8")
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}")
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in options.json if path.exists()]
+    if not results:
+        sys.exit("there is nothing to write: ./dev bench wire and ./dev bench broker measure it")
+    for result in results:
+        page = PAGE.read_text(encoding="utf-8")
+        if "holds" in result:
+            PAGE.write_text(fill(page, broker_sections(result)), encoding="utf-8")
+        else:
+            PAGE.write_text(fill(page, sections(result)), encoding="utf-8")
+            PICTURE.write_text(picture(result), encoding="utf-8")
+            print(f"wrote {PICTURE.relative_to(ROOT)}")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

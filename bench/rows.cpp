@@ -37,9 +37,7 @@ std::vector<corpus> all_corpora() {
 
 prepared::prepared(corpus const& from) : records(from.records) {
   for (auto const& r : records) {
-    ssewire::event e;
-    e.type = ssewire::event_type::from(r.type).value;
-    e.data = r.data;
+    auto e = event_of(r);
     if (!r.id.empty()) e.id = ssewire::event_id::from(r.id).value;
     events.push_back(e);
     auto const end = from.stream.find("\n\n", bytes) + 2;
@@ -60,24 +58,6 @@ wire_bench::wire_bench() : corpora(all_corpora()) {
   for (auto const& c : corpora) {
     if (c.name != 'u') groups.push_back(serialize_group(c));
   }
-}
-
-std::string compiler() {
-#if defined(__clang__)
-  return "clang++ " + std::to_string(__clang_major__) + "." + std::to_string(__clang_minor__) + "." +
-         std::to_string(__clang_patchlevel__);
-#else
-  return "g++ " + std::to_string(__GNUC__) + "." + std::to_string(__GNUC_MINOR__) + "." +
-         std::to_string(__GNUC_PATCHLEVEL__);
-#endif
-}
-
-std::string path() {
-#if defined(__x86_64__) && !defined(SSEWIRE_DETAIL_PORTABLE)
-  return "SSE2";
-#else
-  return "portable";
-#endif
 }
 
 }  // namespace bench

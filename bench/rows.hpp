@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// rows.hpp - what a row of the bench is, and the list of them. wire.cpp times them, wire_counts.cpp counts them.
+// rows.hpp - the rows of parser and serializer, and the list of them. wire.cpp times them, wire_counts.cpp counts them.
 //
 // Each row is a source of its own in rows/: a compiler that gets many of them at once inlines less of each (g++ 12 makes
 // the parser half as fast then), and a program has one.
@@ -8,6 +8,7 @@
 #include <ssewire/event.hpp>
 
 #include <corpora.hpp>
+#include <measure.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +20,6 @@
 #include <vector>
 
 namespace bench {
-
-/// Makes the compiler believe that somebody reads these bytes.
-inline void keep(void const* bytes) { asm volatile("" : : "r"(bytes) : "memory"); }
 
 /// Takes events as a program would that does next to nothing: counts them, looks at the data's first and last byte.
 struct counting_sink {
@@ -35,42 +33,6 @@ struct counting_sink {
       touched += static_cast<unsigned char>(data.back());
     }
   }
-};
-
-/// FNV-1a of 32 bits, because that is a few lines in the language of every peer.
-struct digest {
-  std::uint64_t events = 0;
-  std::uint32_t hash = 2166136261u;
-
-  void add(std::string_view text) noexcept {
-    for (char const c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  }
-  void operator()(std::string_view id, std::string_view type, std::string_view data) noexcept {
-    ++events;
-    add(id);
-    add("\n");
-    add(type.empty() ? "message" : type);
-    add("\n");
-    add(data);
-    add("\n\n");
-  }
-  friend bool operator==(digest const&, digest const&) = default;
-};
-
-struct row {
-  std::string name;
-  std::size_t bytes = 0;         // of the stream that one run reads or writes
-  std::function<void()> run;     // the whole corpus once
-  std::function<digest()> tell;  // not timed: what it delivers; empty where nothing is delivered
-};
-
-/// Rows that are compared: the same bytes, cut in the same way.
-struct group {
-  std::string task;  // "parse" or "serialize"
-  char corpus = '?';
-  std::size_t chunk = 0;
-  digest expected = {};
-  std::vector<row> rows = {};
 };
 
 using parse_row_of = row (*)(corpus const&, std::size_t chunk);
@@ -109,10 +71,6 @@ class wire_bench {
   std::vector<corpus> const corpora;  // a, b, c, d, u
   std::vector<group> groups;
 };
-
-/// "g++ 12.2.0", and the library's "SSE2" or "portable" path.
-std::string compiler();
-std::string path();
 
 // ---- for the sources in rows/ ----
 

@@ -90,6 +90,105 @@ class Gate(unittest.TestCase):
             rows[0]["allocations"] = 0
 
 
+def good_broker():
+    """A broker that meets every limit exactly: the arguments of broker_checks behind the head."""
+    rows = []
+
+    def add(task, corpus, name, each, chunk=0, size=100, allocations=0):
+        rows.append({"task": task, "corpus": corpus, "chunk": chunk, "row": name, "bytes": size,
+                     "instructions": round(each * size), "allocations": allocations})
+
+    limit = counts.BROKER_LIMITS
+    for corpus in "ab":
+        add("publish", corpus, "broker", limit[f"a publish ({corpus}), the log full"], allocations=2)
+        for missed in (0, 4000):
+            add("replay", corpus, "broker", 9000 + missed * limit["an event of 4,000 replayed (b)"], chunk=missed, size=1,
+                allocations=4)
+    resuming = limit["resuming with 4,000 of 100,000 missed, beyond subscribing anew"]
+    for kind, beyond in (("fresh/{}/0", 0), ("resume/{}/4000", resuming), ("resume/{}/100", resuming), ("own/{}/100", 0),
+                         ("foreign/{}/0", 0), ("buffer/{}/100", 0)):
+        for size in (1000, 100_000):
+            add("lookup", "b", kind.format(size), (1000 if size == 1000 else 1000 * counts.LOG_N) + beyond, size=1)
+    for parked in (0, 1, 100, 10_000):
+        add("wake", "b", f"parked/{parked}", 1900 + parked * limit["waking one of 10,000 parked"], size=1)
+    memory = {(name, corpus): {"events": 100_000, "channels": 1, "wire": 9_500_000, "log": 21_376_024, "limit": 21_376_024,
+                               "requested": 9_500_000 + most * 100_000, "taken": 9_500_000 + most * 100_000}
+              for name, (_, most) in counts.OVERHEAD.items() for corpus in "ab"}
+    held = limit["under the lock until it is first let go, 10,000 parked"]
+    holds = {f"publish/{parked}": {"times": parked + 1, "first": held, "most": held} for parked in (1, 10_000)}
+    return rows, memory, holds
+
+
+@unittest.skipUnless(platform.machine() == "x86_64", "the limits are those of x86-64")
+class BrokerGate(unittest.TestCase):
+    def missed_when(self, change, head=None):
+        rows, memory, holds = good_broker()
+        change(rows, memory, holds)
+        return [what for what, _, _, holds in counts.broker_checks(head or GCC_12, rows, memory, holds) if holds is False]
+
+    def one_row_worse(self, factor=1.0, more=0, allocations=0, **wanted):
+        def change(rows, *_):
+            for row in counts.find(rows, **wanted):
+                row["instructions"] = round(row["instructions"] * factor) + more
+                row["allocations"] += allocations
+        return self.missed_when(change)
+
+    def test_what_meets_every_limit_passes(self):
+        self.assertEqual(self.missed_when(lambda *_: None), [])
+
+    def test_memory_is_held(self):
+        for name in counts.OVERHEAD:
+            for kind in ("requested", "log"):
+                def one_byte_more(_, memory, __, name=name, kind=kind):
+                    memory[name, "a"][kind] += 1
+                with self.subTest(name=name, kind=kind):
+                    self.assertEqual(len(self.missed_when(one_byte_more)), 1)
+
+    def test_the_lock_is_held_as_long_for_many_as_for_one(self):
+        for factor, says in ((1.029, 0), (1.031, 1)):
+            def change(_, __, holds, factor=factor):
+                holds["publish/1"]["first"] /= factor
+            self.assertEqual(len(self.missed_when(change)), says)
+
+    def test_each_limit_on_instructions_holds(self):
+        limit = counts.BROKER_LIMITS
+        worse = {
+            "a publish (a)": {"factor": 1.031, "task": "publish", "corpus": "a"},
+            "a publish (b)": {"factor": 1.031, "task": "publish", "corpus": "b"},
+            "waking one": {"more": limit["waking one of 10,000 parked"] * 310, "row": "parked/10000"},
+            "an event of 4,000 replayed": {"more": limit["an event of 4,000 replayed (b)"] * 124, "task": "replay", "corpus": "b", "chunk": 4000},
+            "resuming with 4,000": {"more": 31, "row": "resume/100000/4000"},
+        }
+        for what, how in worse.items():
+            with self.subTest(what):
+                wrong = self.one_row_worse(**how)
+                self.assertEqual(len(wrong), 1)
+                self.assertIn(what, wrong[0])
+
+        def longer(_, __, holds):
+            for hold in holds.values():
+                hold["first"] *= 1.031
+        self.assertEqual(len(self.missed_when(longer)), 1)
+        self.assertEqual(self.missed_when(longer, {**GCC_12, "compiler": "clang++ 16.0.6"}), [])
+
+    def test_an_id_is_found_in_logarithmic_time(self):
+        for factor, says in ((1.029, 0), (1.031, 1)):
+            for row in ("buffer/100000/100", "own/100000/100", "foreign/100000/0"):
+                self.assertEqual(len(self.one_row_worse(factor, row=row)), says)
+        self.assertEqual(len(self.one_row_worse(1.3, row="resume/100000/100")), 1)
+
+    def test_allocations_are_held(self):
+        self.assertEqual(len(self.one_row_worse(allocations=1, task="publish", corpus="a")), 1)
+        self.assertEqual(len(self.one_row_worse(allocations=1, task="replay", corpus="b", chunk=4000)), 1)
+        self.assertEqual(len(self.one_row_worse(allocations=1, row="parked/100")), 1)
+
+    def test_without_valgrinds_headers_the_rest_is_held(self):
+        rows, memory, _ = good_broker()
+        checked = [what for what, *_ in counts.broker_checks(GCC_12, rows, memory, {})]
+        self.assertFalse([what for what in checked if "under the lock" in what])
+        self.assertTrue([what for what in checked if "allocations" in what])
+
+
 class Page(unittest.TestCase):
     def test_every_table_has_its_place_and_nothing_else_has(self):
         source = plot.PAGE.read_text(encoding="utf-8")

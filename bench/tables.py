@@ -71,10 +71,12 @@ def aimed(result):
                    "reached" if row["ratio"]["median"] >= row["aim"] else "missed")
 
 
-def print_grid(title, head, lines):
-    print(f"\n{title}\n{'':37}" + "".join(f"{cell:>8}" for cell in head))
-    for label, cells in lines:
-        print(f"{label:37}" + "".join(f"{cell:>8}" for cell in cells))
+def print_grid(title, head, lines, label=37):
+    rows = [("", head), *lines]
+    widths = [max(8, 2 + max(len(cells[i]) for _, cells in rows)) for i in range(len(head))]
+    print(f"\n{title}")
+    for name, cells in rows:
+        print(f"{name:{label}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
 
 
 def print_all(result):

@@ -4,33 +4,12 @@
 //   wire_counts allocations   each row twice; the same lines with the allocations of the second run behind
 // Beside the bench's rows there is a line of 512 KiB and one of 1 MiB, in chunks of 16 bytes and of 1: twice the bytes
 // must be twice the work.
+#include <counting.hpp>
 #include <rows.hpp>
 
 #include <cstdio>
-#include <cstdlib>
-#include <new>
+#include <string>
 #include <string_view>
-
-namespace {
-
-std::size_t allocations = 0;
-
-}  // namespace
-
-// Not inlined: g++ would see free() called on what came from `operator new`, and warn.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (auto* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  std::abort();
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes) { return operator new(bytes); }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-
-// callgrind knows it by this name.
-extern "C" [[gnu::noinline]] void measured(bench::row const& r) { r.run(); }
 
 namespace {
 
@@ -52,7 +31,7 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "usage: wire_counts run | allocations\n");
     return 2;
   }
-  std::printf("compiler %s\npath %s\n", bench::compiler().c_str(), bench::path().c_str());
+  bench::print_head();
   bench::wire_bench all;
   auto const half = one_line(512 * 1024);
   auto const whole = one_line(1024 * 1024);
@@ -67,14 +46,7 @@ int main(int count, char** arguments) {
   for (auto const& g : all.groups) {
     for (auto const& r : g.rows) {
       if (left_out(g, r)) continue;
-      std::printf("count %s %c %zu %s %zu", g.task.c_str(), g.corpus, g.chunk, r.name.c_str(), r.bytes);
-      measured(r);
-      if (command == "allocations") {
-        auto const before = allocations;
-        measured(r);
-        std::printf(" %zu", allocations - before);
-      }
-      std::printf("\n");
+      bench::count_row(g, r, command == "allocations");
     }
   }
 }

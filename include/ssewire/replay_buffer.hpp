@@ -106,7 +106,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   };
 
   explicit basic_replay_buffer(replay_limits limits = {})
-      : limits_(limits), epoch_(Traits::epoch()), unset_(epoch_, 0), hash_(Traits::epoch()), log_(hash_) {}
+      : limits_(limits), unset_(Traits::epoch(), 0), hash_{Traits::epoch()}, log_(hash_) {}
 
   /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the limits demand.
   /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish), event_too_large (beyond
@@ -135,7 +135,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   [[nodiscard]] replay after(std::string_view last_event_id) const noexcept {
     auto const oldest = log_.first_ordinal();
     if (last_event_id.empty()) return {log_, resume_outcome::fresh, oldest};
-    auto reading = detail::read_position(last_event_id, epoch_);
+    auto reading = detail::read_position(last_event_id, unset_);
     if (detail::good_own_id(last_event_id)) {
       if (auto const at = log_.position_of_id(last_event_id, hash_(last_event_id)))
         reading = {detail::id_reading::kind::ours, *at};
@@ -155,7 +155,6 @@ template <class Traits = default_traits> class basic_replay_buffer {
 
  private:
   replay_limits limits_;
-  std::uint64_t epoch_;
   position_id unset_;  // of no event
   std::uint64_t sequence_ = 0;
   detail::keyed_hash hash_;

@@ -12,7 +12,11 @@
 namespace {
 
 using ssewire::position_id;
-using ssewire::detail::read_position;
+
+constexpr auto read_position(std::string_view text, std::uint64_t epoch) {
+  return ssewire::detail::read_position(text, position_id(epoch, 0));
+}
+
 using kind = enum ssewire::detail::id_reading::kind; // the member has the same name
 
 constexpr std::uint64_t largest_epoch = (std::uint64_t{1} << 60) - 1;

@@ -51,8 +51,8 @@ template <class Traits> struct broker_core {
   using subscriber = detail::subscriber<Traits>;
 
   explicit broker_core(broker_options const& o)
-      : options(o), epoch(Traits::epoch()), unset(epoch, 0), hash{Traits::epoch()},
-        logs(options, hash, counts), hooks(o.on_presence), cursors(options, epoch, sequence, hooks, counts) {}
+      : options(o), unset(Traits::epoch(), 0), hash{Traits::epoch()}, logs(options, hash, counts),
+        hooks(o.on_presence), cursors(options, unset, sequence, hooks, counts) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
@@ -114,11 +114,12 @@ template <class Traits> struct broker_core {
     s->policy = how.lag;
     s->filter = how.filter;
     if (!how.user.empty()) s->user = hash(how.user) | 1;
-    auto const own_id = good_own_id(last_event_id) ? std::optional(hash(last_event_id)) : std::nullopt;
+    std::optional<std::uint64_t> own_id;  // its hash
+    if (good_own_id(last_event_id)) own_id = hash(last_event_id);
 
     lock held(guard);
     if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, refuse(error)};
-    place(*s, last_event_id, own_id, how.start, sequence, epoch);
+    place(*s, last_event_id, own_id, how.start, sequence, unset);
     s->joined_at = s->said = sequence;
     s->number = ++joined;
     subscribers.add(*s);
@@ -343,8 +344,7 @@ template <class Traits> struct broker_core {
   // ---- state ---------------------------------------------------------------------------------------------------
 
   broker_options const options;
-  std::uint64_t const epoch;
-  position_id const unset;  // of no event
+  position_id const unset;  // of this run, and of no event
   keyed_hash const hash;
 
   mutex guard;  // of all that follows

@@ -46,7 +46,7 @@ inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcep
 constexpr bool good_own_id(std::string_view id) noexcept {
   return !id.empty() && id.size() <= max_own_id_bytes &&
          std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; }) &&
-         read_position(id, 0).kind == id_reading::kind::foreign;
+         !has_position_form(id);
 }
 
 }  // namespace detail

@@ -115,9 +115,14 @@ template <class Traits> class log {
     tagged_ = tagged_ || facts.tag != 0;
     if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), facts.position, tagged_)) {
       // A page a quarter of what the log holds, so small logs stay small. Less where memory without frames (entries,
-      // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already.
-      auto const unused = page_bytes_ - frame_bytes_;
-      auto const left = frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, unused);
+      // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already; but
+      // so much that a few such events find room in it, or half of every page would be waste.
+      auto const tags = tagged_ ? segment<Traits>::tag_bytes * static_cast<std::size_t>(events()) : 0;
+      auto const unused = page_bytes_ - frame_bytes_ - (std::min)(page_bytes_ - frame_bytes_, tags);
+      auto const each =
+          text.size() + segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
+      auto const few = (std::max)(3 * each, (std::min)(8 * each, std::size_t{1024}));
+      auto const left = (std::max)(frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, unused), few);
       auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, left), segment<Traits>::smallest_bytes,
                                        segment<Traits>::largest_bytes);
       auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged_));
@@ -150,7 +155,7 @@ template <class Traits> class log {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
     lost_through_ = oldest->position(index);
-    lost_id_ = forget_id(first_ordinal_);
+    if (own_ids_.size() != 0 || lost_id_) lost_id_ = forget_id(first_ordinal_);
     frame_bytes_ -= oldest->frames(index, index + 1).size();
     ++first_ordinal_;
     if (index + 1 == oldest->count()) pop_page();

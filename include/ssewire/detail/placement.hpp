@@ -46,8 +46,8 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
 // `own_id`: the hash of the last event ID, if it may be a publisher's.
 template <class Traits>
 void place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
-           start_at start, std::uint64_t sequence, std::uint64_t epoch) noexcept {
-  auto reading = read_position(last_event_id, epoch);
+           start_at start, std::uint64_t sequence, position_id const& unset) noexcept {
+  auto reading = read_position(last_event_id, unset);
   if (own_id) {
     // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.
     auto oldest = never;

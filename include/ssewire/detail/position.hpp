@@ -88,21 +88,27 @@ constexpr bool is_epoch_character(char c) noexcept {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'v');
 }
 
-// Every position has exactly one spelling, so that no two texts name the same one.
-constexpr id_reading read_position(std::string_view text, std::uint64_t epoch) noexcept {
-  if (text.size() != position_id::bytes || text[position_id::epoch_bytes] != '-') return {};
+// Whether it looks like an ID of the library's, of this run or of another.
+constexpr bool has_position_form(std::string_view text) noexcept {
+  if (text.size() != position_id::bytes || text[position_id::epoch_bytes] != '-') return false;
   for (char const c : text.substr(0, position_id::epoch_bytes)) {
-    if (!is_epoch_character(c)) return {};
+    if (!is_epoch_character(c)) return false;
   }
-  std::uint64_t sequence = 0;
   for (char const c : text.substr(position_id::epoch_bytes + 1)) {
-    if (c < '0' || c > '9') return {};
-    sequence = sequence * 10 + static_cast<std::uint64_t>(c - '0');
+    if (c < '0' || c > '9') return false;
   }
-  auto const own = position_id(epoch, 0);
+  return true;
+}
+
+// Every position has exactly one spelling, so that no two texts name the same one. `unset`: any position of the epoch.
+constexpr id_reading read_position(std::string_view text, position_id const& unset) noexcept {
+  if (!has_position_form(text)) return {};
   bool const same =
-      text.substr(0, position_id::epoch_bytes) == own.view().substr(0, position_id::epoch_bytes);
+      text.substr(0, position_id::epoch_bytes) == unset.view().substr(0, position_id::epoch_bytes);
   if (!same) return {id_reading::kind::other_epoch, 0};
+  std::uint64_t sequence = 0;
+  for (char const c : text.substr(position_id::epoch_bytes + 1))
+    sequence = sequence * 10 + static_cast<std::uint64_t>(c - '0');
   return {id_reading::kind::ours, sequence};
 }
 

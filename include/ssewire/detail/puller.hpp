@@ -41,10 +41,10 @@ template <class Traits> class puller {
     std::shared_ptr<broker_core<Traits>> keeps;  // until the lock is let go
   };
 
-  // All that is given outlives it. `sequence`: the broker's last position. `counts`: what it keeps the totals in.
-  puller(broker_options const& options, std::uint64_t epoch, std::uint64_t const& sequence,
+  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps the totals in.
+  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
          hook_calls<Traits>& hooks, broker_stats& counts) noexcept
-      : options_(options), epoch_(epoch), sequence_(sequence), hooks_(hooks), counts_(counts) {}
+      : options_(options), unset_(unset), sequence_(sequence), hooks_(hooks), counts_(counts) {}
 
   // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
   // fails, nothing has been told.
@@ -56,7 +56,7 @@ template <class Traits> class puller {
       if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
     }
     auto const position = next == never ? sequence_ : next - 1;
-    auto const here = position_id(epoch_, position);
+    auto const here = unset_.at(position);
 
     std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
     notices.clear();
@@ -304,7 +304,7 @@ template <class Traits> class puller {
   }
 
   broker_options const& options_;
-  std::uint64_t const epoch_;
+  position_id const& unset_;
   std::uint64_t const& sequence_;
   hook_calls<Traits>& hooks_;
   broker_stats& counts_;
