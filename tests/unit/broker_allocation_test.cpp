@@ -40,13 +40,13 @@ void check_same(ssewire::broker_stats const& a, ssewire::broker_stats const& b) 
   CHECK(a.channels == b.channels);
   CHECK(a.events == b.events);
   CHECK(a.frame_bytes == b.frame_bytes);
-  CHECK(a.log_bytes == b.log_bytes);
 }
 
 // Calls `action` with the n-th allocation failing, for n = 0, 1... until none does. Each time but the last it must
 // answer false, and nothing may have changed. Returns how often it failed.
-template <class Action>
-unsigned each_failure(broker& b, Action action) {
+//
+// `spare`: a log keeps the larger list of pages, or the larger index of IDs, that it had made before memory ran out.
+template <class Action> unsigned each_failure(broker& b, Action action, std::uint64_t spare = 0) {
   for (unsigned n = 0;; ++n) {
     REQUIRE(n < 100);
     auto const before = b.stats();
@@ -57,6 +57,8 @@ unsigned each_failure(broker& b, Action action) {
     CHECK(done == (support::allocations_failed == 0));
     if (done) return n;
     check_same(b.stats(), before);
+    CHECK(b.stats().log_bytes >= before.log_bytes);
+    CHECK(b.stats().log_bytes <= before.log_bytes + spare);
   }
 }
 
@@ -234,4 +236,205 @@ TEST_CASE("a replay buffer's append happens or has no effect") {
   std::string got;
   for (auto const f : buffer.after("")) got += f;
   CHECK_UNARY(got == expected);
+}
+
+// ---- several events, several channels, filters, changes while open
+
+namespace {
+
+std::string replay(broker& b, std::string_view channel) {
+  auto made = b.subscribe(channel, {}, {.start = ssewire::start_at::beginning()});
+  REQUIRE(made);
+  auto const all = support::pull_all(made.subscription);
+  return all.substr(all.find("\n\n") + 2);  // without the position event
+}
+
+}  // namespace
+
+TEST_CASE(
+    "several events are published to several channels, or nothing is: no event, ID, tag or channel is left") {
+  std::string const large(5000, 'L');
+  std::string const huge(80'000, 'H');
+  for (bool const first_is_there : {false, true}) {
+    broker b;
+    std::string before;
+    std::uint64_t position = 0;
+    if (first_is_there) {
+      for (; position < 15; ++position) {
+        REQUIRE(b.publish(long_names[0], {.data = "held"}));
+        before += support::frame(position + 1, "held");
+      }
+    }
+    std::vector<ssewire::event> const events = {{.data = "one", .id = "my-first"},
+                                                {.data = "two"},
+                                                {.data = large, .id = "my-third"},
+                                                {.data = huge}};
+    auto const failures = each_failure(
+        b,
+        [&] {
+          auto const result = b.publish(std::span(long_names), events, 7);
+          support::allocations_left = -1;
+          if (!result) {
+            CHECK(result.error == errc::no_memory);
+            CHECK(result.id.view() == "");
+            return false;
+          }
+          CHECK(result.id.view() == support::id(position + 4));
+          return true;
+        },
+        64);
+    CHECK(failures >= 15);
+    CHECK(b.stats().published == position + 4);
+    std::string const expected = "id: my-first\ndata: one\n\n" + support::frame(position + 2, "two") +
+                                 "id: my-third\ndata: " + large + "\n\n" + support::frame(position + 4, huge);
+    CHECK_UNARY(replay(b, long_names[0]) == before + expected);
+    CHECK_UNARY(replay(b, long_names[1]) == expected);
+    CHECK_UNARY(replay(b, long_names[2]) == expected);
+  }
+}
+
+TEST_CASE("one event is published to several channels or to none, while their logs and indexes grow") {
+  broker b;
+  unsigned failures = 0;
+  std::string expected;
+  for (std::uint64_t p = 1; p <= 120; ++p) {
+    auto const own = "my-" + std::to_string(p);
+    std::string const data(p % 9 == 0 ? 5000 : p * 7 % 300, 'd');
+    failures += each_failure(
+        b,
+        [&] {
+          auto const result = b.publish({"a", "b"}, {.data = data, .id = ssewire::event_id::from(own).value},
+                                        p % 4 == 0 ? p : 0);
+          support::allocations_left = -1;
+          if (!result) CHECK(result.error == errc::no_memory);
+          return bool(result);
+        },
+        12 * p + 64);
+    expected += "id: " + own + "\ndata: " + data + "\n\n";
+  }
+  CHECK(failures > 500);
+  CHECK_UNARY(replay(b, "a") == expected);
+  CHECK_UNARY(replay(b, "b") == expected);
+  CHECK(b.subscribe({"a", "b"}, "my-60").subscription.backlog() == 120);
+}
+
+TEST_CASE(
+    "a subscription with a filter and a user is made, or there is none and the user has not become fuller") {
+  ssewire::broker_options options;
+  options.max_subscribers_per_user = 1;
+  broker b(options);
+  REQUIRE(b.publish(long_names[1], {.data = "held"}, 3));
+  std::string const big_state(100, 's');
+  ssewire::event_filter const filter = [big_state](ssewire::event_header const& e) { return e.tag == 3; };
+  subscription made;
+  auto const failures = each_failure(b, [&] {
+    auto result = b.subscribe(std::span(long_names), {},
+                              {.start = ssewire::start_at::beginning(), .filter = filter, .user = "ann"});
+    support::allocations_left = -1;
+    CHECK(bool(result) == bool(result.subscription));
+    if (!result) CHECK(result.error == errc::no_memory);
+    if (result) made = std::move(result.subscription);
+    return bool(result);
+  });
+  CHECK(failures >= 8);
+  CHECK(support::pull_all(made).ends_with(support::frame(1, "held")));
+  CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::user_full);
+}
+
+TEST_CASE("join follows the channel, or nothing has changed and nobody is told") {
+  struct listener {
+    unsigned calls = 0;
+    void operator()(ssewire::presence const&) noexcept { ++calls; }
+  } ear;
+  ssewire::broker_options options;
+  options.on_presence = ssewire::presence_hook::of(ear);
+  broker b(options);
+  auto s = b.subscribe("a").subscription;
+  CHECK(support::pull(s) == support::position_event(0));
+  unsigned failures = 0;
+  for (int i = 0; i < 20; ++i) {
+    auto const name = "a channel whose name is long enough to be allocated " + std::to_string(i);
+    ear.calls = 0;
+    failures += each_failure(b, [&] {
+      REQUIRE(s.park());
+      auto const error = s.join(name);
+      support::allocations_left = -1;
+      if (error == errc::ok) return true;
+      CHECK(error == errc::no_memory);
+      CHECK(b.subscribers(name) == 0);
+      CHECK(ear.calls == 0);
+      CHECK(support::pull(s) == "");
+      return false;
+    });
+    CHECK(ear.calls == 1);
+    CHECK(b.subscribers(name) == 1);
+    CHECK(support::pull(s) == support::position_event(static_cast<std::uint64_t>(i)));
+    REQUIRE(b.publish(name, {.data = "x"}));
+    CHECK(support::pull(s) == support::frame(static_cast<std::uint64_t>(i) + 1, "x"));
+  }
+  CHECK(failures >= 80);
+}
+
+TEST_CASE("leave and set_filter need no memory") {
+  broker b;
+  auto s = b.subscribe({"a", "b"}).subscription;
+  (void)support::pull(s);
+  ssewire::event_filter const filter = [](ssewire::event_header const&) { return false; };
+  support::allocations_failed = 0;
+  support::allocations_left = 0;
+  auto const left = s.leave("a");
+  support::allocations_left = 0;
+  auto const set = s.set_filter(filter);
+  support::allocations_left = -1;
+  CHECK(left == errc::ok);
+  CHECK(set == errc::ok);
+  CHECK(support::allocations_failed == 0);
+  CHECK(support::pull(s) == support::position_event(0));
+}
+
+TEST_CASE("a filtered pull brings all that its filter admits, or nothing, whatever it allocates itself") {
+  ssewire::broker_options options;
+  options.replay.max_events = 100;
+  broker b(options);
+  std::string expected;
+  for (std::uint64_t i = 1; i <= 150; ++i) {
+    auto const data = std::to_string(i);
+    REQUIRE(b.publish("a", {.data = data}, i % 2));
+    if (i > 50 && i % 2 == 1) expected += support::frame(i, data);
+  }
+  auto s = b.subscribe("a", support::id(10),
+                       {.filter =
+                            [](ssewire::event_header const& e) {
+                              std::string const needs(100, 'n');
+                              return e.tag == 1 && needs.size() == 100;
+                            }})
+               .subscription;
+  std::string got;
+  unsigned failures = 0;
+  for (int pulls = 0; pulls < 10; ++pulls) {
+    for (long n = 0;; ++n) {
+      batch pulled;
+      auto const before = b.stats();
+      support::allocations_failed = 0;
+      support::allocations_left = n;
+      bool done = true;
+      try {
+        (void)s.pull(pulled, 1000);
+      } catch (std::bad_alloc const&) {
+        done = false;
+      }
+      support::allocations_left = -1;
+      if (done) {
+        got += support::bytes_of(pulled);
+        break;
+      }
+      ++failures;
+      CHECK_UNARY(pulled.empty());
+      check_same(b.stats(), before);
+    }
+  }
+  CHECK(failures > 40);
+  CHECK(got == "id: " + support::id(50) +
+                   "\nevent: ssewire.gap\ndata: {\"reason\":\"trimmed\",\"channel\":\"a\"}\n\n" +
+                   support::position_event(50) + expected);
 }

@@ -409,3 +409,194 @@ TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, 
     }
   }
 }
+
+// ---- tags, publishers' IDs, and what is taken back
+
+namespace {
+
+using ssewire::detail::keyed_hash;
+
+std::string frame_of(std::string_view id, std::size_t size) {
+  auto text = "id: " + std::string(id) + '\n';
+  if (text.size() < size) text.resize(size, 'x');
+  return text;
+}
+
+entry_facts facts_of(std::string_view id, std::uint64_t position, std::uint64_t tag, bool own) {
+  return {.position = position, .tag = tag, .id_hash = own ? keyed_hash{1}(id) : 0, .own_id = own};
+}
+
+// As the broker does it.
+bool add(event_log& to, std::string const& text, entry_facts const& facts) {
+  if (text.size() <= ssewire::detail::largest_copied_frame) return to.log::append(text, facts);
+  auto own = pin::adopt(segment::make(0, text.size(), facts.tag != 0));
+  if (!own) return false;
+  std::copy(text.begin(), text.end(), own->tail());
+  return to.link(own, text.size(), facts);
+}
+
+struct known_entry {
+  std::string id;
+  entry_facts facts;
+  std::string text;
+};
+
+struct id_model {
+  std::deque<known_entry> entries;
+  std::uint64_t first = 0;  // ordinal
+};
+
+void check_ids(event_log const& l, id_model const& m) {
+  REQUIRE(l.first_ordinal() == m.first);
+  REQUIRE(l.events() == m.entries.size());
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < m.entries.size(); ++i) {
+    auto const& e = m.entries[i];
+    auto const ordinal = m.first + i;
+    bytes += e.text.size();
+    REQUIRE(l.position_of(ordinal) == e.facts.position);
+    auto const run = l.run(ordinal, 0, 0);
+    REQUIRE_UNARY(run.bytes() == e.text);
+    REQUIRE(run.page->tag(run.first) == e.facts.tag);
+    auto const found = l.ordinal_of_id(e.id, keyed_hash{1}(e.id));
+    REQUIRE(found.has_value() == e.facts.own_id);
+    if (found) REQUIRE(*found == ordinal);
+  }
+  REQUIRE(l.frame_bytes() == bytes);
+  REQUIRE(l.allocated_bytes() == counting_traits::held);
+}
+
+}  // namespace
+
+TEST_CASE("each entry keeps its tag, whatever its page, its size and its neighbours' tags") {
+  for (std::size_t const size :
+       {7u, 100u, 505u, 512u, 4096u, 4097u, 65'510u, 65'522u, 65'523u, 65'530u, 65'531u, 70'000u}) {
+    event_log l;
+    id_model m;
+    for (std::uint64_t p = 1; p <= 12; ++p) {
+      auto const id = std::to_string(p);
+      auto const tag = p < 4 ? 0 : p % 3 == 0 ? 0 : ~std::uint64_t{0} / p;
+      auto text = frame_of(id, p % 2 == 0 ? 20 : size);
+      auto const facts = facts_of(id, p, tag, false);
+      REQUIRE(add(l, text, facts));
+      m.entries.push_back({id, facts, std::move(text)});
+    }
+    check_ids(l, m);
+  }
+}
+
+TEST_CASE("without tags an entry takes 6 bytes, with them 14") {
+  for (std::uint64_t const tag : {0u, 1u}) {
+    event_log l;
+    for (std::uint64_t p = 1; p <= 100; ++p)
+      REQUIRE(l.log::append("0123456789", {.position = p, .tag = tag}));
+    CHECK(l.run(0, never, 100'000).count() == (tag == 0 ? 512 / 16 : 512 / 24));
+  }
+}
+
+TEST_CASE("a publisher's ID is found as long as its entry is held, and another one never") {
+  event_log l;
+  REQUIRE(add(l, frame_of("one", 0), facts_of("one", 10, 0, true)));
+  REQUIRE(add(l, frame_of("two", 0), facts_of("two", 20, 0, false)));
+  REQUIRE(add(l, frame_of("three", 0), facts_of("three", 30, 0, true)));
+  auto const find = [&](std::string_view id) { return l.position_of_id(id, keyed_hash{1}(id)); };
+  CHECK(find("one") == 10);
+  CHECK_UNARY(!find("two"));
+  CHECK(find("three") == 30);
+  CHECK_UNARY(!find("on"));
+  CHECK_UNARY(!find("one "));
+  CHECK_UNARY(!find(""));
+  CHECK_UNARY(!l.position_of_id("other", keyed_hash{1}("one")));  // the text decides
+  l.trim_one();
+  CHECK_UNARY(!l.ordinal_of_id("one", keyed_hash{1}("one")));
+  CHECK(find("one") == 10);  // the last one lost: what follows it is whole
+  l.trim_one();
+  CHECK_UNARY(!find("one"));
+  CHECK(find("three") == 30);
+  l.trim_one();
+  CHECK(find("three") == 30);
+  REQUIRE(add(l, frame_of("three", 0), facts_of("three", 40, 0, true)));
+  CHECK(find("three") == 40);
+}
+
+TEST_CASE(
+    "a log with IDs and tags does what a deque does, and taking back undoes exactly what was appended") {
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) {
+    INFO("seed " << seed);
+    support::random random(seed);
+    event_log l;
+    id_model m;
+    std::uint64_t position = 0;
+    auto const append = [&] {
+      auto const id = "id" + std::to_string(++position);
+      auto text = frame_of(id, some_frame(random, 2).size());
+      auto const facts = facts_of(id, position, random.one_in(3) ? random.next() : 0, !random.one_in(3));
+      REQUIRE(add(l, text, facts));
+      m.entries.push_back({id, facts, std::move(text)});
+    };
+    for (int step = 0; step < 120; ++step) {
+      auto const what = random.below(8);
+      if (what < 4) {
+        append();
+      } else if (what < 6) {
+        auto const before = position;
+        auto const held = m.entries.size();
+        for (auto n = 1 + random.below(6); n != 0; --n) append();
+        while (m.entries.size() != held) {
+          l.take_back();
+          m.entries.pop_back();
+        }
+        position = before;
+      } else {
+        for (auto n = random.below(6); n != 0 && !m.entries.empty(); --n) {
+          REQUIRE(l.trim_through(m.entries.front().facts.position, 1) == 1);
+          m.entries.pop_front();
+          ++m.first;
+        }
+      }
+      check_ids(l, m);
+    }
+  }
+  CHECK(counting_traits::held == 0);
+}
+
+TEST_CASE("taking back the only entry leaves an empty log, that goes on") {
+  event_log l;
+  REQUIRE(add(l, frame_of("one", 0), facts_of("one", 5, 1, true)));
+  l.take_back();
+  CHECK(l.events() == 0);
+  CHECK(l.lost_through() == 0);
+  CHECK(l.end_ordinal() == 0);
+  CHECK(l.frame_bytes() == 0);
+  CHECK_UNARY(!l.position_of_id("one", keyed_hash{1}("one")));
+  REQUIRE(add(l, frame_of("one", 0), facts_of("one", 5, 0, true)));
+  CHECK(l.position_of_id("one", keyed_hash{1}("one")) == 5);
+}
+
+TEST_CASE("an allocation that fails leaves a log with IDs and tags as it was, whichever it is") {
+  unsigned failures = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    support::random random(seed);
+    event_log l;
+    id_model m;
+    for (std::uint64_t p = 1; p <= 60; ++p) {
+      auto const id = std::to_string(p);
+      auto text = frame_of(id, some_frame(random, 2).size());
+      auto const facts = facts_of(id, p, random.below(2), random.one_in(2));
+      for (long n = 0;; ++n) {
+        counting_traits::left = n;
+        bool const added = add(l, text, facts);
+        counting_traits::left = -1;
+        if (added) break;
+        REQUIRE(n < 5);
+        ++failures;
+        check_ids(l, m);
+      }
+      m.entries.push_back({id, facts, std::move(text)});
+    }
+    check_ids(l, m);
+  }
+  CHECK(failures > 200);
+  CHECK(counting_traits::held == 0);
+}

@@ -211,3 +211,71 @@ TEST_CASE("an event goes when it is older than max_age, also the newest, and its
   CHECK(b.after(id(1)).outcome() == resume_outcome::gap);
   CHECK(b.after(id(2)).outcome() == resume_outcome::up_to_date);
 }
+
+// ---- publishers' own IDs
+
+namespace {
+
+std::string own_frame(std::string_view own, std::string_view data) {
+  return "id: " + std::string(own) + "\ndata: " + std::string(data) + "\n\n";
+}
+
+}  // namespace
+
+TEST_CASE("an ID of one's own is kept, and what follows it is found") {
+  buffer b;
+  CHECK(b.append({.data = "1", .id = "first"}).id.view() == id(1));
+  CHECK(b.append({.data = "2"}).id.view() == id(2));
+  CHECK(b.append({.data = "3", .id = "third"}).id.view() == id(3));
+  CHECK(joined(b.after("")) == own_frame("first", "1") + frame(2, "2") + own_frame("third", "3"));
+  CHECK(b.after("first").outcome() == resume_outcome::resumed);
+  CHECK(joined(b.after("first")) == frame(2, "2") + own_frame("third", "3"));
+  CHECK(joined(b.after(id(1))) == joined(b.after("first")));
+  CHECK(b.after("third").outcome() == resume_outcome::up_to_date);
+  CHECK(b.after("Third").outcome() == resume_outcome::unknown);
+  CHECK(b.after("third ").outcome() == resume_outcome::unknown);
+}
+
+TEST_CASE("an ID of one's own is in use while its event is held, and a refused append uses no number") {
+  buffer b(replay_limits{.max_events = 2});
+  REQUIRE(b.append({.data = "1", .id = "mine"}));
+  auto const refused = b.append({.data = "2", .id = "mine"});
+  CHECK(refused.error == errc::id_in_use);
+  CHECK(refused.id.view() == "");
+  CHECK(b.append({.data = "2"}).id.view() == id(2));
+  CHECK(b.append({.data = "3", .id = "mine"}).error == errc::id_in_use);
+  CHECK(b.append({.data = "3"}).id.view() == id(3));
+  CHECK(b.append({.data = "4", .id = "mine"}).id.view() == id(4));
+  CHECK(b.after("mine").outcome() == resume_outcome::up_to_date);
+}
+
+TEST_CASE(
+    "an ID of one's own that is gone is unknown, but behind the last one that went nothing is missing") {
+  buffer b(replay_limits{.max_events = 2});
+  for (auto const& name : {std::string("a"), std::string("b"), std::string("c"), std::string("d")})
+    REQUIRE(b.append({.data = name, .id = ssewire::event_id::from(name).value}));
+  CHECK(b.after("a").outcome() == resume_outcome::unknown);
+  CHECK(joined(b.after("a")) == own_frame("c", "c") + own_frame("d", "d"));
+  CHECK(b.after("b").outcome() == resume_outcome::resumed);
+  CHECK(joined(b.after("b")) == own_frame("c", "c") + own_frame("d", "d"));
+}
+
+TEST_CASE("an ID of one's own has at most 128 bytes of visible ASCII") {
+  buffer b;
+  for (std::string const& text : {std::string(128, 'x'), std::string("!"), std::string("~"), id(1) + "0"})
+    CHECK(b.append({.data = "x", .id = ssewire::event_id::from(text).value}).error == errc::ok);
+  for (std::string const& text : {std::string(129, 'x'), std::string("\x7F"), std::string("\xC3\xA4"),
+                                  std::string("a b"), id(1), std::string("vvvvvvvvvvvv-0000000000000001")})
+    CHECK(b.append({.data = "x", .id = ssewire::event_id::from(text).value}).error == errc::id_refused);
+}
+
+TEST_CASE("the memory of own IDs is 18 bytes for each that is held, and goes with them") {
+  buffer b(replay_limits{.max_events = 500, .max_bytes = 20'000});
+  for (int i = 0; i < 5000; ++i) {
+    auto const name = std::to_string(i);
+    REQUIRE(b.append({.id = ssewire::event_id::from(name).value}));
+    REQUIRE(b.allocated_bytes() <= 20'000 * 9 / 4 + 1024 + 18 * b.events());
+    REQUIRE(b.after(name).outcome() == resume_outcome::up_to_date);
+  }
+  CHECK(b.events() == 500);
+}

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -101,6 +102,13 @@ template <class Traits> class basic_batch {
     std::uint64_t events = 0;
     for (std::size_t i = 0; i < runs_; ++i) events += pinned_[i].last - pinned_[i].first;
     return events;
+  }
+
+  // Takes over the runs of another; it has none itself.
+  void take_runs(basic_batch& from) noexcept {
+    for (std::size_t i = 0; i < from.runs_; ++i) pinned_[i] = std::move(from.pinned_[i]);
+    runs_ = std::exchange(from.runs_, 0);
+    bytes_ += std::exchange(from.bytes_, 0);
   }
 
   // What became of the events that a filter was asked about.

@@ -62,7 +62,7 @@ template <class Traits> struct broker_core {
     std::array<char, largest_copied_frame> room;
     if (e.type == options.gap_type) return {{}, errc::type_reserved};
     auto const error = prepared.prepare(e, tag, unset, hash, options.replay.max_bytes, room);
-    if (error != errc::ok) return {{}, error};
+    if (error != errc::ok) return {{}, refuse_unlocked(error)};
     parked_list<Traits> woken;
     channel* to = nullptr;
     lock held(guard);
@@ -73,7 +73,8 @@ template <class Traits> struct broker_core {
   publish_result publish(std::span<std::string_view const> names, std::span<event const> events,
                          std::uint64_t tag) {
     std::vector<std::string_view> distinct;
-    if (auto const error = take_names(names, distinct); error != errc::ok) return {{}, error};
+    if (auto const error = take_names(names, distinct); error != errc::ok)
+      return {{}, refuse_unlocked(error)};
     if (events.empty()) return {{}, errc::ok};
 
     std::vector<prepared_event<Traits>> prepared(distinct.size() * events.size());
@@ -82,9 +83,9 @@ template <class Traits> struct broker_core {
     for (std::size_t i = 0; i < events.size(); ++i) {
       if (events[i].type == options.gap_type) return {{}, errc::type_reserved};
       auto const error = prepared[i].measure(events[i], unset, options.replay.max_bytes);
-      if (error != errc::ok) return {{}, error};
+      if (error != errc::ok) return {{}, refuse_unlocked(error)};
       all += prepared[i].size();
-      if (all > options.replay.max_bytes) return {{}, errc::event_too_large};
+      if (all > options.replay.max_bytes) return {{}, refuse_unlocked(errc::event_too_large)};
       if (!prepared[i].is_large()) copied += prepared[i].size();
     }
     auto const room = std::make_unique<char[]>(copied);
@@ -108,7 +109,8 @@ template <class Traits> struct broker_core {
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
                                          std::string_view last_event_id, subscribe_options const& how) {
     std::vector<std::string_view> distinct;
-    if (auto const error = take_names(names, distinct); error != errc::ok) return {nullptr, error};
+    if (auto const error = take_names(names, distinct); error != errc::ok)
+      return {nullptr, refuse_unlocked(error)};
     auto s = std::make_unique<subscriber>();
     s->memberships = std::make_unique<membership[]>(distinct.size());
     s->policy = how.lag;
@@ -161,15 +163,20 @@ template <class Traits> struct broker_core {
     if (member_of(s, name) != nullptr) return errc::ok;
     if (s.channels == options.max_channels_per_stream) return refuse(errc::too_many_channels);
     if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return refuse(error);
-    grown[s.channels].next_ordinal = grown[s.channels].of->history.end_ordinal();
+    grown[s.channels].next_ordinal = grown[s.channels].joined_ordinal =
+        grown[s.channels].of->history.end_ordinal();
     for (std::size_t i = 0; i < s.channels; ++i) {
       s.memberships[i].unlink();
       grown[i] = s.memberships[i];
     }
     s.memberships = std::move(grown);
     ++s.channels;
+    s.say_behind = sequence;
     say_position(held, s);  // its hook may have closed it, and so the channel may be gone
-    if (auto* const c = logs.find(name)) hooks.tell_presence(held, *c);
+    if (auto* const c = logs.find(name)) {
+      hooks.tell_presence(held, *c);
+      logs.drop_if_unused(*c);  // the hook may have closed it
+    }
     return errc::ok;
   }
 
@@ -182,6 +189,7 @@ template <class Traits> struct broker_core {
     if (s.channels == 1) return errc::no_channel;
     for (auto& each : s) each.unlink();
     membership left = *m;
+    s.holds_left = s.holds_left || (s.holds && left.held_from != never);
     *m = s.memberships[--s.channels];
     say_position(held, s);
     leave(held, left);
@@ -215,7 +223,7 @@ template <class Traits> struct broker_core {
         s.evicted = close_reason::lagged;
         return pull_status::closed;
       }
-      if (lags || !s.opened || s.must_say) cursors.tell(s, out);
+      if (lags || !s.opened || puller<Traits>::may_say_position(s)) cursors.tell(s, out);
       if (!s.filter) {
         cursors.merge(s, out, room);
         break;
@@ -225,6 +233,7 @@ template <class Traits> struct broker_core {
       if (end.has_come) return pull_status::closed;
       asked += more;
       if (!out.empty()) break;
+      if (more == 0 && s.must_say) continue;
       if (more == 0 || asked >= most_asked) {
         if (asked >= most_asked || (draining && s.skipped != 0) || puller<Traits>::must_say_position(s))
           cursors.tell(s, out);
@@ -292,7 +301,7 @@ template <class Traits> struct broker_core {
     lock held(guard);
     logs.trim_old(held, ages.pass(now, options.replay.max_age, sequence));
     logs.expire(held, quiet_ages.pass(now, options.channel_expiry, sequence));
-    end_a_holder(held);
+    end_holders(held);
     auto const half_old = ages.reached(now, options.replay.max_age / 2);
     bool const overdue = draining && now >= drain_deadline;
     for_each_subscriber(held, [&](subscriber& s) {
@@ -364,6 +373,11 @@ template <class Traits> struct broker_core {
   bool closed = false;
 
  private:
+  errc refuse_unlocked(errc error) noexcept {
+    lock const held(guard);
+    return refuse(error);
+  }
+
   errc refuse(errc error) noexcept {
     ++counts.refusals[static_cast<std::size_t>(error)];
     return error;
@@ -379,7 +393,6 @@ template <class Traits> struct broker_core {
     if (auto const error = logs.append(names, to, prepared, sequence); error != errc::ok)
       return {{}, refuse(error)};
     auto const events = prepared.size() / names.size();
-    auto const before = sequence;
     sequence += events;
     auto const id = unset.at(sequence);
     counts.published += events;
@@ -388,9 +401,9 @@ template <class Traits> struct broker_core {
       logs.trim(*to[i]);
       woken[i].take(to[i]->parked);
     }
-    logs.trim_all(before);
+    logs.trim_all(sequence - 1);
     for (auto& list : woken) hooks.wake_all(held, list);
-    end_a_holder(held);
+    end_holders(held);
     return {id, errc::ok};
   }
 
@@ -478,11 +491,16 @@ template <class Traits> struct broker_core {
 
   // ---- the subscribers ---------------------------------------------------------------------------------------------
 
-  // Too much memory is held that the logs have forgotten: one that holds some must go. Its memory comes back when its
-  // writer has let go of it, which may take a while; the next publish looks again.
-  void end_a_holder(lock& held) noexcept {
-    if (logs.pinned_bytes() <= options.max_pinned_bytes) return;
-    if (auto* const s = cursors.find_guilty()) evict(held, *s, close_reason::held_too_much);
+  // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too much. It comes
+  // back when their writers have let go of it; where that takes longer than until the next publish, more go then.
+  void end_holders(lock& held) noexcept {
+    for (std::size_t ended = 0; logs.pinned_bytes() > options.max_pinned_bytes + ended;) {
+      auto* const s = cursors.find_guilty();
+      if (s == nullptr) return;
+      ended += s->held_bytes;
+      evict(held, *s, close_reason::held_too_much);
+      if (logs.pinned_bytes() <= options.max_pinned_bytes) return;
+    }
   }
 
   void evict(lock& held, subscriber& s, close_reason why) noexcept {

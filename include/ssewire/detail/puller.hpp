@@ -95,7 +95,7 @@ template <class Traits> class puller {
     }
     s.unplaced = gap_cause::none;
     s.opened = true;
-    s.must_say = false;
+    if (position >= s.say_behind) s.must_say = false;
     s.said = position;
     s.skipped = 0;
     counts_.gaps += gaps;
@@ -103,8 +103,16 @@ template <class Traits> class puller {
     counts_.missed += missed;
   }
 
+  // Whether it is to be told where it stands: what comes before that has been pulled.
+  static bool may_say_position(subscriber const& s) noexcept {
+    return s.must_say && std::none_of(s.begin(), s.end(), [&](membership const& m) {
+             return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
+           });
+  }
+
   // The next events of all channels in the broker's order, as runs that lie together.
   void merge(subscriber& s, batch& out, std::size_t room) noexcept {
+    auto const end = s.must_say ? s.say_behind + 1 : never;
     while (!out.full()) {
       membership* first = nullptr;
       auto next = never;   // position of the next event of all
@@ -112,7 +120,7 @@ template <class Traits> class puller {
       for (auto& m : s) {
         if (!m.has_news()) continue;
         // A stream on one channel need not know the position.
-        auto const position = s.channels == 1 ? 0 : m.of->history.position_of(m.next_ordinal);
+        auto const position = s.channels == 1 && end == never ? 0 : m.of->history.position_of(m.next_ordinal);
         if (position < next) {
           after = std::exchange(next, position);
           first = &m;
@@ -120,9 +128,9 @@ template <class Traits> class puller {
           after = (std::min)(after, position);
         }
       }
-      if (first == nullptr) return;
+      if (first == nullptr || next >= end) return;
       auto const left = out.bytes() < room ? room - out.bytes() : 0;
-      auto const run = first->of->history.run(first->next_ordinal, after, left);
+      auto const run = first->of->history.run(first->next_ordinal, (std::min)(after, end), left);
       if (!out.empty() && run.bytes().size() > left) return;
       out.add(run, first->key);
       first->next_ordinal += run.count();
@@ -142,15 +150,14 @@ template <class Traits> class puller {
     merge(s, next, room);
     if (next.empty()) return 0;
     typename batch::picking picked;
+    batch admitted;  // the caller's own is not touched while the filter may see it, or throw
     {
       asking question{*this, held, s, next, end};
-      picked = out.add_admitted(next, s.filter);
+      picked = admitted.add_admitted(next, s.filter);
       question.answered = true;
     }
-    if (end.has_come) {
-      out.clear();
-      return 0;
-    }
+    if (end.has_come) return 0;
+    out.take_runs(admitted);
     if (picked.cut != never) return_from(s, next, picked.cut);
     for (std::size_t i = 0; i < out.runs_; ++i)
       count_delivered(s, *out.pinned_[i].pin.get(), out.pinned_[i].first, out.pinned_[i].last, true);
@@ -213,8 +220,10 @@ template <class Traits> class puller {
   // It may send from this batch until it pulls again, parks or says that it does not.
   void hold(subscriber& s, batch const& out) noexcept {
     if (out.runs_ == 0) return;
+    s.held_bytes = 0;
     for (std::size_t i = 0; i < out.runs_; ++i) {
       auto const& run = out.pinned_[i];
+      s.held_bytes += run.pin->allocated_bytes();
       auto& from = member_of(s, run.membership)->held_from;
       from = (std::min)(from, run.pin->base_ordinal() + run.first);
     }
@@ -225,6 +234,7 @@ template <class Traits> class puller {
   void let_go(subscriber& s) noexcept {
     if (!s.holds) return;
     holders_.remove(s);
+    s.holds_left = false;
     for (auto& m : s) m.held_from = never;
   }
 
@@ -272,18 +282,27 @@ template <class Traits> class puller {
   // What of a batch lies at or behind this position is pulled again. If a log has forgotten it meanwhile, the cursor says so.
   static void return_from(subscriber& s, batch const& from, std::uint64_t position) noexcept {
     auto oldest = never;
+    bool left = false;  // a channel
     for (std::size_t i = 0; i < from.runs_; ++i) {
       auto const& run = from.pinned_[i];
       auto const first = run.first_at(position);
       if (first == run.last) continue;
       oldest = (std::min)(oldest, run.pin->position(first));
-      if (auto* const m = member_of(s, run.membership))  // else it has left the channel
+      if (auto* const m = member_of(s, run.membership)) {
         m->next_ordinal = (std::min)(m->next_ordinal, run.pin->base_ordinal() + first);
+      } else {
+        left = true;
+      }
     }
-    if (s.channels > 1) {  // an event that is on several of them was passed on each
+    if (oldest == never) return;
+    if (s.channels > 1 || left) {  // an event that is on several of them was passed on each
       for (auto& m : s) {
         auto const& h = m.of->history;
-        while (m.next_ordinal > h.first_ordinal() && h.position_of(m.next_ordinal - 1) >= oldest)
+        auto const floor = (std::max)(h.first_ordinal(), m.joined_ordinal);
+        while (m.next_ordinal > floor && h.position_of(m.next_ordinal - 1) >= oldest) --m.next_ordinal;
+        // What came through a channel that it has left may have been on this one, and is lost here.
+        if (left && m.next_ordinal == h.first_ordinal() && m.next_ordinal > m.joined_ordinal &&
+            h.lost_through() >= oldest)
           --m.next_ordinal;
       }
     }

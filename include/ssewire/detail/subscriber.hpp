@@ -41,9 +41,10 @@ template <class Traits> struct membership {
   subscriber<Traits>* owner = nullptr;
   std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
   std::uint64_t held_from =
-      never;              // the oldest entry in the batch it pulled last, while it may still send from that
-  std::uint32_t key = 0;  // names it among those of its owner, also when they change
-  bool resumed_past_loss = false;  // it came back too late; how many it missed meanwhile nobody knows
+      never;  // the oldest entry in the batch it pulled last, while it may still send from that
+  std::uint64_t joined_ordinal = 0;  // the entry it began with: it never goes back before that
+  std::uint32_t key = 0;             // names it among those of its owner, also when they change
+  bool resumed_past_loss = false;    // it came back too late; how many it missed meanwhile nobody knows
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 
@@ -112,9 +113,10 @@ template <class Traits> struct subscriber {
   std::unique_ptr<membership<Traits>[]> memberships;
   std::size_t channels = 0;
   std::uint32_t next_key = 0;
-  std::uint64_t joined_at = 0;  // what lies at or before this position was there first: it is replayed
-  std::uint64_t said = 0;       // the position that its client will present, of a filtered one
-  std::uint64_t skipped = 0;    // events behind that one which its filter kept from it
+  std::uint64_t joined_at = 0;   // what lies at or before this position was there first: it is replayed
+  std::uint64_t say_behind = 0;  // a position: nothing behind it comes before where it stands is said
+  std::uint64_t said = 0;        // the position that its client will present, of a filtered one
+  std::uint64_t skipped = 0;     // events behind that one which its filter kept from it
   event_filter filter;
   wake_hook hook;
   firing<Traits>* now_firing = nullptr;
@@ -122,6 +124,7 @@ template <class Traits> struct subscriber {
   subscriber** link = nullptr;
   subscriber* next_holder = nullptr;
   subscriber* previous_holder = nullptr;
+  std::size_t held_bytes = 0;  // of the pages of the batch it pulled last
   std::uint64_t number = 0;
   std::uint64_t user = 0;  // the hash of its user's key; 0: it is nobody's
   lag_policy policy = lag_policy::tell;
@@ -129,13 +132,13 @@ template <class Traits> struct subscriber {
   gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
   close_reason evicted = close_reason::none;
   bool opened = false;
-  bool must_say =
-      false;  // its channels or its filter have changed: where it stands is said before the next event
+  bool must_say = false;  // its channels or filter have changed: where it stands is said behind `say_behind`
   bool armed = false;
   bool closed = false;
   bool close_waits = false;
   bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
   bool holds = false;      // among the holders
+  bool holds_left = false;                     // also events of a channel that it has left
   std::shared_ptr<broker_core<Traits>> keeps;  // what that pull is a part of, when nobody else may
 
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
@@ -145,7 +148,8 @@ template <class Traits> struct subscriber {
     return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
   }
   [[nodiscard]] bool holds_forgotten() const noexcept {
-    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
+    return holds_left ||
+           std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
   }
 };
 
