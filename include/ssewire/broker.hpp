@@ -25,6 +25,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 template <class Traits> class basic_broker;
+namespace detail {
+template <class Traits> struct in_step;
+}  // namespace detail
 
 /// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its destruction.
 /// An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
@@ -132,6 +135,7 @@ template <class Traits = default_traits> class basic_subscription {
 
  private:
   friend class basic_broker<Traits>;
+  friend struct detail::in_step<Traits>;
   using core = detail::broker_core<Traits>;
   basic_subscription(std::shared_ptr<core> of, typename core::subscriber* state) noexcept
       : core_(std::move(of)), state_(state) {}

@@ -6,6 +6,9 @@
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/activity_list.hpp>
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/cohort.hpp>
+#include <ssewire/detail/cohort_list.hpp>
+#include <ssewire/detail/in_step.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/stream.hpp>
@@ -75,7 +78,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     ending_ = true;
     ++inside_;  // on_closed must not start a turn
     for (auto const& s : slots_) {
-      if (s) act(*s, [&] { s->stream.abort(); });
+      if (!s) continue;
+      step_out(*s);
+      act(*s, [&] { s->stream.abort(); });
     }
     for (auto& s : slots_) s.reset();  // a writer's destructor may ask, too
   }
@@ -93,11 +98,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
         if (size > room_) {
           auto const room = 2 * size;
           free_.reserve(room);
-          turn_.reserve(room);
-          {
-            std::unique_lock const held(ready_guard_);
-            ready_.reserve(room);  // so that a hook, which must not fail, never allocates
-          }
+          reserve_turns(room + cohorts_.room());
           generations_.reserve(room);
           slots_.reserve(room);
           room_ = room;
@@ -112,7 +113,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       auto& s = *(slots_[index] = std::move(fresh));
       ++count_;
       s.seen = now_;
-      idle_.push_back(s);
+      idle_.insert(s);
       s.stream.set_hook({&slot::woken, &s});
       enqueue(s);
       result = {s.id, errc::ok};
@@ -122,10 +123,11 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   /// The socket can take bytes again: after write_status::again. The next poll() goes on.
   void writable(stream_id id) noexcept {
-    if (auto* const s = find(id)) {
-      s->stream.writable();
-      enqueue(*s);
-    }
+    auto* const s = find(id);
+    if (s == nullptr || is_in_step(*s)) return;
+    step_out(*s);
+    s->stream.writable();
+    enqueue(*s);
   }
 
   /// The pending write is done; `good` false: it failed, the peer is gone. The next poll() goes on. Owed for every
@@ -138,6 +140,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       free_if_unused(*s);
       return;
     }
+    if (is_in_step(*s)) return;
+    step_out(*s);
     act(*s, [&] { s->stream.written(good); });
     if (find(id) != nullptr) enqueue(*s);
   }
@@ -145,12 +149,16 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
   /// returns, or, from inside its own write(), after that.
   void remove(stream_id id, close_reason why = close_reason::removed) noexcept {
-    if (auto* const s = find(id)) act(*s, [&] { s->stream.abort(why); });
+    if (auto* const s = find(id)) {
+      step_out(*s);
+      act(*s, [&] { s->stream.abort(why); });
+    }
   }
 
   /// Ends a stream in order, after what is queued for it.
   void finish(stream_id id) noexcept {
     if (auto* const s = find(id)) {
+      step_out(*s);
       s->stream.finish();
       enqueue(*s);
     }
@@ -161,7 +169,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     auto* const s = find(id);
     if (s == nullptr) return errc::closed;
     auto const error = s->stream.send(e);
-    if (error == errc::ok) enqueue(*s);
+    if (error == errc::ok) {
+      step_out(*s);
+      enqueue(*s);
+    }
     return error;
   }
 
@@ -185,8 +196,15 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       turn_.swap(ready_);
       signaled_ = false;
     }
-    for (int served = 0; served < streams_a_turn && next_in_turn_ < turn_.size(); ++served) {
-      serve(*turn_[next_in_turn_++]);
+    for (int budget = streams_a_turn; budget > 0 && next_in_turn_ < turn_.size();) {
+      auto& next = *turn_[next_in_turn_];
+      if (next.is_cohort) {
+        if (serve(static_cast<cohort&>(next), budget)) ++next_in_turn_;
+      } else {
+        ++next_in_turn_;
+        --budget;
+        serve(static_cast<slot&>(next));
+      }
     }
     if (next_in_turn_ == turn_.size()) {
       turn_.clear();
@@ -202,10 +220,17 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // Of this many streams, each may write a few times: the loop gets back to its sockets soon.
   static constexpr int streams_a_turn = 256;
 
-  // What a stream waits for; the lists are in the order of `seen`, so only their fronts are ever looked at.
-  struct slot : detail::activity_node<slot> {
+  struct slot;
+  using cohort = detail::cohort<slot, Traits>;
+  using cohorts = detail::cohort_list<slot, Traits>;
+  using in_step = detail::in_step<Traits>;
+  using flight = detail::flight<Traits>;
+
+  // What a stream waits for; the lists are in the order of `seen`, so only their fronts are ever looked at. One that is in
+  // step with others has its place in their cohort and is in no list.
+  struct slot : detail::activity_node<slot>, detail::waiting {
     slot(basic_reactor& r, Writer&& to, subscription&& from, stream_options&& options)
-        : owner(r), stream(std::move(to), std::move(from), std::move(options)) {}
+        : waiting(false), owner(r), stream(std::move(to), std::move(from), std::move(options)) {}
 
     // On a publisher's thread.
     static void woken(void* self, wake why) noexcept {
@@ -220,11 +245,14 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     stream_id id;
     std::uint64_t sent =
         (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
-    std::atomic<bool> queued{false};                  // in ready_ or in what is left of turn_
     std::atomic<bool> evicted{false};
-    bool waits = false;   // in blocked_, not in idle_
-    bool dead = false;    // ended; freed when nothing points to it any more
-    bool acting = false;  // a call into it is under way
+    cohort* of = nullptr;  // whom it may be in step with
+    std::uint32_t place = detail::no_place;
+    typename in_step::subscriber* subscribed = nullptr;  // while it has a place
+    bool goes_alone = false;                             // there is no cohort for it
+    bool waits = false;                                  // in blocked_, not in idle_
+    bool dead = false;                                   // ended; freed when nothing points to it any more
+    bool acting = false;                                 // a call into it is under way
   };
 
   [[nodiscard]] slot* find_even_dead(stream_id id) noexcept {
@@ -241,22 +269,35 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // Puts a stream into the next turn. Who finds it there already leaves it to that turn, which sees all that was
   // published before: the exchange orders the two. Returns whether the loop must be told; on the loop's own thread it
   // need not be, for every turn ends with poll().
-  bool enqueue(slot& s, bool from_outside = false) noexcept {
+  bool enqueue(detail::waiting& s, bool from_outside = false) noexcept {
     if (s.queued.exchange(true, std::memory_order_acq_rel)) return false;
     std::unique_lock const held(ready_guard_);
     ready_.push_back(&s);
     return from_outside && !std::exchange(signaled_, true);
   }
 
+  // So that a hook, which must not fail, never allocates.
+  void reserve_turns(std::size_t room) {
+    turn_.reserve(room);
+    std::unique_lock const held(ready_guard_);
+    ready_.reserve(room);
+  }
+
   void serve(slot& s) noexcept {
     s.queued.exchange(false, std::memory_order_acq_rel);
     if (s.dead) {
       free_if_unused(s);
-      return;
+    } else {
+      pump(s);
     }
+  }
+
+  void pump(slot& s) noexcept {
+    step_out(s);
     act(s, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
-      if (!detail::attempt([&] { s.stream.pump(scratch_); }))
+      auto const park_it = [&](subscription& from) { return park(s, from); };
+      if (!detail::attempt([&] { s.stream.pump(scratch_, park_it); }))
         scratch_.reset();  // what it threw has closed the stream
     });
   }
@@ -279,13 +320,20 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       return;
     }
     bool const waits = state == stream_state::blocked || state == stream_state::pending;
-    bool const moved = s.sent != s.stream.bytes_sent();
-    if (moved || waits != s.waits) {
+    bool const stirs = s.sent != s.stream.bytes_sent() || waits != s.waits;
+    if (stirs) {
       s.sent = s.stream.bytes_sent();
       s.seen = now_;
       s.waits = waits;
+    }
+    if (s.place != detail::no_place) {
       s.unlink();
-      (waits ? blocked_ : idle_).push_back(s);
+      if (s.of->note(s.seen)) link(*s.of);
+      return;
+    }
+    if (stirs || !s.linked()) {
+      s.unlink();
+      (waits ? blocked_ : idle_).insert(s);
     }
     if (state == stream_state::more) enqueue(s);
   }
@@ -294,6 +342,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     s.dead = true;
     s.unlink();
     --count_;
+    if (s.of != nullptr) cohorts_.detach(*std::exchange(s.of, nullptr));
     free_if_unused(s);
   }
 
@@ -309,6 +358,175 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_.push_back(index);  // reserved by add()
   }
 
+  // ---- streams in step -----------------------------------------------------------------------------------------
+
+  // In step, and its writer is not being called.
+  [[nodiscard]] static bool is_in_step(slot const& s) noexcept {
+    return s.place != detail::no_place && !s.of->is_offering(s);
+  }
+
+  // Something is about to happen to this stream alone. Its subscription is its own again; from inside its writer, when
+  // that has answered.
+  void step_out(slot& s) noexcept {
+    if (s.place == detail::no_place) return;
+    auto& c = *s.of;
+    bool const offered = c.is_offering(s);
+    auto const behind = leave_place(s, offered);
+    if (offered) {
+      s.stream.begin_offer();
+      s.acting = true;
+    } else {
+      in_step::fall_out(*c.at, *s.subscribed, behind);
+    }
+  }
+
+  // Returns how many events behind the leader it stood.
+  std::uint64_t leave_place(slot& s, bool offered) noexcept {
+    auto const stood = s.of->remove(s, offered);
+    s.stream.add_sent(stood.bytes);
+    s.sent = s.stream.bytes_sent();
+    s.seen = stood.seen;
+    s.waits = false;
+    if (s.of->empty() && !s.of->in_round()) s.of->unlink();
+    return stood.behind;
+  }
+
+  // Instead of its subscription's own park(): in step with others, if it can be.
+  bool park(slot& s, subscription& from) noexcept {
+    if (s.goes_alone || (s.of != nullptr && !s.of->has_room())) return from.park();
+    auto& core = *in_step::core_of(from);
+    s.subscribed = in_step::state_of(from);
+    for (;;) {
+      bool const first = s.of != nullptr && s.of->empty() && !s.of->in_round();
+      switch (in_step::park(core, *s.subscribed, s.of == nullptr ? nullptr : s.of->leader, first)) {
+      case in_step::parked::no: return false;
+      case in_step::parked::alone: return true;
+      case in_step::parked::together: s.of->add(s); return true;
+      case in_step::parked::leaderless:
+        if (!attach(s, in_step::core_of(from)) || !s.of->has_room()) return from.park();
+      }
+    }
+  }
+
+  // Finds or makes the cohort that it belongs to.
+  bool attach(slot& s, std::shared_ptr<typename in_step::core> const& core) noexcept {
+    bool try_again = false;
+    s.of = cohorts_.find_or_make({this, s.stream.body(), s.stream.room()}, core, *s.subscribed, &cohort_woken,
+                                 try_again, [this](std::size_t n) { reserve_turns(room_ + n); });
+    s.goes_alone = s.of == nullptr && !try_again;
+    return s.of != nullptr;
+  }
+
+  // On a publisher's thread.
+  static void cohort_woken(void* context, wake) noexcept {
+    auto& c = cohorts::of(context);
+    auto& r = *static_cast<basic_reactor*>(c.driver);
+    if (r.enqueue(c, true) && r.signal_.call != nullptr) r.signal_.call(r.signal_.context);
+  }
+
+  // By its activity, for heartbeats.
+  void link(cohort& c) noexcept {
+    c.unlink();
+    beating_.insert(c);
+  }
+
+  // Goes on with its round, or begins one. False: the budget is used up, and there is more to do.
+  bool serve(cohort& c, int& budget) noexcept {
+    if (!c.in_round() && !begin_round(c)) {
+      --budget;
+      return true;
+    }
+    if (c.flight) {
+      offer_to_all(c, budget);
+    } else {
+      while (auto* const s = c.next_alone(budget)) {
+        step_out(*s);
+        if (c.beat_due) s->stream.heartbeat();
+        pump(*s);  // it may be queued besides
+      }
+    }
+    if (!c.round_is_done()) return false;
+    end_round(c);
+    return true;
+  }
+
+  bool begin_round(cohort& c) noexcept {
+    c.queued.exchange(false, std::memory_order_acq_rel);
+    if (c.empty()) {
+      c.beat_due = false;
+      cohorts_.free_if_unused(c);
+      return false;
+    }
+    detail::held_flight<Traits> shared;
+    if constexpr (!detail::needs_same_bytes<Writer>) {
+      shared = std::move(shared_scratch_);
+      if (!shared) detail::attempt([&] { shared.reset(new flight); });
+      if (shared && std::exchange(c.beat_due, false)) {
+        shared->gather_heartbeat(c.body);
+        c.begin_round(std::move(shared), 0, now_);
+        return true;
+      }
+    }
+    auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
+    if (!pulled.for_all) {
+      c.begin_round(nullptr, pulled.events, now_);
+      return true;
+    }
+    if (shared->batch.empty()) {  // woken for nothing
+      shared_scratch_ = std::move(shared);
+      if (!in_step::park(*c.at, *c.leader, {})) enqueue(c);
+      return false;
+    }
+    shared->gather(c.body);
+    c.begin_round(std::move(shared), pulled.events, now_);
+    return true;
+  }
+
+  void offer_to_all(cohort& c, int& budget) noexcept {
+    while (budget > 0 && !c.round_is_done()) {
+      std::optional<write_result> answer;
+      auto* const s = c.offer(budget, answer);
+      if (s != nullptr) end_offer(c, *s, answer ? &*answer : nullptr);
+    }
+  }
+
+  // It did not simply take all of it, or something else happened to it meanwhile.
+  void end_offer(cohort& c, slot& s, write_result const* answer) noexcept {
+    if (s.place != detail::no_place) {
+      leave_place(s, true);
+      s.stream.begin_offer();
+    }
+    s.acting = false;
+    act(s, [&] {
+      bool counted = false;
+      auto const leave = [&](bool sends) {
+        in_step::fall_out_with(*c.at, *s.subscribed, c.flight->batch, c.events(), sends);
+        counted = true;
+      };
+      if (s.stream.end_offer(*c.flight, scratch_, answer, leave)) c.put_back(s);
+      if (!counted) c.count_one();
+    });
+  }
+
+  void end_round(cohort& c) noexcept {
+    auto const delivered = c.end_round();
+    c.beat_due = false;
+    if (auto shared = std::move(c.flight); shared && shared->holders == 1) {
+      shared->batch.clear();
+      shared_scratch_ = std::move(shared);
+    }
+    if (!c.empty()) {
+      link(c);
+      if (!in_step::park(*c.at, *c.leader, delivered)) enqueue(c);
+      return;
+    }
+    c.unlink();
+    if (delivered.events != 0) in_step::count(*c.at, delivered);
+    cohorts_.free_if_unused(c);
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------
+
   void beat() noexcept {
     if (timing_.heartbeat <= duration::zero()) return;
     int beats = 0;
@@ -316,9 +534,18 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
          s != nullptr && now_ - s->seen >= timing_.heartbeat && beats++ < streams_a_turn; s = idle_.front()) {
       s->seen = now_;
       s->unlink();
-      idle_.push_back(*s);
+      idle_.insert(*s);
       s->stream.heartbeat();
       enqueue(*s);
+    }
+    for (auto* c = beating_.front();
+         c != nullptr && now_ - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
+         c = beating_.front()) {
+      c->seen = now_;
+      link(*c);
+      if (c->in_round()) continue;  // it is sending
+      c->beat_due = true;
+      enqueue(*c);
     }
   }
 
@@ -342,12 +569,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   [[nodiscard]] std::optional<time_point> next_deadline() const noexcept {
     std::optional<time_point> next;
-    auto const consider = [&](slot const* s, duration after) {
+    auto const consider = [&](auto const* s, duration after) {
       if (s == nullptr) return;
       auto const due = detail::deadline(s->seen, after);
       if (due && (!next || *due < *next)) next = due;
     };
     consider(idle_.front(), timing_.heartbeat);
+    consider(beating_.front(), timing_.heartbeat);
     consider(blocked_.front(), timing_.stall_time);
     return next;
   }
@@ -361,15 +589,19 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   std::size_t room_ = 0;  // slots that the vectors have room for
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> generations_;
-  detail::activity_list<slot> idle_;     // by the last byte sent: heartbeats
-  detail::activity_list<slot> blocked_;  // by the last byte taken: stalls
-  std::vector<slot*> turn_;              // being served
+  detail::activity_list<slot> idle_;       // by the last byte sent: heartbeats
+  detail::activity_list<slot> blocked_;    // by the last byte taken: stalls
+  detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
+  std::vector<detail::waiting*> turn_;     // being served
   std::size_t next_in_turn_ = 0;
-  std::unique_ptr<detail::flight<Traits>> scratch_;
+  std::unique_ptr<flight> scratch_;
+  detail::held_flight<Traits> shared_scratch_;
 
   typename Traits::mutex ready_guard_;
-  std::vector<slot*> ready_;  // to be served in the next turn
+  std::vector<detail::waiting*> ready_;  // to be served in the next turn
   bool signaled_ = false;
+
+  cohorts cohorts_;
 
   std::vector<std::unique_ptr<slot>> slots_;  // last: their streams end before what they point to goes
 };

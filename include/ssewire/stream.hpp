@@ -57,13 +57,17 @@ enum class stream_state : unsigned char {
 
 namespace detail {
 
+inline constexpr std::string_view heartbeat_frame = ":\n\n";
+inline constexpr std::string_view heartbeat_chunk = "3\r\n:\n\n\r\n";
+
 // A gathered write that may outlive the call that began it.
 template <class Traits> struct flight {
-  basic_batch<Traits> batch;
+  basic_batch<Traits> batch;  // empty: the bytes are not of the log
   std::optional<chunk_head> head;
   std::array<std::string_view, basic_batch<Traits>::max_views + 2> views;  // and the chunk's head and tail
   std::size_t count = 0;
   std::size_t bytes = 0;
+  std::size_t holders = 1;  // a driver may offer it to many streams, and several may be sending it
 
   void gather(framing body) noexcept {
     count = 0;
@@ -79,6 +83,19 @@ template <class Traits> struct flight {
     }
   }
 
+  void gather_heartbeat(framing body) noexcept {
+    batch.clear();
+    views[0] = body == framing::chunked ? heartbeat_chunk : heartbeat_frame;
+    count = 1;
+    bytes = views[0].size();
+  }
+
+  // The same bytes, with views of its own.
+  void assign(flight const& other, framing body) {
+    batch.assign(other.batch);
+    batch.empty() ? gather_heartbeat(body) : gather(body);
+  }
+
   // What is left of the views when `taken` bytes at their front are gone. The views are changed.
   buffers rest(std::size_t& first, std::size_t taken) noexcept {
     while (first < count && taken >= views[first].size()) taken -= views[first++].size();
@@ -86,6 +103,15 @@ template <class Traits> struct flight {
     return buffers(views.data() + first, count - first);
   }
 };
+
+struct one_holder_less {
+  template <class Traits> void operator()(flight<Traits>* f) const noexcept {
+    if (--f->holders == 0) delete f;
+  }
+};
+
+// A reference to a flight. Threads: all holders are on one.
+template <class Traits> using held_flight = std::unique_ptr<flight<Traits>, one_holder_less>;
 
 template <class Writer>
 constexpr bool needs_same_bytes = [] {
@@ -102,8 +128,6 @@ constexpr std::optional<time_point> deadline(time_point start, duration after) n
     return std::nullopt;
   return start + after;
 }
-
-inline constexpr std::string_view heartbeat_frame = ":\n\n";
 
 // What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent chunk.
 inline constexpr std::size_t largest_kept_offer = 16 * 1024;
@@ -222,6 +246,16 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   /// `scratch`: what a write is gathered in, shared by the streams of a driver; made here if it is null, and taken away
   /// if a write is pending.
   stream_state pump(std::unique_ptr<flight>& scratch) {
+    return pump(scratch, [](subscription& from) { return from.park(); });
+  }
+
+  stream_state pump() {
+    std::unique_ptr<flight> scratch;
+    return pump(scratch);
+  }
+
+  /// `park(subscription&) -> bool` parks it, in whatever way the driver likes, or says that it may not.
+  template <class Park> stream_state pump(std::unique_ptr<flight>& scratch, Park park) {
     if (inside_writer_) return state_ == stream_state::closed ? state_ : stream_state::more;
     closes_if_left failure{*this, close_reason::no_memory};
     for (int writes = 0; writes < writes_a_turn; ++writes) {
@@ -230,7 +264,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       if (owed_.empty() && !outbox_.empty()) frame_outbox();
       if (!owed_.empty()) {
         offer_owed(failure);
-      } else if (!step(scratch, failure)) {
+      } else if (!step(scratch, park, failure)) {
         break;
       }
     }
@@ -238,9 +272,49 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     return state_;
   }
 
-  stream_state pump() {
-    std::unique_ptr<flight> scratch;
-    return pump(scratch);
+  // ---- for a driver that offers one flight to many idle streams, past pump() -----------------------------------
+
+  [[nodiscard]] framing body() const noexcept { return body_; }
+  [[nodiscard]] std::size_t room() const noexcept { return room_; }
+
+  /// The writer took so many bytes, all of what it was offered each time.
+  void add_sent(std::uint64_t bytes) noexcept { sent_ += bytes; }
+
+  /// Its writer is being offered a flight. Comes before end_offer() at the latest, and before any other call from inside
+  /// the writer.
+  void begin_offer() noexcept {
+    state_ = stream_state::more;
+    writable_early_ = written_early_ = false;
+    inside_writer_ = true;
+  }
+
+  /// What the writer answered; null: it threw. Offers the rest if it took a part. True: all of it went, there is nothing
+  /// else to do, and the stream is idle again. False: it goes on alone, or is closed; then `leave(bool sends)` was called
+  /// before its subscription was needed, whose cursor must stand behind the flight now, but not if it was closed at once.
+  /// `sends`: it may still send from the flight.
+  template <class Leave>
+  bool end_offer(flight& now, std::unique_ptr<flight>& scratch, write_result const* answer,
+                 Leave leave) noexcept {
+    closes_if_left failure{*this, close_reason::writer_threw};
+    if (answer == nullptr) return false;
+    bool left = false;
+    auto const leave_once = [&](bool sends) {
+      if (!std::exchange(left, true)) leave(sends);
+    };
+    bool const good =
+        detail::attempt([&] { answered_to_shared(now, scratch, *answer, leave_once, failure); });
+    if (!good) {
+      scratch.reset();
+      return false;
+    }
+    failure.armed = false;
+    if (state_ == stream_state::closed) return false;
+    if (!left && state_ == stream_state::more && outbox_.empty() && ending_ == close_reason::none) {
+      state_ = stream_state::idle;
+      return true;
+    }
+    leave_once(false);
+    return false;
   }
 
  private:
@@ -271,7 +345,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   // Nothing is owed and nothing queued: what comes next? False: nothing, or not now.
-  bool step(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
+  template <class Park> bool step(std::unique_ptr<flight>& scratch, Park& park, closes_if_left& failure) {
     if (ending_ != close_reason::none) {
       if (body_ == framing::chunked && !std::exchange(last_chunk_queued_, true)) {
         owed_.end_with(last_chunk);
@@ -288,7 +362,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     switch (from_.pull(scratch->batch, room_)) {
     case pull_status::frames: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
-      if (!from_.park()) return true;
+      if (!park(from_)) return true;
       state_ = stream_state::idle;
       return false;
     case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
@@ -332,29 +406,64 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       offer_owed(failure);
       return;
     }
-    std::size_t taken = 0;
+    offer_rest(scratch, 0, failure, [](bool) {});
+  }
+
+  // Offers all of the batch but its first `taken` bytes. `leave`: see end_offer.
+  template <class Leave>
+  void offer_rest(std::unique_ptr<flight>& scratch, std::size_t taken, closes_if_left& failure, Leave leave) {
+    auto& now = *scratch;
     std::size_t first = 0;
-    for (std::size_t step = 0; taken < now.bytes;) {
+    for (std::size_t step = taken; taken < now.bytes;) {
       auto const answer = offer(now.rest(first, step), now.bytes - taken, failure);
       taken += step = answer.bytes;
       if (answer.status == write_status::ok) continue;
       if (answer.status == write_status::pending) {
-        in_flight_ = std::move(scratch);  // also if the stream was closed meanwhile: it is being sent
+        if (state_ != stream_state::closed) leave(true);
+        in_flight_.reset(scratch.release());  // also if the stream was closed meanwhile: it is being sent
         if (state_ == stream_state::more) landed();  // written() came from inside write()
         return;
       }
-      if (answer.status == write_status::again && taken < now.bytes) keep_rest(now, first, step, taken);
+      if (answer.status == write_status::again && taken < now.bytes) {
+        leave(true);
+        keep_rest(now, now.rest(first, step), taken);
+      }
       break;
     }
     now.batch.clear();
   }
 
-  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log.
-  void keep_rest(flight& now, std::size_t first, std::size_t step, std::size_t taken) {
-    if (taken == 0) {
+  // The first answer to a flight that others are offered, too: its views stay as they are.
+  template <class Leave>
+  void answered_to_shared(flight& now, std::unique_ptr<flight>& scratch, write_result const& first,
+                          Leave& leave, closes_if_left& failure) {
+    auto const answer = answered(first, now.bytes, failure);
+    if (answer.status == write_status::pending) {
+      if (!sending_) return;  // written() came from inside write()
+      if (state_ != stream_state::closed) leave(true);
+      ++now.holders;
+      in_flight_.reset(&now);
+    } else if (answer.bytes == now.bytes) {
+      return;
+    } else if (answer.status == write_status::ok) {
+      if (!scratch) scratch = std::make_unique<flight>();
+      scratch->assign(now, body_);
+      offer_rest(scratch, answer.bytes, failure, leave);
+    } else if (answer.status == write_status::again) {
+      leave(true);
+      keep_rest(now, buffers(now.views.data(), now.count), answer.bytes, answer.bytes);
+    }
+  }
+
+  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log. The rest is what
+  // `left` holds behind its first `skip` bytes.
+  void keep_rest(flight& now, buffers left, std::size_t taken, std::size_t skip = 0) {
+    if (now.batch.empty()) {
+      owe(now, left, skip);  // a heartbeat
+    } else if (taken == 0) {
       outbox_ += from_.give_back(now.batch, 0);  // notices, not framed yet
     } else if (body_ == framing::chunked) {
-      owe(now, now.rest(first, step));  // all of it: the chunk's length has been said
+      owe(now, left, skip);  // all of it: the chunk's length has been said
     } else {
       auto const rest = from_.give_back(now.batch, taken);
       owe(now, buffers(&rest, rest.empty() ? 0 : 1));
@@ -362,12 +471,16 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only the tail.
-  void owe(flight& now, buffers parts) {
+  void owe(flight& now, buffers parts, std::size_t skip = 0) {
     std::size_t small = 0;
     for (auto const part : parts) small += part.size() > detail::largest_kept_offer ? 0 : part.size();
     owed_.reserve(small);
     bool pinned = false;
-    for (auto const part : parts) {
+    for (auto part : parts) {
+      auto const skipped = (std::min)(skip, part.size());
+      part.remove_prefix(skipped);
+      skip -= skipped;
+      if (part.empty()) continue;
       if (part.size() > detail::largest_kept_offer) {
         if (auto page = now.batch.pin_of(part)) {
           owed_.pin(std::move(page), part);
@@ -385,10 +498,13 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or `closed`.
   write_result offer(buffers b, std::size_t total, closes_if_left& failure) {
-    writable_early_ = written_early_ = false;
-    inside_writer_ = true;
+    begin_offer();
     failure.why = close_reason::writer_threw;
-    auto answer = writer_.write(b);
+    auto const answer = writer_.write(b);
+    return answered(answer, total, failure);
+  }
+
+  write_result answered(write_result answer, std::size_t total, closes_if_left& failure) {
     failure.why = close_reason::no_memory;
     inside_writer_ = false;
 
@@ -463,7 +579,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   std::size_t window_ = 0;    // of it, what was offered and not yet taken
   std::string outbox_;        // whole frames for this stream only, not framed yet
   std::string_view offered_;  // of owed_; a member, for a pending write keeps it
-  std::unique_ptr<flight> in_flight_;
+  detail::held_flight<Traits> in_flight_;
 };
 
 template <class Writer> using stream = basic_stream<Writer>;

@@ -15,6 +15,8 @@ template <class T> class activity_list;
 template <class T> struct activity_node {
   time_point seen = {};
 
+  [[nodiscard]] bool linked() const noexcept { return list_ != nullptr; }
+
   void unlink() noexcept {
     if (list_ == nullptr) return;
     (before_ != nullptr ? before_->after_ : list_->front_) = after_;
@@ -38,13 +40,15 @@ template <class T> class activity_list {
 
   [[nodiscard]] T* front() const noexcept { return static_cast<T*>(front_); }
 
-  // `node` is in no list.
-  void push_back(T& node) noexcept {
+  // `node` is in no list. Its place is behind all that were seen before it; almost always that is the end.
+  void insert(T& node) noexcept {
     activity_node<T>& at = node;
     at.list_ = this;
     at.before_ = back_;
-    (back_ != nullptr ? back_->after_ : front_) = &at;
-    back_ = &at;
+    while (at.before_ != nullptr && at.before_->seen > at.seen) at.before_ = at.before_->before_;
+    at.after_ = at.before_ != nullptr ? at.before_->after_ : front_;
+    (at.before_ != nullptr ? at.before_->after_ : front_) = &at;
+    (at.after_ != nullptr ? at.after_->before_ : back_) = &at;
   }
 
  private:

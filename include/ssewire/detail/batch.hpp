@@ -66,6 +66,17 @@ template <class Traits> class basic_batch {
     return {};
   }
 
+  /// Holds the same as another: the same bytes, pinned once more.
+  void assign(basic_batch const& other) {
+    clear();
+    notices_ = other.notices_;
+    for (; runs_ < other.runs_; ++runs_) {
+      auto const& run = other.pinned_[runs_];
+      pinned_[runs_] = {detail::segment_pin<Traits>(*run.pin.get()), run.first, run.last, run.membership};
+    }
+    bytes_ = other.bytes_;
+  }
+
   void clear() noexcept {
     for (std::size_t i = 0; i < runs_; ++i) pinned_[i] = {};
     notices_.clear();

@@ -260,13 +260,19 @@ template <class Traits> struct broker_core {
   bool park(subscriber& s) noexcept {
     lock const held(guard);
     cursors.let_go(s);
-    if (s.evicted != close_reason::none || draining || !s.opened || s.must_say || s.filtering) return false;
-    for (auto& m : s) {
-      if (m.has_news() || m.lags()) return false;
-    }
+    if (!may_park(s)) return false;
+    arm(s);
+    return true;
+  }
+
+  // The two halves of park(), for in_step.
+  [[nodiscard]] bool may_park(subscriber const& s) const noexcept {
+    return s.evicted == close_reason::none && !draining && s.opened && !s.must_say && !s.filtering &&
+           std::none_of(s.begin(), s.end(), [](membership const& m) { return m.has_news() || m.lags(); });
+  }
+  void arm(subscriber& s) noexcept {
     for (auto& m : s) m.of->parked.push(m);
     s.armed = true;
-    return true;
   }
 
   void set_hook(subscriber& s, wake_hook hook) noexcept {

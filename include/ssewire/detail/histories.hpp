@@ -49,6 +49,10 @@ template <class Traits> class histories {
 
   void drop_if_unused(channel& c) noexcept {
     if (c.is_used()) return;
+    for (auto* leader = c.leaders; leader != nullptr; leader = leader->next) {  // nobody follows it any more
+      leader->begin()->unlink();
+      leader->channels = 0;
+    }
     counts_.log_bytes -= c.history.allocated_bytes();
     channels_.drop(c);
   }

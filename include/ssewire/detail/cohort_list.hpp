@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// cohort_list.hpp - a reactor's cohorts: found by those who could be in step with others, made for the first of them, and
+// gone with the last.
+#pragma once
+
+#include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/cohort.hpp>
+#include <ssewire/detail/in_step.hpp>
+#include <ssewire/detail/wake.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: the reactor's. `Slot`: as for cohort.
+template <class Slot, class Traits> class cohort_list {
+ public:
+  using cohort = detail::cohort<Slot, Traits>;
+  using in_step = detail::in_step<Traits>;
+  using core = typename in_step::core;
+  using subscriber = typename in_step::subscriber;
+
+  // How many there may be before find_or_make() reserves again.
+  [[nodiscard]] std::size_t room() const noexcept { return room_; }
+
+  // The cohort that `s` belongs to, with one stream more attached to it; or null, and whether to try again another time.
+  // `woken`: the leader's hook, see of(). `reserve(n)` is called before there may be n of them; it may throw.
+  template <class Reserve>
+  cohort* find_or_make(leader_key const& key, std::shared_ptr<core> const& at, subscriber const& s,
+                       void (*woken)(void*, wake) noexcept, bool& try_again, Reserve reserve) noexcept {
+    cohort* found = nullptr;
+    if (auto* const context = in_step::find(*at, s, key, try_again)) {
+      found = &of(context);
+    } else if (try_again) {
+      attempt([&] { found = make(key, at, s, woken, reserve); });
+    }
+    if (found != nullptr) ++found->attached;
+    return found;
+  }
+
+  // From the context of a leader's hook.
+  [[nodiscard]] static cohort& of(void* context) noexcept {
+    return *static_cast<cohort*>(static_cast<leader_key*>(context));
+  }
+
+  // One stream less is attached to it. Its leader goes with the last one, and so no hook queues it any more.
+  void detach(cohort& c) noexcept {
+    if (--c.attached != 0) return;
+    in_step::dismiss(*c.at, std::exchange(c.leader, nullptr));
+    free_if_unused(c);
+  }
+
+  // If it is queued, or in a round, the turn that meets it frees it.
+  void free_if_unused(cohort& c) noexcept {
+    if (c.attached != 0 || c.in_round() || c.queued.load(std::memory_order_acquire)) return;
+    c.unlink();
+    auto const index = c.index;
+    if (index + 1 != all_.size()) {
+      all_.back()->index = index;
+      std::swap(all_[index], all_.back());
+    }
+    all_.pop_back();
+  }
+
+ private:
+  template <class Reserve>
+  cohort* make(leader_key const& key, std::shared_ptr<core> const& at, subscriber const& s,
+               void (*woken)(void*, wake) noexcept, Reserve reserve) {
+    if (all_.size() == room_) {
+      auto const room = 2 * room_ + 4;
+      reserve(room);
+      all_.reserve(room);
+      room_ = room;
+    }
+    auto fresh = std::make_unique<cohort>(key, at);
+    auto leader = in_step::make_leader({woken, static_cast<leader_key*>(fresh.get())});
+    auto& c = *fresh;
+    c.index = all_.size();
+    c.leader = leader.release();
+    all_.push_back(std::move(fresh));
+    in_step::appoint(*at, *c.leader, s);
+    return &c;
+  }
+
+  std::vector<std::unique_ptr<cohort>> all_;
+  std::size_t room_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
