@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -176,6 +177,17 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return error;
   }
 
+  /// Changes what a stream follows; see basic_subscription. From inside its own writer: called_from_inside.
+  errc join(stream_id id, std::string_view channel) noexcept {
+    return change(id, [&](subscription& of) { return of.join(channel); });
+  }
+  errc leave(stream_id id, std::string_view channel) noexcept {
+    return change(id, [&](subscription& of) { return of.leave(channel); });
+  }
+  errc set_filter(stream_id id, event_filter filter) noexcept {
+    return change(id, [&](subscription& of) { return of.set_filter(std::move(filter)); });
+  }
+
   /// The writer of a stream, or null if it has ended. Valid until it ends.
   [[nodiscard]] Writer* writer(stream_id id) noexcept {
     auto* const s = find(id);
@@ -264,6 +276,16 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   [[nodiscard]] slot* find(stream_id id) noexcept {
     auto* const s = find_even_dead(id);
     return s != nullptr && !s->dead ? s : nullptr;
+  }
+
+  template <class Change> errc change(stream_id id, Change how) noexcept {
+    auto* const s = find(id);
+    if (s == nullptr) return errc::closed;
+    if (s->acting || !is_free(*s)) return errc::called_from_inside;
+    step_out(*s);
+    auto const error = how(s->stream.source());
+    if (find(id) != nullptr) enqueue(*s);
+    return error;
   }
 
   // Puts a stream into the next turn. Who finds it there already leaves it to that turn, which sees all that was
@@ -363,6 +385,11 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // In step, and its writer is not being called.
   [[nodiscard]] static bool is_in_step(slot const& s) noexcept {
     return s.place != detail::no_place && !s.of->is_offering(s);
+  }
+
+  // Its writer is not being called.
+  [[nodiscard]] static bool is_free(slot const& s) noexcept {
+    return s.place == detail::no_place || !s.of->is_offering(s);
   }
 
   // Something is about to happen to this stream alone. Its subscription is its own again; from inside its writer, when

@@ -161,6 +161,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   [[nodiscard]] Writer& writer_ref() noexcept { return writer_; }
   [[nodiscard]] stream_state state() const noexcept { return state_; }
   [[nodiscard]] close_reason reason() const noexcept { return reason_; }
+  /// Its subscription: to join and leave channels, to set a filter, to ask. Empty without one. To end it, end the stream.
+  [[nodiscard]] subscription& source() noexcept { return from_; }
   /// The hook of its subscription; see basic_subscription::set_hook.
   void set_hook(wake_hook hook) noexcept { from_.set_hook(hook); }
 

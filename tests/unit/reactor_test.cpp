@@ -700,10 +700,20 @@ struct scene {
       b.drain(at(0s));
       b.tick(at(0s));
       return true;
+    case 21:
+      (void)r->join(self_id, "d");
+      (void)r->leave(self_id, "c");
+      return true;
+    case 22:
+      (void)r->join(other_id, "d");
+      return true;
+    case 23:
+      (void)r->set_filter(other_id, [](ssewire::event_header const&) { return true; });
+      return true;
     default: return false;
     }
   }
-  static constexpr int calls_there_are = 21;
+  static constexpr int calls_there_are = 24;
 
   /// Some life after the call; then all that must hold.
   void check(bool self_is_cut) {
@@ -842,6 +852,57 @@ TEST_CASE("a thousand streams come and go in random order, each hears on_closed 
   for (auto const id : ids) r.remove(id);
   CHECK(r.size() == 0);
   for (auto const& p : all) CHECK(p->closed.size() == 1);
+}
+
+TEST_CASE("a stream among others changes its channels and its filter, and the others do not notice") {
+  broker b;
+  peer peers[3];
+  reactor r;
+  stream_id ids[3];
+  for (int i = 0; i < 3; ++i) ids[i] = add(r, peers[i], follow(b));
+  run(r, at(0s));
+  b.publish("c", {.data = "1"});
+  run(r, at(0s));
+  b.publish("d", {.data = "not yet"});
+  CHECK(r.join(ids[0], "d") == errc::ok);
+  b.publish("c", {.data = "3"}, 1);
+  b.publish("d", {.data = "4"}, 2);
+  run(r, at(0s));
+  CHECK(r.set_filter(ids[0], [](ssewire::event_header const& e) { return e.tag == 2; }) == errc::ok);
+  b.publish("c", {.data = "5"}, 1);
+  b.publish("c", {.data = "6"}, 2);
+  run(r, at(0s));
+  CHECK(r.leave(ids[0], "c") == errc::ok);
+  CHECK(r.set_filter(ids[0], {}) == errc::ok);
+  b.publish("c", {.data = "7"});
+  b.publish("d", {.data = "8"});
+  run(r, at(0s));
+  auto const before = position_event(0) + frame(1, "1");
+  CHECK(peers[0].taken == before + position_event(2) + frame(3, "3") + frame(4, "4") + position_event(4) +
+                              frame(6, "6") + position_event(7) + frame(8, "8"));
+  for (int i = 1; i < 3; ++i) {
+    CHECK(peers[i].taken == before + frame(3, "3") + frame(5, "5") + frame(6, "6") + frame(7, "7"));
+  }
+  CHECK(r.join(stream_id{}, "d") == errc::closed);
+  CHECK(r.join(ids[1], "") == errc::channel_name_refused);
+}
+
+TEST_CASE("from inside its own writer a stream's channels cannot change, those of others can") {
+  scene s;
+  errc own = errc::ok;
+  errc others = errc::no_memory;
+  s.self.script.push_back(answer::take().calling([&] {
+    own = s.r->join(s.self_id, "d");
+    others = s.r->join(s.other_id, "d");
+  }));
+  s.b.publish("c", {.data = "x"});
+  run(*s.r, at(0s));
+  CHECK(own == errc::called_from_inside);
+  CHECK(others == errc::ok);
+  s.b.publish("d", {.data = "y"});
+  run(*s.r, at(0s));
+  CHECK(s.other.taken.find("data: y") != std::string::npos);
+  CHECK(s.self.taken.find("data: y") == std::string::npos);
 }
 
 } // namespace
