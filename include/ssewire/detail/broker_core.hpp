@@ -57,10 +57,10 @@ template <class Traits> struct broker_core {
   // ---- publish -------------------------------------------------------------------------------------------------
 
   publish_result publish(std::string_view name, event const& e, std::uint64_t tag) noexcept {
-    if (!good_name(name)) return {{}, errc::channel_name_refused};
+    if (!good_name(name)) return {{}, refuse_unlocked(errc::channel_name_refused)};
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
-    if (e.type == options.gap_type) return {{}, errc::type_reserved};
+    if (e.type == options.gap_type) return {{}, refuse_unlocked(errc::type_reserved)};
     auto const error = prepared.prepare(e, tag, unset, hash, options.replay.max_bytes, room);
     if (error != errc::ok) return {{}, refuse_unlocked(error)};
     parked_list<Traits> woken;
@@ -81,7 +81,7 @@ template <class Traits> struct broker_core {
     std::size_t all = 0;
     std::size_t copied = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
-      if (events[i].type == options.gap_type) return {{}, errc::type_reserved};
+      if (events[i].type == options.gap_type) return {{}, refuse_unlocked(errc::type_reserved)};
       auto const error = prepared[i].measure(events[i], unset, options.replay.max_bytes);
       if (error != errc::ok) return {{}, refuse_unlocked(error)};
       all += prepared[i].size();
@@ -155,7 +155,7 @@ template <class Traits> struct broker_core {
 
   // Throws std::bad_alloc; then nothing has changed.
   errc join(subscriber& s, std::string_view name) {
-    if (!good_name(name)) return errc::channel_name_refused;
+    if (!good_name(name)) return refuse_unlocked(errc::channel_name_refused);
     auto grown = std::make_unique<membership[]>(s.channels + 1);  // only its own thread changes the number
     lock held(guard);
     if (closed || draining || s.evicted != close_reason::none) return errc::closed;

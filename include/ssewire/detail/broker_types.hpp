@@ -95,10 +95,9 @@ struct broker_stats {
   std::array<std::uint64_t, 5> trims = {};                    ///< the same by trim_cause
   std::array<std::uint64_t, 5> resumes = {};                  ///< subscriptions by resume_outcome
   std::array<std::uint64_t, close_reason_count> closes = {};  ///< ended subscriptions by close_reason
-  std::array<std::uint64_t, errc_count> refusals =
-      {};                              ///< by errc: of publish and subscribe, at the broker's limits
-  std::uint64_t subscribers = 0;       ///< now
-  std::uint64_t channels = 0;          ///< now: those that count against max_channels
+  std::array<std::uint64_t, errc_count> refusals = {};        ///< by errc: of publish, subscribe and join
+  std::uint64_t subscribers = 0;                              ///< now
+  std::uint64_t channels = 0;                                 ///< now: those that count against max_channels
   std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
   std::uint64_t events = 0;            ///< held now
   std::uint64_t frame_bytes = 0;       ///< held now: serialized events
