@@ -271,18 +271,32 @@ TEST_CASE("a stream with a filter goes alone") {
   for (auto const& p : c.to) CHECK(p->taken == frame(1, "x") + frame(2, "x") + frame(3, "x") + frame(4, "x"));
 }
 
-TEST_CASE("more kinds of streams than a channel has leaders for go alone") {
+TEST_CASE("a channel has sixteen leaders at most: further kinds of streams go alone") {
   crowd c(2);
-  for (std::size_t i = 1; i <= 40; ++i) c.join({.max_write_bytes = 100 * i});
+  for (std::size_t i = 1; i <= 40; ++i) {
+    for (int k = 0; k < 2; ++k) c.join({.max_write_bytes = 100 * i});
+  }
   c.run();
   for (int i = 0; i < 3; ++i) {
-    CHECK(c.publish("x") == 41);
+    CHECK(c.publish("x") == 16 + 25 * 2);
     c.run();
   }
   for (auto const& p : c.to) {
     auto const events = support::parse_whole(p->taken).events;
     CHECK(std::count_if(events.begin(), events.end(), [](auto const& e) { return e.data == "x"; }) == 3);
   }
+}
+
+TEST_CASE("two framings are two cohorts, also where their writes are of one size") {
+  crowd c(3, {.body = framing::raw, .max_write_bytes = 1000});
+  for (int i = 0; i < 3; ++i) c.join({.body = framing::chunked, .max_write_bytes = 1000});
+  c.run();
+  CHECK(c.publish("x") == 2);
+  CHECK(c.signals == 1);  // one is enough for both
+  c.run();
+  for (std::size_t i = 0; i < 3; ++i) CHECK(c.to[i]->taken == frame(1, "x"));
+  for (std::size_t i = 3; i < 6; ++i)
+    CHECK(c.to[i]->taken == in_chunk(position_event(0)) + in_chunk(frame(1, "x")));
 }
 
 TEST_CASE("a leader is no subscriber: it is not counted, and keeps no channel alive") {
@@ -707,6 +721,7 @@ TEST_CASE(
     c.to[2]->script.push_back(answer::pending());
     c.to[3]->script.push_back(answer::again(9));
     c.to[4]->script.push_back(answer::again());
+    c.to[5]->script.push_back(answer::again(answer::all));  // it has it all, and waits
     (void)c.publish(std::string(30'000, 'x'));
     c.run();
     auto const held_too_much = [&] {
@@ -728,10 +743,11 @@ TEST_CASE(
 }
 
 TEST_CASE("a pending write of one in step that fails, or that is done at once") {
-  crowd c(3);
+  crowd c(3, {}, {.replay = {.max_events = 1}});
+  auto const large = std::string(6000, 'x');
   c.to[0]->script.push_back(answer::pending().calling([&] { c.landed(0); }));
   c.to[1]->script.push_back(answer::pending());
-  (void)c.publish("1");
+  (void)c.publish(large);
   c.run();
   CHECK_FALSE(c.to[0]->pending());
   c.to[1]->landed();
@@ -739,7 +755,8 @@ TEST_CASE("a pending write of one in step that fails, or that is done at once") 
   CHECK(c.to[1]->closed == once(close_reason::peer_gone));
   CHECK(c.publish("2") == 1);
   c.run();
-  for (auto const i : {0u, 2u}) CHECK(c.to[i]->taken == frame(1, "1") + frame(2, "2"));
+  for (auto const i : {0u, 2u}) CHECK(c.to[i]->taken == frame(1, large) + frame(2, "2"));
+  CHECK(c.b.stats().pinned_bytes == 0);
 }
 
 TEST_CASE("a reactor that is destroyed while a flight is being sent") {
@@ -1007,6 +1024,32 @@ TEST_CASE("a heartbeat may come early for one that joined late, and never late")
   // A call that sends nothing does not put it off.
   c.r->finish(c.ids[2]);
   CHECK(c.run(at(35s)).next == at(42s));
+}
+
+TEST_CASE("one that comes in step without a byte brings its own time") {
+  crowd c(1, {}, {}, {.heartbeat = 10s, .stall_time = 0s});
+  CHECK(c.run(at(0s)).next == at(10s));
+  (void)c.run(at(2s));
+  for (int i = 0; i < 2; ++i) c.join({}, lag_policy::tell, "other");
+  (void)c.run(at(2s));
+  (void)c.run(at(4s));
+  c.join();
+  CHECK(c.run(at(4s)).next == at(10s));
+  c.r->writable(c.ids[0]);  // it has nothing to send, and is no longer the only one
+  CHECK(c.run(at(5s)).next == at(10s));
+  CHECK(c.publish("x") == 1);
+  CHECK(c.run(at(6s)).next == at(12s));
+}
+
+TEST_CASE("a cohort that nobody is in step with has no heartbeat") {
+  crowd c(2, {}, {}, {.heartbeat = 10s, .stall_time = 0s});
+  for (std::size_t i = 0; i < 2; ++i) {
+    c.to[i]->script.push_back(answer::again());
+    CHECK(c.r->send(c.ids[i], {.data = "p"}) == errc::ok);
+  }
+  CHECK_FALSE(c.run(at(1s)).next.has_value());
+  for (std::size_t i = 0; i < 2; ++i) c.let_go(i);
+  CHECK(c.run(at(2s)).next == at(12s));
 }
 
 TEST_CASE("one that falls out and sends nothing keeps its time") {

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -42,7 +42,7 @@ class forgotten_channels {
       if (known == lost_.end()) {
         lost_.emplace(name, lost_through);
       } else {
-        by_position_.erase(std::exchange(known->second, lost_through));
+        by_position_.erase({std::exchange(known->second, lost_through), name});
       }
     });
     if (!kept) floor_ = lost_through;  // what was half remembered goes below
@@ -56,8 +56,7 @@ class forgotten_channels {
 
  private:
   std::unordered_map<std::uint64_t, std::uint64_t> lost_;
-  std::map<std::uint64_t, std::uint64_t>
-      by_position_;  // the same the other way round: each position is one channel's
+  std::set<std::pair<std::uint64_t, std::uint64_t>> by_position_;  // the same the other way round
   std::uint64_t floor_ = 0;
   std::size_t limit_;
 };

@@ -125,6 +125,7 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
+    m.unlink();  // it may have been parked alone until now
     s.leader = leader;
     s.armed = true;  // a drain calls its own hook
     return parked::together;

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// broker_model.hpp - what a broker should hold: everything published in one plain list, and for each channel how much of
+// it is left. It knows nothing of segments, cursors or wake-ups.
+#pragma once
+
+#include <ssewire/broker.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+inline constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
+
+inline std::string name_of(std::size_t channel) { return "c" + std::to_string(channel); }
+
+/// An event as its publisher gave it.
+struct model_event {
+  std::string type = {};
+  std::optional<std::string> own_id = {};
+  std::string data = {};
+  std::uint64_t tag = 0;
+};
+
+/// Which events a stream wants: by one thing that stands before their data.
+struct model_filter {
+  enum class by : unsigned char {
+    nothing,
+    type,
+    tag,
+    id,
+    refuse_all
+  } what = by::nothing;  // nothing: no filter
+  std::uint64_t value = 0;
+
+  [[nodiscard]] bool is_set() const { return what != by::nothing; }
+  [[nodiscard]] bool admits(std::string_view type, std::string_view id, std::uint64_t tag) const {
+    switch (what) {
+    case by::nothing: return true;
+    case by::type: return type == (value == 0 ? "message" : "a");
+    case by::tag: return tag == value;
+    case by::id: return static_cast<unsigned char>(id.back()) % 2 == value % 2;
+    case by::refuse_all: return false;
+    }
+    return false;
+  }
+};
+
+/// What one run of a broker has published, and what of it is left.
+struct model_broker {
+  struct channel {
+    std::vector<std::uint64_t> positions;  // of all it ever had
+    std::size_t held_from = 0;             // index of the oldest that is held
+    bool exists = false;                   // somebody follows it or it holds an event
+    std::uint64_t presumed_lost = 0;       // when it was made again: what was remembered of it, or the floor
+    std::optional<std::string> lost_id = {};  // its publisher's, of what it forgot last, since it was made
+
+    [[nodiscard]] std::size_t end() const { return positions.size(); }
+    [[nodiscard]] std::size_t held() const { return end() - held_from; }
+    [[nodiscard]] std::uint64_t forgotten_through() const {
+      return held_from == 0 ? 0 : positions[held_from - 1];
+    }
+    [[nodiscard]] std::uint64_t lost_through() const {
+      return (std::max)(presumed_lost, forgotten_through());
+    }
+    [[nodiscard]] std::size_t index_after(std::uint64_t position) const {
+      return static_cast<std::size_t>(std::upper_bound(positions.begin(), positions.end(), position) -
+                                      positions.begin());
+    }
+  };
+  struct mark {
+    ssewire::time_point when;
+    std::uint64_t position;
+  };
+
+  ssewire::broker_options options;
+  std::uint64_t epoch;
+  std::vector<model_event> order = {};  // position p is order[p - 1]
+  std::vector<channel> channels = {};
+  std::array<std::uint64_t, 5> trims = {};  // by cause
+  bool draining = false;
+  std::vector<mark> marks = {};
+  std::vector<mark> quiet_marks = {};
+  std::map<std::size_t, std::uint64_t> remembered = {};  // channels that are gone: what they had lost
+  std::uint64_t floor = 0;                               // of those not remembered
+
+  [[nodiscard]] std::uint64_t last() const { return order.size(); }
+  [[nodiscard]] model_event const& at(std::uint64_t position) const { return order[position - 1]; }
+  [[nodiscard]] std::string id_at(std::uint64_t position) const {
+    return at(position).own_id.value_or(std::string(ssewire::position_id(epoch, position).view()));
+  }
+  [[nodiscard]] std::size_t used() const {
+    return static_cast<std::size_t>(
+        std::count_if(channels.begin(), channels.end(), [](channel const& c) { return c.exists; }));
+  }
+  [[nodiscard]] std::uint64_t held() const {
+    std::uint64_t copies = 0;
+    for (auto const& c : channels) copies += c.held();
+    return copies;
+  }
+  [[nodiscard]] std::size_t held_bytes(channel const& c) const {
+    std::size_t bytes = 0;
+    for (auto i = c.held_from; i < c.end(); ++i) bytes += frame_size(at(c.positions[i]));
+    return bytes;
+  }
+
+  /// Bytes of "id: ...\n", "event: ...\n" if it has a type, "data: ...\n" for each line, "\n".
+  static std::size_t frame_size(model_event const& e) {
+    auto const lines = static_cast<std::size_t>(std::count(e.data.begin(), e.data.end(), '\n')) + 1;
+    return 4 + (e.own_id ? e.own_id->size() : 29) + 1 + (e.type.empty() ? 0 : 7 + e.type.size() + 1) +
+           lines * 7 + (e.data.size() - (lines - 1)) + 1;
+  }
+
+  /// By its letter: twelve of 0-9a-v, a hyphen, sixteen digits.
+  static bool is_position(std::string_view id) {
+    return id.size() == 29 && id[12] == '-' &&
+           id.substr(0, 12).find_first_not_of("0123456789abcdefghijklmnopqrstuv") == std::string_view::npos &&
+           id.substr(13).find_first_not_of("0123456789") == std::string_view::npos;
+  }
+  static bool may_be_own(std::string_view id) {
+    return !id.empty() && id.size() <= 128 && !is_position(id) &&
+           std::all_of(id.begin(), id.end(), [](char c) { return c >= '!' && c <= '~'; });
+  }
+  /// The position of the event with this ID that the channel holds,
+  [[nodiscard]] std::uint64_t find(std::size_t in, std::string_view own_id) const {
+    auto const& c = channels[in];
+    for (auto i = c.held_from; i < c.end(); ++i) {
+      if (at(c.positions[i]).own_id == own_id) return c.positions[i];
+    }
+    return never;
+  }
+  /// or forgot last.
+  [[nodiscard]] std::uint64_t find_to_resume(std::size_t in, std::string_view own_id) const {
+    auto const& c = channels[in];
+    auto const held = find(in, own_id);
+    return held == never && c.lost_id == own_id ? c.forgotten_through() : held;
+  }
+
+  /// Why these cannot be published. Any of them may be what the publisher hears; none: they are.
+  [[nodiscard]] std::vector<ssewire::errc> objections(std::vector<std::size_t> const& to,
+                                                      std::span<model_event const> those) const {
+    std::vector<ssewire::errc> found;
+    auto const object = [&](bool really, ssewire::errc why) {
+      if (really) found.push_back(why);
+    };
+    std::size_t bytes = 0;
+    for (auto const& e : those) {
+      bytes += frame_size(e);
+      object(e.type.rfind("ssewire.", 0) == 0, ssewire::errc::type_reserved);
+      object(e.own_id && !may_be_own(*e.own_id), ssewire::errc::id_refused);
+      for (auto const c : to) object(e.own_id && find(c, *e.own_id) != never, ssewire::errc::id_in_use);
+      for (auto const* other = those.data(); other != &e; ++other)
+        object(e.own_id && other->own_id == e.own_id, ssewire::errc::id_in_use);
+    }
+    object(bytes > options.replay.max_bytes, ssewire::errc::event_too_large);
+    object(draining, ssewire::errc::closed);
+    object(!fit(to), ssewire::errc::too_many_channels);
+    return found;
+  }
+  [[nodiscard]] bool fit(std::vector<std::size_t> const& more) const {
+    auto const fresh = std::count_if(more.begin(), more.end(), [&](auto c) { return !channels[c].exists; });
+    return more.size() <= options.max_channels_per_stream &&
+           (fresh == 0 || used() + static_cast<std::size_t>(fresh) <= options.max_channels);
+  }
+
+  void publish(std::vector<std::size_t> const& to, std::span<model_event const> those) {
+    for (auto const& e : those) {
+      order.push_back(e);
+      for (auto const c : to) channels[c].positions.push_back(last());
+    }
+    for (auto const at : to) {
+      make(at);
+      auto& c = channels[at];
+      while (c.held() > 1 && c.held() > options.replay.max_events) forget(c, ssewire::trim_cause::events);
+      while (c.held() > 1 && held_bytes(c) > options.replay.max_bytes) forget(c, ssewire::trim_cause::bytes);
+    }
+  }
+
+  /// The limits of all channels together took so many, which must have been the oldest up to `newest`. Where one event's
+  /// copies lie on both sides of that border, `holds(channel)` says how many events the broker still has there.
+  template <class Holds> void forget_oldest(std::uint64_t taken, std::uint64_t newest, Holds holds) {
+    std::vector<std::pair<std::uint64_t, std::size_t>> oldest;
+    for (std::size_t c = 0; c < channels.size(); ++c) {
+      for (auto i = channels[c].held_from; i < channels[c].end(); ++i)
+        oldest.push_back({channels[c].positions[i], c});
+    }
+    std::sort(oldest.begin(), oldest.end());
+    REQUIRE((taken == 0 || oldest[taken - 1].first <= newest));
+    bool const split = taken != 0 && taken < oldest.size() && oldest[taken - 1].first == oldest[taken].first;
+    std::uint64_t gone = 0;
+    for (auto const& [position, at] : oldest) {
+      bool const ask = split && position == oldest[taken].first;
+      if (ask ? holds(at) < channels[at].held()
+              : gone < taken && (!split || position < oldest[taken].first)) {
+        forget(channels[at], ssewire::trim_cause::all_together);
+        ++gone;
+      }
+    }
+    CHECK(gone == taken);
+  }
+
+  /// What is older than a mark that is max_age old goes, and what a quiet channel holds that nobody follows.
+  template <class Followed> void tick(ssewire::time_point now, Followed followed) {
+    auto const too_old = pass(marks, now, options.replay.max_age);
+    auto const quiet = pass(quiet_marks, now, options.channel_expiry);
+    for (auto& c : channels) {
+      while (c.held() != 0 && c.positions[c.held_from] <= too_old) forget(c, ssewire::trim_cause::age);
+    }
+    for (std::size_t at = 0; at < channels.size(); ++at) {
+      auto& c = channels[at];
+      bool const expires = c.held() != 0 && c.positions.back() <= quiet && !followed(at);
+      while (expires && c.held() != 0) forget(c, ssewire::trim_cause::expiry);
+    }
+    sweep(followed);
+  }
+
+  // A mark is set at most every eighth of the age.
+  std::uint64_t pass(std::vector<mark>& of, ssewire::time_point now, ssewire::duration age) const {
+    if (age == ssewire::duration::zero()) return 0;
+    std::uint64_t through = 0;
+    for (auto const& m : of) {
+      if (now - m.when >= age) through = m.position;
+    }
+    if (of.empty() || now - of.back().when >= age / 8) of.push_back({now, last()});
+    return through;
+  }
+
+  void make(std::size_t at) {
+    auto& c = channels[at];
+    if (c.exists) return;
+    c.exists = true;
+    c.lost_id = {};
+    c.presumed_lost = (std::max)(floor, remembered.count(at) != 0 ? remembered[at] : 0);
+  }
+
+  /// Channels that nobody follows and that hold nothing are gone.
+  template <class Followed> void sweep(Followed followed) {
+    for (std::size_t at = 0; at < channels.size(); ++at) {
+      auto& c = channels[at];
+      if (!c.exists || c.held() != 0 || followed(at)) continue;
+      c.exists = false;
+      if (c.lost_through() > floor) remembered[at] = c.lost_through();
+      while (remembered.size() > options.max_expired_channels) {
+        floor = std::min_element(remembered.begin(), remembered.end(), [](auto const& a, auto const& b) {
+                  return a.second < b.second;
+                })->second;
+        std::erase_if(remembered, [&](auto const& each) { return each.second <= floor; });
+      }
+    }
+  }
+
+  void forget(channel& c, ssewire::trim_cause why) {
+    c.lost_id = at(c.positions[c.held_from++]).own_id;
+    ++trims[static_cast<std::size_t>(why)];
+  }
+};
+
+}  // namespace support
