@@ -197,6 +197,19 @@ TEST_CASE("what a pull brought stays readable when the log forgets it") {
   CHECK(support::bytes_of(pulled) == position_event(0) + frame(1, "one"));
 }
 
+TEST_CASE("bug 3: what was pulled does not grow when its page does") {
+  broker b;
+  auto s = b.subscribe("a").subscription;
+  pull(s);
+  b.publish("a", {.data = "1"});
+  ssewire::basic_batch<traits> pulled;
+  REQUIRE(s.pull(pulled, support::all_room) == pull_status::frames);
+  b.publish("a", {.data = "2"});  // into the same page
+  CHECK(support::bytes_of(pulled) == frame(1, "1"));
+  CHECK(s.give_back(pulled, 5) == std::string_view(frame(1, "1")).substr(5));
+  CHECK(pull(s) == frame(2, "2"));
+}
+
 TEST_CASE("publish refuses what is not the publisher's: and then nothing has happened") {
   broker b;
   CHECK(b.publish("a", {.type = "ssewire.", .data = "x"}).error == errc::type_reserved);

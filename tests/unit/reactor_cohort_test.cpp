@@ -446,7 +446,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("bug 4: one that answers `again` is blocked, and its rest is sent when it can be") {
+TEST_CASE("bug 4: one that answers AGAIN is blocked, and its rest is sent when it can be") {
   crowd c(3);
   c.to[1]->script.push_back(answer::again(10));
   (void)c.publish("1");
