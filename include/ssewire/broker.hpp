@@ -177,6 +177,7 @@ template <class Traits = default_traits> class basic_broker {
   /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets the broker's. An
   ///             ID of its own stays as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the form of the broker's, and not
   ///             that of an event the channel still holds; a client can resume from it as long as the channel holds it.
+  ///             On channels that are followed together IDs must differ.
   ///             `tag`: for filters; not sent. Costs 8 bytes an event on channels where one was not 0.
   /// Returns     the event's position. Or an error, and then nothing has happened and no position was used:
   ///             channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized beyond

@@ -59,7 +59,7 @@ struct start_at {
   [[nodiscard]] static constexpr start_at now() noexcept { return {}; }
   /// From where nothing is missing on any of its channels.
   [[nodiscard]] static constexpr start_at beginning() noexcept { return {place::beginning, 0}; }
-  /// The newest n, or fewer where fewer are held without a hole.
+  /// The newest n, or fewer where fewer are held without a hole. One on several of its channels counts on each.
   [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
 };
 
