@@ -9,6 +9,7 @@
 #include <ssewire/http_fields.hpp>
 #include <ssewire/parser.hpp>
 #include <ssewire/reactor.hpp>
+#include <ssewire/refuse.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/serializer.hpp>
 #include <ssewire/serve_blocking.hpp>
@@ -16,3 +17,4 @@
 #include <ssewire/traits.hpp>
 #include <ssewire/version.hpp>
 #include <ssewire/writer.hpp>
+#include <ssewire/writers.hpp>

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Holds the headers to the level table in docs/design.md, and to a few rules of form.
 
-A row of the table is `| 3 | `broker.hpp`, `other.hpp`: words |`; words in backticks behind the list do not count.
+A row of the table is `| 3 | `broker.hpp`, `other.hpp`: words |`; words in backticks behind the list do not count. Where
+the words begin with "opt-in", the headers are not in the umbrella, nor does a header that is include them.
 Public headers include lower levels only. A header in detail/ has the level of the lowest public header that
 reaches it through detail/ headers. detail/begin.hpp and detail/end.hpp carry the macros and have no level.
 """
@@ -17,14 +18,21 @@ SPDX = "// SPDX-License-Identifier: MIT"
 
 
 def read_table(text, errors):
-    levels = {}
+    """Header name -> its level, and the names of those that are opt-in."""
+    levels, opt_in = {}, set()
     for level, cell in re.findall(r"^\|\s*(\d+)\s*\|(.*)\|\s*$", text, re.M):
         listed = re.match(r"\s*`[\w/]+\.hpp`(?:\s*,\s*`[\w/]+\.hpp`)*", cell)
         for name in re.findall(r"`([\w/]+\.hpp)`", listed.group() if listed else ""):
             if name in levels:
                 errors.append(f"docs/design.md lists {name} twice")
             levels[name] = int(level)
-    return levels
+            if cell[listed.end():].lstrip(": ").startswith("opt-in"):
+                opt_in.add(name)
+    return levels, opt_in
+
+
+def is_public(name):
+    return "/" not in name or name.startswith("testing/")
 
 
 def read_includes(root, errors):
@@ -73,9 +81,9 @@ def find_cycle(includes):
 
 
 def check_levels(root, errors):
-    public = read_table((root / "docs" / "design.md").read_text(encoding="utf-8"), errors)
+    public, opt_in = read_table((root / "docs" / "design.md").read_text(encoding="utf-8"), errors)
     includes = read_includes(root, errors)
-    present = {name for name in includes if "/" not in name}
+    present = {name for name in includes if is_public(name)}
     errors += [f"{name}: not in the level table of docs/design.md" for name in sorted(present - set(public))]
     errors += [f"{name}: in the level table, but there is no such header" for name in sorted(set(public) - present)]
 
@@ -88,18 +96,20 @@ def check_levels(root, errors):
                 continue
             elif name in MACRO_HEADERS or target.startswith("adapters/"):
                 errors.append(f"{name}: must not include {target}")
+            elif target in opt_in and name not in opt_in:
+                errors.append(f"{name}: must not include {target}, which is opt-in")
             elif name in levels and target in levels:
                 limit = levels[name] if target.startswith("detail/") else levels[name] - 1
                 if levels[target] > limit:
                     errors.append(f"{name} (level {levels[name]}) includes {target} (level {levels[target]})")
         if name.startswith("detail/") and name not in levels and name not in MACRO_HEADERS:
             errors.append(f"{name}: no public header includes it")
-    missing = present - {UMBRELLA} - set(includes.get(UMBRELLA, []))
+    missing = present - {UMBRELLA} - opt_in - set(includes.get(UMBRELLA, []))
     errors += [f"{UMBRELLA}: does not include {name}" for name in sorted(missing)]
     cycle = find_cycle(includes)
     if cycle:
         errors.append("a cycle: " + " -> ".join(cycle))
-    return len(includes)
+    return len(includes), sorted(opt_in & present)
 
 
 def check_spdx(root, errors):
@@ -109,21 +119,21 @@ def check_spdx(root, errors):
                 errors.append(f"{path.relative_to(root)}: the first line is not '{SPDX}'")
 
 
-def check_macros(root, compiler, errors):
-    command = [compiler, "-std=c++20", "-dM", "-E", "-x", "c++", f"-I{root / 'include'}",
-               str(root / "include" / "ssewire" / UMBRELLA)]
-    done = subprocess.run(command, capture_output=True, text=True)
+def check_macros(root, compiler, opt_in, errors):
+    command = [compiler, "-std=c++20", "-dM", "-E", "-x", "c++", f"-I{root / 'include'}", "-"]
+    source = "".join(f"#include <ssewire/{name}>\n" for name in [UMBRELLA, *opt_in])
+    done = subprocess.run(command, input=source, capture_output=True, text=True)
     if done.returncode != 0:
-        errors.append(f"{UMBRELLA} does not preprocess:\n{done.stderr}")
+        errors.append(f"{', '.join([UMBRELLA, *opt_in])}: does not preprocess\n{done.stderr}")
     for name in re.findall(r"^#define (SSEWIRE_DETAIL_\w*)", done.stdout, re.M):
-        errors.append(f"{name} is still defined after {UMBRELLA}")
+        errors.append(f"{name} is still defined after the public headers")
 
 
 def check(root, compiler):
     errors = []
-    count = check_levels(root, errors)
+    count, opt_in = check_levels(root, errors)
     check_spdx(root, errors)
-    check_macros(root, compiler, errors)
+    check_macros(root, compiler, opt_in, errors)
     return errors, count
 
 

@@ -11,6 +11,8 @@ TABLE = """
 |---|---|
 | 2 | `ssewire.hpp` (umbrella of `a.hpp`) |
 | 1 | `b.hpp`, `c.hpp`: see `a.hpp` |
+| 1 | `o.hpp`: opt-in, for some |
+| 2 | `testing/t.hpp`: opt-in; tests |
 | 0 | `a.hpp` |
 """
 
@@ -27,6 +29,8 @@ GOOD = {
     "include/ssewire/b.hpp": header("a.hpp", "detail/d.hpp"),
     "include/ssewire/a.hpp": header("detail/begin.hpp", body="#include <ssewire/detail/end.hpp>\n"),
     "include/ssewire/detail/d.hpp": header("a.hpp"),
+    "include/ssewire/o.hpp": header("a.hpp"),
+    "include/ssewire/testing/t.hpp": header("o.hpp"),
     "include/ssewire/detail/begin.hpp": include_levels.SPDX + "\n#define SSEWIRE_DETAIL_X 1\n",
     "include/ssewire/detail/end.hpp": include_levels.SPDX + "\n#undef SSEWIRE_DETAIL_X\n",
 }
@@ -65,6 +69,24 @@ class IncludeLevels(unittest.TestCase):
     def test_refuses_an_umbrella_with_a_hole(self):
         self.refuses("does not include c.hpp", "include/ssewire/ssewire.hpp", header("a.hpp", "b.hpp"))
 
+    def test_refuses_what_is_opt_in_in_the_umbrella(self):
+        self.refuses("ssewire.hpp: must not include o.hpp, which is opt-in", "include/ssewire/ssewire.hpp",
+                     header("a.hpp", "b.hpp", "c.hpp", "o.hpp"))
+
+    def test_refuses_what_is_opt_in_below_the_umbrella(self):
+        table = TABLE.replace("| 1 | `o.hpp`", "| 0 | `o.hpp`")
+        files = {"docs/design.md": table, "include/ssewire/o.hpp": header(),
+                 "include/ssewire/c.hpp": header("a.hpp", "o.hpp")}
+        self.assertEqual(self.errors(files=files), "c.hpp: must not include o.hpp, which is opt-in")
+
+    def test_refuses_a_testing_header_that_is_not_listed(self):
+        self.refuses("testing/u.hpp: not in the level table", "include/ssewire/testing/u.hpp", header())
+
+    def test_refuses_a_testing_header_that_includes_sideways(self):
+        files = {"docs/design.md": TABLE + "| 2 | `testing/u.hpp`: opt-in |\n",
+                 "include/ssewire/testing/u.hpp": header(), "include/ssewire/testing/t.hpp": header("testing/u.hpp")}
+        self.assertIn("testing/t.hpp (level 2) includes testing/u.hpp (level 2)", self.errors(files=files))
+
     def test_refuses_a_detail_header_nobody_uses(self):
         self.refuses("detail/e.hpp: no public header includes it", "include/ssewire/detail/e.hpp", header())
 
@@ -85,6 +107,10 @@ class IncludeLevels(unittest.TestCase):
 
     def test_refuses_a_macro_left_defined(self):
         self.refuses("SSEWIRE_DETAIL_X is still defined", "include/ssewire/detail/end.hpp", include_levels.SPDX + "\n")
+
+    def test_refuses_a_macro_left_defined_by_what_is_opt_in(self):
+        self.refuses("SSEWIRE_DETAIL_Y is still defined", "include/ssewire/testing/t.hpp",
+                     header("o.hpp", body="#define SSEWIRE_DETAIL_Y\n"))
 
     def test_refuses_an_umbrella_that_does_not_preprocess(self):
         self.refuses("does not preprocess", "include/ssewire/c.hpp", header(body="#error no\n"))

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// byte_ledger.hpp - makes bytes of which each few say where they belong, and tells in words what became of them on the way
+// to a peer: lost, sent twice, in another order, read too late.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace testing {
+
+/// The books of one connection: what was offered, what of it was taken, what arrived.
+class byte_ledger {
+ public:
+  /// What the library's bytes are overwritten with, once a writer must not look at them any more.
+  static constexpr char scribble = '#';
+
+  /// What lies behind each piece that is offered: one that is read as a C string does not end where it should.
+  static constexpr char fence = '!';
+
+  /// New bytes, like nothing before them; NUL, line ends, '%' and bytes above 0x7F are among them.
+  [[nodiscard]] std::string next(std::size_t bytes) {
+    std::string out;
+    out.reserve(bytes + 8);
+    while (out.size() < bytes) {
+      char word[8];
+      auto n = serial_;
+      for (int i = 0; i < 7; ++i, n /= 16) {  // what changes first: two words differ where they begin
+        word[i] = "0123456789abcdef"[n % 16];
+      }
+      word[7] = " \n\0%\r\xff"[serial_++ % 6];
+      out.append(word, 8);
+    }
+    out.resize(bytes);
+    return out;
+  }
+
+  /// A gathered write of which `pieces` begin at these bytes of what is taken; only for the words of a complaint.
+  void offered(std::vector<std::size_t> pieces) { offers_.push_back({taken_.size(), std::move(pieces)}); }
+  void taken(std::string_view bytes) { taken_ += bytes; }
+  void not_taken(std::string_view bytes) { not_taken_ += bytes; }
+  void arrived(std::string_view bytes) { arrived_ += bytes; }
+
+  [[nodiscard]] std::size_t taken_bytes() const noexcept { return taken_.size(); }
+  [[nodiscard]] std::size_t arrived_bytes() const noexcept { return arrived_.size(); }
+
+  /// What is wrong, or an empty string. With `all_due` everything that was taken must have arrived.
+  [[nodiscard]] std::string complaint(bool all_due) const {
+    auto const shorter = (std::min)(taken_.size(), arrived_.size());
+    auto const end = taken_.begin() + static_cast<std::ptrdiff_t>(shorter);
+    auto const at =
+        static_cast<std::size_t>(std::mismatch(taken_.begin(), end, arrived_.begin()).first - taken_.begin());
+    if (at == arrived_.size()) {
+      if (at == taken_.size() || !all_due) return {};
+      return "lost bytes: of " + std::to_string(taken_.size()) +
+             " bytes that it said it had taken, the last " + std::to_string(taken_.size() - at) +
+             " never arrived" + place(at);
+    }
+    auto const got = std::string_view(arrived_).substr(at, 16);
+    if (got.find(std::string(2, scribble)) != got.npos || got.front() == scribble) {
+      return "kept the buffers: it read bytes after write() had answered, when they were no longer its to "
+             "read" +
+             place(at);
+    }
+    if (got.front() == fence) {
+      return "read behind the end of a piece, which is no C string: take its size()" + place(at);
+    }
+    auto const found = taken_.find(got);
+    if (found != taken_.npos && found < at) {
+      return "sent bytes twice: " + std::to_string(found) + " and what follows came again" + place(at);
+    }
+    if (found != taken_.npos && at < taken_.size()) {
+      auto const skipped = taken_.substr(at, (std::min)(std::size_t{16}, found - at));
+      if (arrived_.find(skipped, at) != arrived_.npos)
+        return "sent bytes in another order than they were offered in" + place(at);
+      return "lost bytes: " + std::to_string(found - at) + " that it said it had taken never arrived" +
+             place(at);
+    }
+    if (not_taken_.find(got) != not_taken_.npos) {
+      return "sent bytes that it had not said it took: they will be offered again, or never" + place(at);
+    }
+    return "sent bytes that nobody offered, '" + printable(got) + "'" + place(at);
+  }
+
+ private:
+  struct offer {
+    std::size_t at;
+    std::vector<std::size_t> pieces;  // where each begins, from `at`
+  };
+
+  static std::string printable(std::string_view bytes) {
+    std::string out;
+    for (char const c : bytes) {
+      if (c >= ' ' && c <= '~') {
+        out += c;
+      } else {
+        out += std::string("\\x") + "0123456789abcdef"[static_cast<unsigned char>(c) / 16] +
+               "0123456789abcdef"[static_cast<unsigned char>(c) % 16];
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::string place(std::size_t at) const {
+    std::string out = " (at byte " + std::to_string(at);
+    auto const behind = std::upper_bound(offers_.begin(), offers_.end(), at,
+                                         [](std::size_t value, offer const& o) { return value < o.at; });
+    if (behind != offers_.begin()) {
+      auto const& o = *std::prev(behind);
+      auto const piece = std::upper_bound(o.pieces.begin(), o.pieces.end(), at - o.at) - o.pieces.begin();
+      if (o.pieces.size() > 1) {
+        out += ", piece " + std::to_string(piece) + " of " + std::to_string(o.pieces.size());
+      }
+    }
+    return out + ")";
+  }
+
+  std::size_t serial_ = 0;
+  std::string taken_;
+  std::string not_taken_;
+  std::string arrived_;
+  std::vector<offer> offers_;
+};
+
+}  // namespace testing
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

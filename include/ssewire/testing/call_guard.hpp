@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise SIGPIPE?
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace testing {
+
+/// How a guarded call went.
+struct call_outcome {
+  bool waited = false;      ///< it took longer than the patience
+  bool sigpipe = false;     ///< it would have ended the program by that signal
+  std::string thrown = {};  ///< what it threw, in words; empty: nothing
+};
+
+/// Runs calls, each watched by one thread. A write() that waits for its peer is freed by reading from that peer, on the
+/// watching thread. A call that does not return at all ends the program, and says so: nothing else can be done.
+/// Threads     one at a time.
+class call_guard {
+ public:
+  using milliseconds = std::chrono::milliseconds;
+
+  /// Input       `read`: takes bytes from the peer; what it gets is kept for taken().
+  explicit call_guard(std::function<std::string()> read) : read_(std::move(read)) {
+#if defined(SIGPIPE)
+    raised() = false;
+    before_ = std::signal(SIGPIPE, [](int) { raised() = true; });
+#endif
+    watcher_ = std::thread([this] { watch(); });
+  }
+  call_guard(call_guard const&) = delete;
+  call_guard& operator=(call_guard const&) = delete;
+  ~call_guard() {
+    {
+      std::unique_lock const held(guard_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    watcher_.join();
+#if defined(SIGPIPE)
+    std::signal(SIGPIPE, before_);
+#endif
+  }
+
+  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer is read from;
+  ///             `deadline`: and before it is given up.
+  template <class Call>
+  call_outcome run(std::string_view name, milliseconds patience, milliseconds deadline, bool reads,
+                   Call call) {
+    call_outcome out;
+    begin(name, patience, deadline, reads);
+#if defined(__cpp_exceptions)
+    try {
+      call();
+    } catch (std::exception const& e) {
+      out.thrown = e.what();
+      if (out.thrown.empty()) out.thrown = "a std::exception";
+    } catch (...) {
+      out.thrown = "something that is no std::exception";
+    }
+#else
+    call();
+#endif
+    out.waited = end();
+#if defined(SIGPIPE)
+    out.sigpipe = raised().exchange(false);
+    if (out.sigpipe) std::signal(SIGPIPE, [](int) { raised() = true; });  // some systems forget it
+#endif
+    return out;
+  }
+
+  /// What was read from the peer meanwhile.
+  [[nodiscard]] std::string taken() { return std::exchange(taken_, {}); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  static std::atomic<bool>& raised() noexcept {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+
+  void begin(std::string_view name, milliseconds patience, milliseconds deadline, bool reads) {
+    {
+      std::unique_lock const held(guard_);
+      name_ = name;
+      patience_ = patience;
+      deadline_ = deadline;
+      reads_ = reads;
+      running_ = true;
+      waited_ = false;
+      ++call_;
+    }
+    changed_.notify_all();
+  }
+
+  bool end() {
+    std::unique_lock held(guard_);
+    running_ = false;
+    changed_.notify_all();
+    changed_.wait(held, [&] { return !reading_; });
+    return waited_;
+  }
+
+  void watch() {
+    std::unique_lock held(guard_);
+    for (;;) {
+      changed_.wait(held, [&] { return running_ || stopping_; });
+      if (stopping_) return;
+      auto const call = call_;
+      auto const over = [&] { return stopping_ || !running_ || call_ != call; };
+      auto const give_up = clock::now() + deadline_;
+      if (changed_.wait_for(held, patience_, over)) continue;
+      waited_ = true;
+      while (!over()) {
+        std::string got;
+        if (reads_) {
+          reading_ = true;
+          held.unlock();
+          got = read_();
+          held.lock();
+          reading_ = false;
+          taken_ += got;
+          changed_.notify_all();
+        }
+        if (got.empty()) changed_.wait_for(held, milliseconds(1), over);
+        if (!over() && clock::now() > give_up) {
+          std::fprintf(stderr, "ssewire: %s does not return, whatever its peer does; the program ends here\n",
+                       name_.c_str());
+          std::abort();
+        }
+      }
+    }
+  }
+
+  std::function<std::string()> read_;
+  std::mutex guard_;
+  std::condition_variable changed_;
+  std::string name_;
+  milliseconds patience_{};
+  milliseconds deadline_{};
+  std::size_t call_ = 0;
+  bool reads_ = false;
+  bool running_ = false;
+  bool waited_ = false;
+  bool reading_ = false;
+  bool stopping_ = false;
+  std::string taken_;
+#if defined(SIGPIPE)
+  void (*before_)(int) = SIG_DFL;
+#endif
+  std::thread watcher_;
+};
+
+}  // namespace testing
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>

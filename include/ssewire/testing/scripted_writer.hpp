@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+// scripted_writer.hpp - a writer that answers what a test wants, takes down what it got, and objects to whatever its
+// driver must not do. For tests of drivers, and of programs that send streams. Needs no test framework.
+#pragma once
+
+#include <ssewire/writer.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace testing {
+
+/// What answer::raise() throws. Without exceptions it answers `closed` instead.
+struct scripted_error {};
+
+/// One answer of a scripted writer.
+struct answer {
+  enum class kind : unsigned char { take, again, pending, closed, raise, exactly };
+  static constexpr std::size_t all = (std::numeric_limits<std::size_t>::max)();
+
+  kind how = kind::take;
+  std::size_t bytes = all;            // at most what is offered
+  write_result result = {};           // of `exactly`: also what is not allowed
+  std::function<void()> inside = {};  // called from inside write(), before it answers
+
+  static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
+  static answer again(std::size_t n = 0) { return {kind::again, n, {}, {}}; }
+  static answer pending() { return {kind::pending, all, {}, {}}; }
+  static answer closed() { return {kind::closed, 0, {}, {}}; }
+  static answer raise() { return {kind::raise, 0, {}, {}}; }
+  static answer exactly(write_status status, std::size_t n) { return {kind::exactly, 0, {status, n}, {}}; }
+
+  answer calling(std::function<void()> what) && {
+    inside = std::move(what);
+    return std::move(*this);
+  }
+};
+
+/// Numbers that are the same on every machine for the same seed (splitmix64).
+class seeded_numbers {
+ public:
+  explicit seeded_numbers(std::uint64_t seed) noexcept : state_(seed) {}
+
+  std::uint64_t next() noexcept {
+    auto z = state_ += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  /// 0 to n - 1; n is not 0.
+  std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(next() % n); }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// A script without an end: given the bytes offered, the next answer. For peer::otherwise.
+using script = std::function<answer(std::size_t offered)>;
+
+/// Takes 1 to `most` bytes of each offer.
+[[nodiscard]] inline script takes_at_random(std::uint64_t seed, std::size_t most = answer::all) {
+  return [random = seeded_numbers(seed), most](std::size_t offered) mutable {
+    return answer::take(1 + random.below((std::min)(offered, (std::max)(most, std::size_t{1}))));
+  };
+}
+
+/// How often each answer comes, against the sum of them.
+struct answer_weights {
+  unsigned take = 4;     // 1 to all bytes
+  unsigned again = 2;    // behind 0 to all bytes; somebody must let_go()
+  unsigned pending = 0;  // somebody must say landed()
+};
+
+/// Takes, says `again` and `pending` in a mixture that the seed chooses.
+[[nodiscard]] inline script answers_at_random(std::uint64_t seed, answer_weights weights = {}) {
+  return [random = seeded_numbers(seed), weights](std::size_t offered) mutable {
+    auto const sum = (std::max)(weights.take + weights.again + weights.pending, 1u);
+    auto const drawn = random.below(sum);
+    if (drawn < weights.pending) return answer::pending();
+    if (drawn < std::size_t{weights.pending} + weights.again) return answer::again(random.below(offered + 1));
+    return answer::take(1 + random.below(offered));
+  };
+}
+
+/// `again` without a byte, for ever: a peer that does not read.
+[[nodiscard]] inline script again_for_ever() {
+  return [](std::size_t) { return answer::again(); };
+}
+
+/// Takes what `before` takes (everything, if there is none) up to the stream's byte `offset`, then answers `end`: once
+/// by answer::closed() or answer::raise(), say.
+[[nodiscard]] inline script fails_at(std::size_t offset, answer end = answer::closed(), script before = {}) {
+  return [left = offset, end = std::move(end), before = std::move(before)](std::size_t offered) mutable {
+    if (left == 0) return end;
+    auto now = before ? before(offered) : answer::take();
+    if (now.how == answer::kind::pending) now = answer::take();  // takes all, which may be too much
+    now.bytes = (std::min)({now.bytes, left, offered});
+    if (now.how == answer::kind::take || now.how == answer::kind::again) left -= now.bytes;
+    return now;
+  };
+}
+
+/// The far end of a scripted writer; it outlives the writer. Whoever tells a driver writable() or written() tells the
+/// peer first, by let_go() or landed(). At its end a test checks that `violations` is empty.
+class peer {
+ public:
+  peer() = default;
+  peer(peer const&) = delete;
+  peer& operator=(peer const&) = delete;
+
+  // The test's part.
+  std::deque<answer> script;                     // the next answers
+  std::function<answer(std::size_t)> otherwise;  // when the script has ended; none: takes everything
+  std::function<void()> at_finish;
+  std::function<void()> at_abort;
+  std::function<void(close_reason)> at_closed;
+  bool same_bytes = false;  // the driver must offer the same bytes again, in one buffer of at most 16 KiB
+  bool chunked = false;     // then a chunk's head and tail may come on top
+
+  // What came.
+  std::string taken;
+  std::vector<std::size_t> offers;
+  std::size_t finished = 0;
+  std::size_t aborted = 0;
+  std::vector<close_reason> closed;
+  bool writer_gone = false;
+  std::string violations;  // what the driver did that no driver may do
+
+  [[nodiscard]] bool blocked() const { return blocked_; }
+  [[nodiscard]] bool pending() const { return !in_flight_.empty(); }
+  [[nodiscard]] bool inside() const { return inside_; }
+
+  /// It will take bytes again: writable() follows, or this is inside write().
+  void let_go() {
+    blocked_ = false;
+    let_go_early_ = let_go_early_ || inside_;
+  }
+
+  /// What was pending has been sent: written() follows, or this is inside write().
+  void landed() {
+    landed_early_ = landed_early_ || inside_;
+    check_in_flight("before written()");
+    in_flight_.clear();
+  }
+
+  /// Are the pending bytes what they were?
+  void check_in_flight(std::string_view when) {
+    if (in_flight_.empty()) return;
+    if (checksum(in_flight_) != in_flight_sum_) object("pending bytes changed " + std::string(when));
+  }
+
+  /// The driver is about to be destroyed, and the transport has stopped.
+  void stop_transport() {
+    check_in_flight("before the driver's end");
+    in_flight_.clear();
+  }
+
+  void object(std::string what) { violations += std::move(what) + "; "; }
+
+  write_result write(buffers b) {
+    if (inside_) object("write() inside write()");
+    if (over_) object("write() after the end");
+    if (blocked_) object("write() before writable()");
+    if (pending()) object("write() while a write is pending");
+    if (b.empty()) object("no buffers");
+    auto const bytes = flat(b);
+    for (auto const piece : b) {
+      if (piece.empty()) object("an empty buffer");
+    }
+    if (same_bytes) check_same(b, bytes);
+    offers.push_back(bytes.size());
+
+    let_go_early_ = landed_early_ = false;
+    inside_ = true;
+    auto const a = next(bytes.size());
+    if (a.inside) a.inside();
+    inside_ = false;
+    if (flat(b) != bytes) object("the bytes changed while write() looked at them");
+    if (a.how == answer::kind::raise) {
+      over_ = true;
+#if defined(__cpp_exceptions)
+      throw scripted_error();
+#endif
+    }
+
+    auto const n = (std::min)(a.bytes, bytes.size());
+    rest_.reset();
+    switch (a.how) {
+    case answer::kind::exactly:
+      over_ = a.result.status == write_status::closed || a.result.bytes > bytes.size() ||
+              (a.result.status == write_status::ok && a.result.bytes == 0);
+      return a.result;
+    case answer::kind::take: taken.append(bytes, 0, n); return {write_status::ok, n};
+    case answer::kind::again:
+      taken.append(bytes, 0, n);
+      if (n < bytes.size()) rest_ = bytes.substr(n);
+      blocked_ = !let_go_early_;
+      return {write_status::again, n};
+    case answer::kind::pending:
+      taken += bytes;
+      if (!landed_early_) {
+        in_flight_.assign(b.begin(), b.end());
+        in_flight_sum_ = checksum(in_flight_);
+      }
+      return {write_status::pending, 0};
+    default: over_ = true; return {write_status::closed, 0};
+    }
+  }
+
+  void finish() {
+    end("finish()");
+    if (blocked_ && rest_) object("finish() before the last byte was taken");
+    if (pending()) object("finish() while a write is pending");
+    ++finished;
+    if (at_finish) at_finish();
+  }
+  void abort() {
+    end("abort()");
+    ++aborted;
+    if (at_abort) at_abort();
+  }
+  void on_closed(close_reason why) {
+    if (inside_) object("on_closed() inside write()");
+    if (!closed.empty()) object("on_closed() twice");
+    if (finished + aborted != 1) object("on_closed() without finish() or abort()");
+    over_ = true;
+    closed.push_back(why);
+    if (at_closed) at_closed(why);
+  }
+  void destroyed() {
+    if (pending()) object("the writer was destroyed, and its driver not, while its bytes were being sent");
+    in_flight_.clear();
+    writer_gone = true;
+  }
+
+ private:
+  static std::string flat(buffers b) {
+    std::string all;
+    for (auto const piece : b) all += piece;
+    return all;
+  }
+
+  static std::uint64_t checksum(std::vector<std::string_view> const& pieces) {
+    std::uint64_t sum = 14695981039346656037u;  // FNV-1a
+    for (auto const piece : pieces) {
+      for (char const c : piece) sum = (sum ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    }
+    return sum;
+  }
+
+  answer next(std::size_t total) {
+    if (!script.empty()) {
+      auto a = std::move(script.front());
+      script.pop_front();
+      return a;
+    }
+    return otherwise ? otherwise(total) : answer::take();
+  }
+
+  void check_same(buffers b, std::string const& bytes) {
+    if (b.size() != 1) object("more than one buffer");
+    if (rest_) {
+      if (bytes != *rest_) object("other bytes than before were offered");
+      return;
+    }
+    std::size_t const most = 16 * 1024 + (chunked ? 16 : 0);
+    std::size_t frames = 0;
+    for (auto at = bytes.find("\n\n"); at != std::string::npos; at = bytes.find("\n\n", at + 2)) ++frames;
+    if (bytes.size() > most && frames > 1) object("several frames of more than 16 KiB in one offer");
+  }
+
+  void end(std::string const& what) {
+    if (finished + aborted != 0) object(what + " after finish() or abort()");
+    if (!closed.empty()) object(what + " after on_closed()");
+    if (inside_) object(what + " inside write()");
+    over_ = true;
+  }
+
+  bool inside_ = false;
+  bool over_ = false;
+  bool blocked_ = false;
+  bool let_go_early_ = false;  // from inside write()
+  bool landed_early_ = false;
+  std::optional<std::string> rest_;
+  std::vector<std::string_view> in_flight_;
+  std::uint64_t in_flight_sum_ = 0;
+};
+
+/// Move-only, with all optional members.
+template <bool SameBytes> class basic_scripted_writer {
+ public:
+  static constexpr bool same_bytes_again = SameBytes;
+
+  explicit basic_scripted_writer(peer& to) : to_(&to) { to.same_bytes = SameBytes; }
+  basic_scripted_writer(basic_scripted_writer&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+  ~basic_scripted_writer() {
+    if (to_ != nullptr) to_->destroyed();
+  }
+
+  write_result write(buffers b) { return to_->write(b); }
+  void finish() { to_->finish(); }
+  void abort() { to_->abort(); }
+  void on_closed(close_reason why) { to_->on_closed(why); }
+
+ private:
+  peer* to_;
+};
+
+using scripted_writer = basic_scripted_writer<false>;
+using scripted_tls_writer = basic_scripted_writer<true>;
+
+}  // namespace testing
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
