@@ -3,8 +3,11 @@
 //   broker check             every replay delivers the newest events; exit status 1 and its name if one does not
 //   broker time ROUNDS       the same, then a line for each row: row TASK CORPUS CHUNK NAME BYTES SECONDS-OF-EACH-ROUND...
 //   broker write DIRECTORY   the corpora as files, for the peers: a line each: corpus NAME EVENTS HASH
-//   broker contend SECONDS   two publishers, two threads that pull: contend PUBLISHES-A-SECOND DELIVERED TOLD P50 P99 MAX,
-//                            times of one publish in ns on the clock
+//   broker contend SECONDS [STREAMS]   two publishers, and two threads that pull, or that run a reactor of so many streams
+//                            each: contend PUBLISHES-A-SECOND DELIVERED TOLD P50 P99 MAX, times of one publish in ns on
+//                            the clock
+#include <ssewire/reactor.hpp>
+
 #include <broker_rows.hpp>
 
 #include <algorithm>
@@ -41,6 +44,43 @@ void pull_until(std::atomic<bool> const& over, ssewire::broker& broker, std::uin
   got.subscription.close();  // before `wake` goes
 }
 
+// A writer that takes everything, and looks at it.
+struct toucher {
+  std::uint64_t* sum;
+
+  ssewire::write_result write(ssewire::buffers pieces) noexcept {
+    std::size_t bytes = 0;
+    for (auto const piece : pieces) {
+      bench::touch{*sum}(piece);
+      bytes += piece.size();
+    }
+    return {ssewire::write_status::ok, bytes};
+  }
+};
+
+// An event loop that has nothing but its streams.
+void serve_until(std::atomic<bool> const& over, ssewire::broker& broker, std::size_t streams,
+                 std::uint64_t& sum) {
+  std::atomic<bool> signaled = false;
+  ssewire::loop_signal const signal{[](void* at) noexcept {
+                                      auto& flag = *static_cast<std::atomic<bool>*>(at);
+                                      flag = true;
+                                      flag.notify_one();
+                                    },
+                                    &signaled};
+  ssewire::reactor<toucher> reactor(signal);
+  for (std::size_t i = 0; i < streams; ++i) {
+    auto got = broker.subscribe(bench::news);
+    bench::must(static_cast<bool>(got), "subscribe");
+    bench::must(static_cast<bool>(reactor.add(toucher{&sum}, std::move(got.subscription))), "add");
+  }
+  while (!over) {
+    if (reactor.poll(clock_type::now()).more) continue;
+    signaled.wait(false);
+    signaled = false;
+  }
+}
+
 void publish_until(std::atomic<bool> const& over, ssewire::broker& broker, bench::corpus const& c,
                    std::vector<unsigned>& took) {
   bench::event_ring events(c);
@@ -52,14 +92,17 @@ void publish_until(std::atomic<bool> const& over, ssewire::broker& broker, bench
   }
 }
 
-void contend(bench::corpus const& c, double seconds) {
+void contend(bench::corpus const& c, double seconds, std::size_t streams) {
   ssewire::broker broker;
   std::atomic<bool> over = false;
   std::uint64_t sums[2] = {};
   std::vector<unsigned> took[2];
   for (auto& each : took) each.reserve(static_cast<std::size_t>(seconds * 20e6));
   std::vector<std::thread> pulling;
-  for (auto& sum : sums) pulling.emplace_back([&] { pull_until(over, broker, sum); });
+  for (auto& sum : sums) {
+    pulling.emplace_back(
+        [&] { streams == 0 ? pull_until(over, broker, sum) : serve_until(over, broker, streams, sum); });
+  }
   auto const begin = clock_type::now();
   std::vector<std::thread> publishing;
   for (auto& each : took) publishing.emplace_back([&] { publish_until(over, broker, c, each); });
@@ -88,12 +131,13 @@ int main(int count, char** arguments) {
   std::string_view const command = count > 1 ? arguments[1] : "";
   std::vector<bench::corpus> const corpora = {bench::corpus_a(), bench::corpus_b()};
   if (command == "write" && count == 3) return bench::write_corpora(corpora, arguments[2]);
-  if (command == "contend" && count == 3) {
-    contend(corpora[1], std::strtod(arguments[2], nullptr));
+  if (command == "contend" && (count == 3 || count == 4)) {
+    contend(corpora[1], std::strtod(arguments[2], nullptr),
+            count == 4 ? std::strtoul(arguments[3], nullptr, 10) : 0);
     return 0;
   }
   if (command != "check" && !(command == "time" && count == 3)) {
-    std::fprintf(stderr, "usage: broker check | time ROUNDS | write DIRECTORY | contend SECONDS\n");
+    std::fprintf(stderr, "usage: broker check | time ROUNDS | write DIRECTORY | contend SECONDS [STREAMS]\n");
     return 2;
   }
   bench::print_head();

@@ -49,14 +49,14 @@ def compare(groups):
     return times, ratios, wakes
 
 
-def measure_contention(program, runs, seconds):
-    """On all cores: two publishers and two that pull."""
+def measure_contention(program, runs, seconds, streams):
+    """On all cores: two publishers and two that pull, or, with streams, two reactors of so many each."""
     samples = {key: [] for key in ("publishes_a_second", "delivered", "gaps", "p50", "p99", "longest")}
     for _ in range(runs):
-        told = subprocess.run((program, "contend", str(seconds)), stdout=subprocess.PIPE, text=True, check=True).stdout
+        told = subprocess.run((program, "contend", str(seconds), str(streams)), stdout=subprocess.PIPE, text=True, check=True).stdout
         for values, figure in zip(samples.values(), told.split()[1:]):
             values.append(float(figure))
-    return {"runs": runs, "seconds": seconds, **{key: spread(values) for key, values in samples.items()}}
+    return {"runs": runs, "seconds": seconds, "streams": streams, **{key: spread(values) for key, values in samples.items()}}
 
 
 def measure_stores(program, options):
@@ -111,8 +111,9 @@ def measure(options):
     if "contention" in options.skip:
         skipped.append({"name": "contention", "reason": "--skip contention"})
     else:
-        progress("two publishers and two that pull")
-        result["contention"] = measure_contention(program, *((3, 0.2) if options.quick else (11, 1.0)))
+        progress("two publishers and two that pull, and two reactors")
+        result["contention"] = [measure_contention(program, *((3, 0.2) if options.quick else (11, 1.0)), streams)
+                                for streams in broker_tables.CONTENDING_STREAMS]
     if "peers" in options.skip:
         skipped.append({"name": "peers", "reason": "--skip peers"})
     else:
@@ -133,7 +134,7 @@ def print_all(result):
         if row["name"] == "parked_subscribers":
             print(f"\nA parked subscription on a shared channel: {row['requested'] / row['events']:.0f} bytes, "
                   f"{row['taken'] / row['events']:.0f} with what the allocator adds")
-    print(f"\nTwo publishers, two that pull: {broker_tables.contention_text(result)}")
+    print(f"\n{broker_tables.contention_text(result)}")
     if result["delivery"]:
         print(f"\n{result['delivery'].rstrip()}")
     if result["checks"]:

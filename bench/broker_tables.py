@@ -148,11 +148,16 @@ def replay_grid(result):
     return [f"{corpus} {missed:,}" for corpus in "ab" for missed in MISSED], list(lines.items())
 
 
+CONTENDING_STREAMS = (0, 100)
+
+
 def contention_text(result):
-    c = result["contention"]
-    if not c:
-        return "Not measured."
-    return (f"{c['publishes_a_second']['median'] / 1e6:.1f} M publishes a second "
+    return "\n\n".join(map(one_contention, result["contention"] or ())) or "Not measured."
+
+
+def one_contention(c):
+    who = f"two reactors of {c['streams']} streams each" if c["streams"] else "two threads that pull"
+    return (f"Two publishers, {who}: {c['publishes_a_second']['median'] / 1e6:.1f} M publishes a second "
             f"[{c['publishes_a_second']['lower'] / 1e6:.1f} {c['publishes_a_second']['upper'] / 1e6:.1f}]; one publish takes "
             f"{c['p50']['median']:,.0f} ns (p50), {c['p99']['median']:,.0f} ns (p99), the clock's own time included; "
             f"{c['delivered']['median']:,.0f} events delivered, {c['gaps']['median']:,.0f} gaps told a run. "
