@@ -95,12 +95,16 @@ template <class Traits = default_traits> class basic_subscription {
     return error;
   }
 
+  errc join(std::initializer_list<std::string_view>) = delete;  // one channel a call
+
   /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the change was. A
   /// channel it does not follow: nothing happens.
   /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
   errc leave(std::string_view channel) noexcept {
     return state_ == nullptr ? errc::closed : kept()->leave(*state_, channel);
   }
+
+  errc leave(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
   /// From the next pull on, another filter admits the events; an empty one admits all. A position event says where.
   /// Errors      closed, called_from_inside; then nothing has changed.
@@ -199,12 +203,17 @@ template <class Traits = default_traits> class basic_broker {
   }
 
   /// Several events, in this order, with nothing between them, or none of them. Subscribers are woken once. None at all: ok,
-  /// and nothing happens.
+  /// and nothing happens. More than max_events are taken, and the first of them go at once. Events borrow their text: what
+  /// they were made of must live until this returns.
   /// Returns     the last one's position; the others lie directly before. event_too_large also if all together exceed
   ///             max_bytes. The lock is held for all of them.
   publish_result publish(std::string_view channel, std::span<event const> events,
                          std::uint64_t tag = 0) noexcept {
     return publish(std::span(&channel, 1), events, tag);
+  }
+  publish_result publish(std::initializer_list<std::string_view> channels, std::span<event const> events,
+                         std::uint64_t tag = 0) noexcept {
+    return publish(std::span(channels.begin(), channels.size()), events, tag);
   }
   publish_result publish(std::span<std::string_view const> channels, std::span<event const> events,
                          std::uint64_t tag = 0) noexcept {
@@ -246,14 +255,16 @@ template <class Traits = default_traits> class basic_broker {
     core_->drain(deadline, spread.milliseconds);
   }
 
-  /// Lets time pass: forgets what is older than replay_limits::max_age, ends lagging streams whose policy says so,
-  /// forces a drain that is overdue. Call it about ten times in max_age, or each second.
+  /// Lets time pass: forgets what is older than replay_limits::max_age and channels that nobody uses for channel_expiry,
+  /// ends lagging streams whose policy says so, forces a drain that is overdue. Call it about ten times in max_age, or each second.
   void tick(time_point now) noexcept { core_->tick(now); }
 
   /// How many subscriptions follow a channel now.
   [[nodiscard]] std::uint64_t subscribers(std::string_view channel) const noexcept {
     return core_->subscribers_of(channel);
   }
+
+  std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;  // one channel a call
 
   /// The counters, at one instant. O(1), takes the lock.
   [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }

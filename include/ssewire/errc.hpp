@@ -59,11 +59,13 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::type_reserved:
     return "event types that begin with \"ssewire.\" belong to the library; use another";
   case errc::id_refused:
-    return "an ID of your own has 1 to 128 bytes of visible ASCII and does not look like one of the "
-           "library's; on a stream "
-           "with a subscription there is none; nothing was done";
+    return "an ID of your own has 1 to 128 bytes of visible ASCII and not the form of the broker's; send() "
+           "to a stream with "
+           "a subscription takes none; nothing was done";
   case errc::id_in_use: return "the channel still holds an event with this ID; nothing was published";
-  case errc::event_too_large: return "the serialized event is larger than the limit; nothing was published";
+  case errc::event_too_large:
+    return "the serialized event, or several together, exceed replay_limits::max_bytes; nothing was "
+           "published";
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
   case errc::writer_not_ready:
     return "the writer would have to wait; it has taken the bytes reported; use a stream";
@@ -79,12 +81,16 @@ constexpr std::string_view message(errc error) noexcept {
            "done";
   case errc::channel_name_refused:
     return "a channel name has 1 to max_channel_name_bytes bytes and no control characters; nothing was done";
-  case errc::too_many_channels: return "the limit of channels is reached; nothing was done";
-  case errc::too_many_subscribers: return "the limit of subscribers is reached; come back later";
-  case errc::channel_full: return "the limit of subscribers of this channel is reached; come back later";
-  case errc::user_full: return "the limit of subscribers of this user is reached; nothing was done";
-  case errc::no_channel: return "name at least one channel, and leave one; nothing was done";
-  case errc::closed: return "closed or draining; nothing new is taken";
+  case errc::too_many_channels:
+    return "max_channels, or max_channels_per_stream, is reached; nothing was done";
+  case errc::too_many_subscribers: return "max_subscribers is reached; come back later";
+  case errc::channel_full: return "max_subscribers_per_channel is reached; come back later";
+  case errc::user_full:
+    return "this user has max_subscribers_per_user subscriptions; close one, or come back later";
+  case errc::no_channel:
+    return "at least one channel must be named, and a subscription keeps one: close it instead; nothing was "
+           "done";
+  case errc::closed: return "closed, draining or empty; nothing new is taken";
   case errc::outbox_full:
     return "the writer is slow and the frames kept for it reached their limit; nothing was sent";
   case errc::no_memory: return "an allocation failed; nothing was changed";

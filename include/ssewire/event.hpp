@@ -58,6 +58,7 @@ class event_type {
   }
   template <std::convertible_to<std::string_view> Text>
   event_type(Text const&) = delete;  // text known only at run time: event_type::from(text) checks it
+  event_type(checked<event_type> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
   /// Text known only at run time. Refused with errc::type_has_control if it holds CR, LF or NUL: never cleaned.
   [[nodiscard]] static constexpr checked<event_type> from(std::string_view text) noexcept {
@@ -96,7 +97,8 @@ class event_id {
     if (literal[N - 1] != '\0') detail::a_literal_must_end_in_NUL();
   }
   template <std::convertible_to<std::string_view> Text>
-  event_id(Text const&) = delete;  // text known only at run time: event_id::from(text) checks it
+  event_id(Text const&) = delete;               // text known only at run time: event_id::from(text) checks it
+  event_id(checked<event_id> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
   /// Text known only at run time; always present. Refused with errc::id_has_control: never cleaned.
   [[nodiscard]] static constexpr checked<event_id> from(std::string_view text) noexcept {

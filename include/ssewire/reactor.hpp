@@ -19,11 +19,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,13 @@ struct stream_id {
 struct loop_signal {
   void (*call)(void*) noexcept = nullptr;
   void* context = nullptr;
+
+  /// Calls `action()`, which must outlive the reactor and its subscriptions, and must not throw.
+  template <class Action> [[nodiscard]] static loop_signal of(Action& action) noexcept {
+    static_assert(std::is_invocable_v<Action&>, "the signal is called without arguments");
+    return {[](void* at) noexcept { (*static_cast<Action*>(at))(); },
+            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
+  }
 };
 
 struct add_result {
@@ -181,6 +190,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   errc join(stream_id id, std::string_view channel) noexcept {
     return change(id, [&](subscription& of) { return of.join(channel); });
   }
+  errc join(stream_id, std::initializer_list<std::string_view>) = delete;  // one channel a call
+  errc leave(stream_id, std::initializer_list<std::string_view>) = delete;
   errc leave(stream_id id, std::string_view channel) noexcept {
     return change(id, [&](subscription& of) { return of.leave(channel); });
   }

@@ -43,6 +43,18 @@ enum class resume_outcome : unsigned char {
   unknown,     ///< another run of the process, the future, or no ID of ours: where it stood cannot be told
 };
 
+/// The outcome in a word, for logs and counters. A static string.
+constexpr std::string_view name(resume_outcome outcome) noexcept {
+  switch (outcome) {
+  case resume_outcome::fresh: return "fresh";
+  case resume_outcome::resumed: return "resumed";
+  case resume_outcome::up_to_date: return "up_to_date";
+  case resume_outcome::gap: return "gap";
+  case resume_outcome::unknown: return "unknown";
+  }
+  return "none";
+}
+
 /// What was published, or why nothing was.
 struct publish_result {
   position_id id =

@@ -50,6 +50,9 @@ template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {
   static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
+  static_assert(
+      detail::has_fitting_members<Writer>,
+      "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
   using clock = time_point::clock;
 
   struct bell {

@@ -153,6 +153,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
                   : options.max_write_bytes),
         max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
     static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
+    static_assert(
+        detail::has_fitting_members<Writer>,
+        "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
   }
   basic_stream(basic_stream const&) = delete;
   basic_stream& operator=(basic_stream const&) = delete;

@@ -39,6 +39,8 @@ using buffers = std::span<std::string_view const>;
 /// | `w.on_closed(r)` | any; optional | once, the last call: the stream is over, `r` is the `close_reason`          |
 /// | `W::same_bytes_again` | `static constexpr bool`; optional | after `again`, write() must be offered exactly the same bytes |
 ///
+/// A misspelt optional member is not noticed here; testing/writer_conformance.hpp does. One of the right name and other
+/// parameters does not compile.
 /// Every `pending` is answered by one written(), also behind abort(): until then the bytes are kept for it.
 /// `ok` with no bytes or with more than were offered, and an answer after `closed`, close the stream with
 /// close_reason::writer_broke_contract.
@@ -83,6 +85,20 @@ constexpr std::string_view name(close_reason reason) noexcept {
   }
   return "unknown";
 }
+
+namespace detail {
+
+// A member that has an optional one's name and cannot be called as a driver calls it would be passed over in silence.
+template <class W>
+constexpr bool has_fitting_members = (
+                                         !requires { &W::finish; } || requires(W & w) { w.finish(); }) &&
+                                     (
+                                         !requires { &W::abort; } || requires(W & w) { w.abort(); }) &&
+                                     (
+                                         !requires { &W::on_closed; } ||
+                                         requires(W & w) { w.on_closed(close_reason::none); });
+
+}  // namespace detail
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire

@@ -412,6 +412,12 @@ TEST_CASE("subscribers counts the subscriptions that follow a channel now; a nam
   CHECK(b.stats().channels == 1);
 }
 
+TEST_CASE("a name that no channel can have has no subscribers") {
+  broker b;
+  CHECK(b.subscribers("") == 0);
+  CHECK(b.subscribers(std::string(100'000, 'x')) == 0);
+}
+
 TEST_CASE("a refused subscription is counted nowhere") {
   ssewire::broker_options options;
   options.max_subscribers_per_channel = 1;

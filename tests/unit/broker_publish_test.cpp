@@ -214,6 +214,14 @@ TEST_CASE("one event on several channels has one position, and a stream on sever
   CHECK(b.stats().events == 3);  // one on several channels is held by each
 }
 
+TEST_CASE("channels in braces are channels for several events, too") {
+  broker b;
+  ssewire::event const two[] = {{.data = "1"}, {.data = "2"}};
+  CHECK(b.publish({"a", "b"}, two).id.view() == id(2));
+  CHECK(b.stats().channels == 2);
+  CHECK(b.stats().events == 4);
+}
+
 TEST_CASE("a channel named twice by a publish gets the event once") {
   broker b;
   auto s = opened(b, {"a"});

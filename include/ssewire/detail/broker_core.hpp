@@ -291,6 +291,7 @@ template <class Traits> struct broker_core {
   }
 
   [[nodiscard]] std::uint64_t subscribers_of(std::string_view name) noexcept {
+    if (!good_name(name)) return 0;
     lock const held(guard);
     auto const* const c = logs.find(name);
     return c == nullptr ? 0 : c->members;

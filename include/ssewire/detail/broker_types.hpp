@@ -20,7 +20,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The limits of a broker. At each of them the newcomer or the new event is refused with an error.
+/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at the others the
+/// newcomer or the new event is refused with an error.
 struct broker_options {
   replay_limits replay = {};  ///< of each channel
   std::uint64_t max_events_in_all =
@@ -48,7 +49,7 @@ struct broker_options {
   std::size_t max_channels_per_stream = 64;       ///< parking takes the lock for a step for each
   std::size_t max_channel_name_bytes = 128;
   event_type gap_type = "ssewire.gap";  ///< of the event that tells a gap. Borrowed: must outlive the broker
-  presence_hook on_presence = {};       ///< told when subscriptions join and leave channels
+  presence_hook on_presence = {};       ///< told how many follow a channel: presence_hook::of(callable)
 };
 
 /// Where a client starts that presents no last event ID, or one that says nothing.
@@ -80,6 +81,18 @@ enum class trim_cause : unsigned char {
   all_together,  ///< broker_options::max_log_bytes or max_events_in_all
 };
 
+/// The cause in a word, for logs and counters. A static string.
+constexpr std::string_view name(trim_cause cause) noexcept {
+  switch (cause) {
+  case trim_cause::events: return "events";
+  case trim_cause::bytes: return "bytes";
+  case trim_cause::age: return "age";
+  case trim_cause::expiry: return "expiry";
+  case trim_cause::all_together: return "all_together";
+  }
+  return "unknown";
+}
+
 /// What a broker has done and holds. Counters since its construction.
 struct broker_stats {
   std::uint64_t published = 0;        ///< events; one on several channels counts once
@@ -89,15 +102,20 @@ struct broker_stats {
   std::uint64_t replayed = 0;         ///< of `delivered`, events that were there before the stream was
   std::uint64_t filtered = 0;         ///< events that streams' filters kept from them
   std::uint64_t gaps = 0;             ///< gap events told
-  std::uint64_t lags = 0;             ///< of these, told to open streams that had fallen behind
-  std::uint64_t missed = 0;           ///< events that those had missed
+  std::uint64_t lags =
+      0;  ///< of these, told to open streams that had fallen behind. Those of lag_policy::close are told
+          ///< when they come back
+  std::uint64_t missed =
+      0;  ///< events that those had missed on each of their channels, also such as came by another
+          ///< channel or were not for their filter
   std::uint64_t trimmed = 0;  ///< events the logs have forgotten; one on several channels counts on each
-  std::array<std::uint64_t, 5> trims = {};                    ///< the same by trim_cause
-  std::array<std::uint64_t, 5> resumes = {};                  ///< subscriptions by resume_outcome
-  std::array<std::uint64_t, close_reason_count> closes = {};  ///< ended subscriptions by close_reason
-  std::array<std::uint64_t, errc_count> refusals = {};        ///< by errc: of publish, subscribe and join
-  std::uint64_t subscribers = 0;                              ///< now
-  std::uint64_t channels = 0;                                 ///< now: those that count against max_channels
+  std::array<std::uint64_t, 5> trims = {};    ///< the same by trim_cause
+  std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
+  std::array<std::uint64_t, close_reason_count> closes =
+      {};  ///< subscriptions by close_reason, when their owner has let them go
+  std::array<std::uint64_t, errc_count> refusals = {};  ///< by errc: of publish, subscribe and join
+  std::uint64_t subscribers = 0;                        ///< now
+  std::uint64_t channels = 0;                           ///< now: those that count against max_channels
   std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
   std::uint64_t events = 0;            ///< held now
   std::uint64_t frame_bytes = 0;       ///< held now: serialized events
