@@ -38,11 +38,9 @@ template <class Traits = default_traits> class basic_subscription {
   basic_subscription(basic_subscription&& other) noexcept
       : core_(std::move(other.core_)), state_(std::exchange(other.state_, nullptr)) {}
   basic_subscription& operator=(basic_subscription&& other) noexcept {
-    if (this != &other) {
-      close();
-      core_ = std::move(other.core_);
-      state_ = std::exchange(other.state_, nullptr);
-    }
+    basic_subscription old(std::move(other));  // ends what was here, when this holds the new one
+    std::swap(core_, old.core_);
+    std::swap(state_, old.state_);
     return *this;
   }
   ~basic_subscription() { close(); }
@@ -130,11 +128,11 @@ template <class Traits = default_traits> class basic_subscription {
   /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this is called from
   /// inside one of them.
   void close(close_reason why = close_reason::removed) noexcept {
+    auto of = std::move(core_);  // what it calls may assign to this, or destroy it
     if (auto* const state = std::exchange(state_, nullptr)) {
-      auto& of = *core_;
-      of.close(state, why, std::move(core_));
+      auto& at = *of;
+      at.close(state, why, std::move(of));
     }
-    core_.reset();
   }
 
  private:

@@ -260,8 +260,10 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   /// `park(subscription&) -> bool` parks it, in whatever way the driver likes, or says that it may not.
-  template <class Park> stream_state pump(std::unique_ptr<flight>& scratch, Park park) {
-    if (inside_writer_) return state_ == stream_state::closed ? state_ : stream_state::more;
+  template <class Park> stream_state pump(std::unique_ptr<flight>& shared, Park park) {
+    if (inside_writer_ || pumping_) return state_ == stream_state::closed ? state_ : stream_state::more;
+    auto scratch = std::move(shared);  // what is called from here may pump another stream with it
+    pumping_ = true;
     closes_if_left failure{*this, close_reason::no_memory};
     for (int writes = 0; writes < writes_a_turn; ++writes) {
       if (state_ != stream_state::idle && state_ != stream_state::more) break;
@@ -274,6 +276,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       }
     }
     failure.armed = false;
+    pumping_ = false;
+    if (!shared) shared = std::move(scratch);
     return state_;
   }
 
@@ -334,7 +338,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
     ~closes_if_left() {
       if (!armed) return;
-      stream.inside_writer_ = false;
+      stream.inside_writer_ = stream.pumping_ = false;
       stream.end(why, false);
     }
   };
@@ -367,7 +371,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     switch (from_.pull(scratch->batch, room_)) {
     case pull_status::frames: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
-      if (!park(from_)) return true;
+      if (!outbox_.empty() || ending_ != close_reason::none || !park(from_)) return true;  // its filter may have asked
       state_ = stream_state::idle;
       return false;
     case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
@@ -573,6 +577,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   close_reason ending_ = close_reason::none;        // to be ended in order, and why
   close_reason asked_to_end_ = close_reason::none;  // abort() from inside the writer, and why
   bool inside_writer_ = false;
+  bool pumping_ = false;
   bool writable_early_ = false;  // writable() came from inside the write that it answers
   bool written_early_ = false;   // written() did
   bool sending_ = false;

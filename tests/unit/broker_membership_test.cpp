@@ -571,6 +571,42 @@ TEST_CASE("a presence hook may close the subscription that joins or leaves, and 
   }
 }
 
+TEST_CASE("a presence hook may assign to the subscription that is being closed, or destroy it") {
+  for (int how = 0; how < 3; ++how) {
+    CAPTURE(how);
+    std::unique_ptr<subscription> s = std::make_unique<subscription>();
+    broker* at = nullptr;
+    int left = 1;
+    auto hook = [&](ssewire::presence const& p) {
+      if (p.now != 0 || left-- == 0) return;
+      if (how == 2) {
+        s.reset();
+      } else {
+        *s = std::move(at->subscribe("x").subscription);
+      }
+    };
+    ssewire::broker_options options;
+    options.on_presence = ssewire::presence_hook::of(hook);
+    broker b(options);
+    at = &b;
+    *s = std::move(b.subscribe("x").subscription);
+    left = 1;
+    if (how == 1) {
+      *s = std::move(b.subscribe("y").subscription);
+    } else {
+      s->close();
+    }
+    if (s) {
+      pull_all(*s);
+      CHECK(s->park());
+    }
+    CHECK(b.stats().subscribers == (how == 2 ? 0 : 1));
+    left = 0;
+    s.reset();
+    CHECK(b.stats().subscribers == 0);
+  }
+}
+
 TEST_CASE("a presence hook that ends what feeds a channel may begin it again: the last word is right") {
   listener ear;
   broker b(ear.options());

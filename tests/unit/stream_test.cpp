@@ -1080,4 +1080,59 @@ TEST_CASE("streams that owe the rest of one large event share it") {
   }
 }
 
+TEST_CASE("a filter that sends to its own stream, ends it and pumps it tears no frame apart") {
+  for (int how = 0; how < 6; ++how) {
+    CAPTURE(how);
+    broker b;
+    peer to;
+    stream* self = nullptr;
+    bool asked = false;
+    auto const filter = [&](ssewire::event_header const&) {
+      if (!std::exchange(asked, true)) {
+        CHECK(self->send({.data = "own"}) == errc::ok);
+        if (how >= 3) self->finish();
+        CHECK(self->pump() == stream_state::more);
+      }
+      return how % 3 != 2;
+    };
+    stream s(scripted_writer(to), std::move(b.subscribe("c", {}, {.filter = filter}).subscription));
+    self = &s;
+    pump_all(s);
+    if (how % 3 == 0) to.script = {answer::again(8), answer::again(3)};
+    if (how % 3 == 1) to.script = {answer::pending(), answer::again(30)};
+    b.publish("c", {.data = "x"});
+    CHECK(pump_through(s, to) == (how >= 3 ? stream_state::closed : stream_state::idle));
+    auto const own = std::string("data: own\n\n");
+    CHECK(to.taken == position_event(0) + (how % 3 == 2 ? position_event(1) : frame(1, "x")) + own);
+  }
+}
+
+TEST_CASE("streams that share what they gather in may pump each other from inside their writers") {
+  for (bool const pends : {false, true}) {
+    CAPTURE(pends);
+    broker b{{.replay = {.max_events = 1}}};
+    peer one;
+    peer two;
+    stream first(scripted_writer(one), std::move(b.subscribe("a").subscription));
+    stream second(scripted_writer(two), std::move(b.subscribe("b").subscription));
+    std::unique_ptr<stream::flight> scratch;
+    auto wake = [&](ssewire::wake) { (void)second.pump(scratch); };
+    second.set_hook(ssewire::wake_hook::of(wake));
+    (void)first.pump(scratch);
+    (void)second.pump(scratch);
+    if (pends) two.script.push_back(answer::pending());
+    one.script.push_back(answer::again(5).calling([&] {
+      b.publish("b", {.data = std::string(600, 's')});
+      b.publish("b", {.data = std::string(600, 't')});
+    }));
+    b.publish("a", {.data = "open"});
+    (void)first.pump(scratch);
+    pump_through(first, one);
+    pump_through(second, two);
+    CHECK(one.taken == position_event(0) + frame(1, "open"));
+    CHECK(two.taken.find("open") == std::string::npos);
+    CHECK(two.taken.ends_with(frame(3, std::string(600, 't'))));
+  }
+}
+
 } // namespace

@@ -144,7 +144,7 @@ template <class Traits> struct in_step {
     lock const held(at.guard);
     stand_alone(s, 0);
     add(at, {events, its.bytes()});
-    if (sends) at.cursors.hold(s, its);
+    if (sends && s.evicted == close_reason::none) at.cursors.hold(s, its);
   }
 
   // ---- pull and park for all of them ---------------------------------------------------------------------------
