@@ -501,9 +501,9 @@ TEST_CASE("the presence hook hears nothing when the broker is destroyed, nor aft
 TEST_CASE("what happens in the presence hook is told in one further call, and left out where it was undone") {
   listener ear;
   broker b(ear.options());
-  std::vector<subscription> more;
   int deep = 0;
   int deepest = 0;
+  std::vector<subscription> more;  // last: its end calls the hook
   ear.action = [&](presence const& p) {
     deepest = (std::max)(deepest, ++deep);
     CHECK(b.subscribers(p.channel) == p.now);
@@ -564,9 +564,9 @@ TEST_CASE("a presence hook may close the subscription that joins or leaves, and 
     CHECK(b.stats().channels == 0);
     std::map<std::string, std::uint64_t> now;
     for (auto const& t : ear.heard) now[t.channel] = t.now;
-    for (auto const& [name, count] : now) {
-      CAPTURE(name);
-      CHECK(count == 0);
+    for (auto const& each : now) {
+      CAPTURE(each.first);
+      CHECK(each.second == 0);
     }
   }
 }
@@ -717,11 +717,11 @@ TEST_CASE("while threads join and leave, what a slow presence hook hears of a ch
     });
   }
   for (auto& each : threads) each.join();
-  for (auto const& [name, of] : channels) {
-    CAPTURE(name);
-    CHECK_UNARY(of.linked);
-    CHECK(of.calls > 0);
-    CHECK(of.last == 0);
+  for (auto const& each : channels) {
+    CAPTURE(each.first);
+    CHECK_UNARY(each.second.linked);
+    CHECK(each.second.calls > 0);
+    CHECK(each.second.last == 0);
   }
   CHECK(b.stats().channels == 0);
 }
