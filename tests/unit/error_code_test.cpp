@@ -88,7 +88,7 @@ TEST_CASE("it can be thrown") {
     throw std::system_error(errc::too_many_subscribers, "GET /events");
   } catch (std::system_error const& e) {
     CHECK(e.code() == errc::too_many_subscribers);
-    CHECK(std::string(e.what()).find("the limit of subscribers is reached") != std::string::npos);
+    CHECK(std::string(e.what()).find("max_subscribers is reached") != std::string::npos);
   }
 }
 
