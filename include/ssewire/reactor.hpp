@@ -292,7 +292,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   template <class Change> errc change(stream_id id, Change how) noexcept {
     auto* const s = find(id);
     if (s == nullptr) return errc::closed;
-    if (s->acting || !is_free(*s)) return errc::called_from_inside;
+    if (s->acting || is_offered(*s)) return errc::called_from_inside;
     step_out(*s);
     auto const error = how(s->stream.source());
     if (find(id) != nullptr) enqueue(*s);
@@ -393,14 +393,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   // ---- streams in step -----------------------------------------------------------------------------------------
 
-  // In step, and its writer is not being called.
-  [[nodiscard]] static bool is_in_step(slot const& s) noexcept {
-    return s.place != detail::no_place && !s.of->is_offering(s);
+  // In step, and its writer is being called.
+  [[nodiscard]] static bool is_offered(slot const& s) noexcept {
+    return s.place != detail::no_place && s.of->is_offering(s);
   }
 
-  // Its writer is not being called.
-  [[nodiscard]] static bool is_free(slot const& s) noexcept {
-    return s.place == detail::no_place || !s.of->is_offering(s);
+  [[nodiscard]] static bool is_in_step(slot const& s) noexcept {
+    return s.place != detail::no_place && !is_offered(s);
   }
 
   // Something is about to happen to this stream alone. Its subscription is its own again; from inside its writer, when
@@ -408,7 +407,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void step_out(slot& s) noexcept {
     if (s.place == detail::no_place) return;
     auto& c = *s.of;
-    bool const offered = c.is_offering(s);
+    bool const offered = is_offered(s);
     auto const behind = leave_place(s, offered);
     if (offered) {
       s.stream.begin_offer();
@@ -506,7 +505,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       }
     }
     auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
-    if (!pulled.for_all) {
+    if (!shared || !pulled.for_all) {
       c.begin_round(nullptr, pulled.events, now_);
       return true;
     }

@@ -137,7 +137,7 @@ STREAMS = [
       ("c.attached != 0 || c.in_round() ||", "c.attached != 0 ||"),
       tests="unit/reactor_cohort", sanitize="address"),
     M("reactor.changes_inside_a_writer", "G10", "reactor.hpp",
-      ("if (s->acting || !is_free(*s)) return errc::called_from_inside;", ""),
+      ("if (s->acting || is_offered(*s)) return errc::called_from_inside;", ""),
       tests="unit/reactor_cohort unit/reactor"),
 
     # ---- G4: live events reach who sleeps ----

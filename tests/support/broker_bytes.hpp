@@ -9,8 +9,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace support {
 
@@ -55,6 +58,26 @@ std::string pull_all(ssewire::basic_subscription<Traits>& from, std::size_t room
     if (part.empty()) return all;
     all += part;
   }
+}
+
+/// A subscription that must be had.
+template <class Traits>
+ssewire::basic_subscription<Traits> follow(ssewire::basic_broker<Traits>& of,
+                                           std::vector<std::string_view> const& channels,
+                                           std::string_view last_event_id = {},
+                                           ssewire::subscribe_options const& how = {}) {
+  auto made = of.subscribe(std::span(channels), last_event_id, how);
+  REQUIRE(made.error == ssewire::errc::ok);
+  return std::move(made.subscription);
+}
+
+/// One that has been told where it stands.
+template <class Traits>
+ssewire::basic_subscription<Traits> opened(ssewire::basic_broker<Traits>& of,
+                                           std::vector<std::string_view> const& channels) {
+  auto s = follow(of, channels);
+  (void)pull(s);
+  return s;
 }
 
 /// The ID of epoch 0's event at this position, and its frame.

@@ -34,9 +34,11 @@ using ssewire::pull_status;
 using ssewire::resume_outcome;
 using ssewire::start_at;
 using support::all_room;
+using support::follow;
 using support::frame;
 using support::gap_event;
 using support::id;
+using support::opened;
 using support::position_event;
 using support::pull;
 using support::pull_all;
@@ -44,20 +46,6 @@ using support::pull_all;
 using broker = ssewire::basic_broker<support::epoch_traits>;  // epoch 0, so that every byte is known
 using subscription = ssewire::basic_subscription<support::epoch_traits>;
 using batch = ssewire::basic_batch<support::epoch_traits>;
-
-subscription follow(broker& of, std::vector<std::string_view> const& channels,
-                    std::string_view last_event_id = {}, ssewire::subscribe_options const& how = {}) {
-  auto made = of.subscribe(std::span(channels), last_event_id, how);
-  REQUIRE(made.error == errc::ok);
-  return std::move(made.subscription);
-}
-
-// One that has been told where it stands.
-subscription opened(broker& of, std::vector<std::string_view> const& channels) {
-  auto s = follow(of, channels);
-  (void)pull(s);
-  return s;
-}
 
 void publish(broker& to, std::string_view channel, std::string_view data) {
   REQUIRE(to.publish(channel, {.data = data}).error == errc::ok);
