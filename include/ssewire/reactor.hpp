@@ -6,9 +6,13 @@
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/activity_list.hpp>
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/borrowed_writer.hpp>
 #include <ssewire/detail/cohort.hpp>
 #include <ssewire/detail/cohort_list.hpp>
 #include <ssewire/detail/in_step.hpp>
+#include <ssewire/detail/seats.hpp>
+#include <ssewire/detail/turns.hpp>
+#include <ssewire/detail/wake.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/stream.hpp>
@@ -22,12 +26,10 @@
 #include <initializer_list>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -87,45 +89,27 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   ~basic_reactor() {
     ending_ = true;
     ++inside_;  // on_closed must not start a turn
-    for (auto const& s : slots_) {
-      if (!s) continue;
-      step_out(*s);
-      act(*s, [&] { s->stream.abort(); });
-    }
-    for (auto& s : slots_) s.reset();  // a writer's destructor may ask, too
+    seats_.for_each([this](seat& s) { drop(s, close_reason::removed); });
   }
 
   /// Takes a stream over. Nothing is written before the next poll(). Without a subscription it sends what send() gets.
-  /// Errors      no_memory, or closed from inside the reactor's destructor; then the writer and the subscription are
-  ///             gone.
+  /// Errors      no_memory, or closed from inside the reactor's destructor; then the writer was not called, and it and the
+  ///             subscription are gone.
   add_result add(Writer to, subscription from = {}, stream_options options = {}) noexcept {
+    detail::check_writer<Writer>();
     if (ending_) return {{}, errc::closed};
     add_result result{{}, errc::no_memory};
     detail::attempt([&] {
-      auto fresh = std::make_unique<slot>(*this, std::move(to), std::move(from), std::move(options));
-      if (free_.empty()) {
-        auto const size = slots_.size() + 1;
-        if (size > room_) {
-          auto const room = 2 * size;
-          free_.reserve(room);
-          reserve_turns(room + cohorts_.room());
-          generations_.reserve(room);
-          slots_.reserve(room);
-          room_ = room;
-        }
-        slots_.emplace_back();
-        generations_.push_back(0);
-        free_.push_back(static_cast<std::uint32_t>(size - 1));
+      auto& s = seats_.emplace(std::move(to));
+      if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(from), std::move(options)); })) {
+        seats_.erase(s);
+        return;
       }
-      auto const index = free_.back();
-      free_.pop_back();
-      fresh->id = {index, ++generations_[index]};
-      auto& s = *(slots_[index] = std::move(fresh));
       ++count_;
-      s.seen = now_;
-      idle_.insert(s);
-      s.stream.set_hook({&slot::woken, &s});
-      enqueue(s);
+      s.alone->seen = now_;
+      idle_.insert(*s.alone);
+      s.alone->stream.set_hook(s.alone->hook());
+      turns_.add(*s.alone);
       result = {s.id, errc::ok};
     });
     return result;
@@ -135,54 +119,47 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void writable(stream_id id) noexcept {
     auto* const s = find(id);
     if (s == nullptr || is_in_step(*s)) return;
-    step_out(*s);
-    s->stream.writable();
-    enqueue(*s);
+    if (auto* const its = step_out(*s)) {
+      its->stream.writable();
+      turns_.add(*its);
+    }
   }
 
   /// The pending write is done; `good` false: it failed, the peer is gone. The next poll() goes on. Owed for every
   /// pending write, also behind abort(): until then its bytes are kept.
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
-    if (s == nullptr) return;
+    if (s == nullptr || is_in_step(*s)) return;
     if (s->dead) {
-      s->stream.written(good);
+      s->in_flight.reset();
+      if (s->alone != nullptr) s->alone->stream.written(good);
       free_if_unused(*s);
-      return;
+    } else if (auto* const its = step_out(*s)) {
+      act(*s, [&] { its->stream.written(good); });
+      if (find(id) != nullptr) turns_.add(*its);
     }
-    if (is_in_step(*s)) return;
-    step_out(*s);
-    act(*s, [&] { s->stream.written(good); });
-    if (find(id) != nullptr) enqueue(*s);
   }
 
   /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
   /// returns, or, from inside its own write(), after that.
   void remove(stream_id id, close_reason why = close_reason::removed) noexcept {
-    if (auto* const s = find(id)) {
-      step_out(*s);
-      act(*s, [&] { s->stream.abort(why); });
-    }
+    if (auto* const s = find(id)) drop(*s, why);
   }
 
   /// Ends a stream in order, after what is queued for it.
   void finish(stream_id id) noexcept {
-    if (auto* const s = find(id)) {
-      step_out(*s);
-      s->stream.finish();
-      enqueue(*s);
+    if (auto* const its = find_alone(id)) {
+      its->stream.finish();
+      turns_.add(*its);
     }
   }
 
   /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such stream.
   errc send(stream_id id, event const& e) noexcept {
-    auto* const s = find(id);
-    if (s == nullptr) return errc::closed;
-    auto const error = s->stream.send(e);
-    if (error == errc::ok) {
-      step_out(*s);
-      enqueue(*s);
-    }
+    auto* const its = find_alone(id);
+    if (its == nullptr) return errc::closed;
+    auto const error = its->stream.send(e);
+    turns_.add(*its);
     return error;
   }
 
@@ -202,7 +179,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// The writer of a stream, or null if it has ended. Valid until it ends.
   [[nodiscard]] Writer* writer(stream_id id) noexcept {
     auto* const s = find(id);
-    return s == nullptr ? nullptr : &s->stream.writer_ref();
+    return s == nullptr ? nullptr : &s->writer;
   }
 
   /// How many streams there are.
@@ -214,120 +191,118 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (inside_ != 0) return {true, now};
     ++inside_;
     now_ = (std::max)(now_, now);
-    if (turn_.empty()) {
-      std::unique_lock const held(ready_guard_);
-      turn_.swap(ready_);
-      signaled_ = false;
-    }
-    for (int budget = streams_a_turn; budget > 0 && next_in_turn_ < turn_.size();) {
-      auto& next = *turn_[next_in_turn_];
-      if (next.is_cohort) {
-        if (serve(static_cast<cohort&>(next), budget)) ++next_in_turn_;
+    turns_.begin();
+    for (int budget = streams_a_turn; budget > 0;) {
+      auto* const next = turns_.next();
+      if (next == nullptr) break;
+      if (next->is_cohort) {
+        serve(static_cast<cohort&>(*next), budget);
       } else {
-        ++next_in_turn_;
         --budget;
-        serve(static_cast<slot&>(next));
+        serve(static_cast<slot&>(*next));
       }
-    }
-    if (next_in_turn_ == turn_.size()) {
-      turn_.clear();
-      next_in_turn_ = 0;
     }
     beat();
     drop_stalled();
     --inside_;
-    return {has_more(), next_deadline()};
+    return {!turns_.empty(), next_deadline()};
   }
 
  private:
   // Of this many streams, each may write a few times: the loop gets back to its sockets soon.
   static constexpr int streams_a_turn = 256;
 
-  struct slot;
-  using cohort = detail::cohort<slot, Traits>;
-  using cohorts = detail::cohort_list<slot, Traits>;
+  struct seat;
+  using cohort = detail::cohort<seat, Traits>;
+  using cohorts = detail::cohort_list<seat, Traits>;
   using in_step = detail::in_step<Traits>;
   using flight = detail::flight<Traits>;
 
-  // What a stream waits for; the lists are in the order of `seen`, so only their fronts are ever looked at. One that is in
-  // step with others has its place in their cohort and is in no list.
+  // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their fronts are ever
+  // looked at.
   struct slot : detail::activity_node<slot>, detail::waiting {
-    slot(basic_reactor& r, Writer&& to, subscription&& from, stream_options&& options)
-        : waiting(false), owner(r), stream(std::move(to), std::move(from), std::move(options)) {}
+    slot(basic_reactor& r, seat& s, subscription&& from, stream_options&& options)
+        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from), std::move(options)) {}
+
+    [[nodiscard]] wake_hook hook() noexcept { return {&woken, this}; }
 
     // On a publisher's thread.
     static void woken(void* self, wake why) noexcept {
       auto& s = *static_cast<slot*>(self);
       if (why == wake::evicted) s.evicted.store(true, std::memory_order_release);
-      if (s.owner.enqueue(s, true) && s.owner.signal_.call != nullptr)
-        s.owner.signal_.call(s.owner.signal_.context);
+      s.owner.call(s);
     }
 
     basic_reactor& owner;
-    basic_stream<Writer, Traits> stream;
-    stream_id id;
+    seat& at;
+    basic_stream<detail::borrowed_writer<Writer>, Traits> stream;
     std::uint64_t sent =
         (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
     std::atomic<bool> evicted{false};
-    cohort* of = nullptr;  // whom it may be in step with
-    std::uint32_t place = detail::no_place;
-    typename in_step::subscriber* subscribed = nullptr;  // while it has a place
-    bool goes_alone = false;                             // there is no cohort for it
+    bool goes_alone = detail::needs_same_bytes<Writer>;  // there is no cohort for it
     bool waits = false;                                  // in blocked_, not in idle_
-    bool dead = false;                                   // ended; freed when nothing points to it any more
-    bool acting = false;                                 // a call into it is under way
   };
 
-  [[nodiscard]] slot* find_even_dead(stream_id id) noexcept {
-    if (id.slot >= slots_.size() || !slots_[id.slot]) return nullptr;
-    auto* const s = slots_[id.slot].get();
-    return s->id == id ? s : nullptr;
-  }
+  // What there is of every stream. One that is in step with others has its place in their cohort, and nothing else.
+  struct seat {
+    explicit seat(Writer&& to) : writer(std::move(to)) {}
+    ~seat() { delete alone; }
+    seat(seat const&) = delete;
+    seat& operator=(seat const&) = delete;
 
-  [[nodiscard]] slot* find(stream_id id) noexcept {
+    void name_it(typename detail::seats<seat>::name n) noexcept { id = {n.index, n.generation}; }
+    [[nodiscard]] std::uint32_t index() const noexcept { return id.slot; }
+
+    Writer writer;
+    stream_id id;
+    slot* alone = nullptr;  // null: in step, or ended there
+    cohort* of = nullptr;   // whom it may be in step with
+    std::uint32_t place = detail::no_place;
+    bool acting = false;                    // a call into it is under way
+    bool dead = false;                      // ended; freed when nothing points to it any more
+    typename in_step::sleeper asleep;       // while it has a place
+    detail::held_flight<Traits> in_flight;  // of one that ended in step: its writer is still sending it
+  };
+
+  [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return seats_.find({id.slot, id.generation}); }
+
+  [[nodiscard]] seat* find(stream_id id) noexcept {
     auto* const s = find_even_dead(id);
     return s != nullptr && !s->dead ? s : nullptr;
+  }
+
+  // Something is about to happen to it alone.
+  [[nodiscard]] slot* find_alone(stream_id id) noexcept {
+    auto* const s = find(id);
+    return s == nullptr ? nullptr : step_out(*s);
   }
 
   template <class Change> errc change(stream_id id, Change how) noexcept {
     auto* const s = find(id);
     if (s == nullptr) return errc::closed;
     if (s->acting || is_offered(*s)) return errc::called_from_inside;
-    step_out(*s);
-    auto const error = how(s->stream.source());
-    if (find(id) != nullptr) enqueue(*s);
+    auto* const its = step_out(*s);
+    if (its == nullptr) return errc::closed;
+    auto const error = how(its->stream.source());
+    if (find(id) != nullptr) turns_.add(*its);
     return error;
   }
 
-  // Puts a stream into the next turn. Who finds it there already leaves it to that turn, which sees all that was
-  // published before: the exchange orders the two. Returns whether the loop must be told; on the loop's own thread it
-  // need not be, for every turn ends with poll().
-  bool enqueue(detail::waiting& s, bool from_outside = false) noexcept {
-    if (s.queued.exchange(true, std::memory_order_acq_rel)) return false;
-    std::unique_lock const held(ready_guard_);
-    ready_.push_back(&s);
-    return from_outside && !std::exchange(signaled_, true);
-  }
-
-  // So that a hook, which must not fail, never allocates.
-  void reserve_turns(std::size_t room) {
-    turn_.reserve(room);
-    std::unique_lock const held(ready_guard_);
-    ready_.reserve(room);
+  // On a publisher's thread.
+  void call(detail::waiting& w) noexcept {
+    if (turns_.call(w) && signal_.call != nullptr) signal_.call(signal_.context);
   }
 
   void serve(slot& s) noexcept {
-    s.queued.exchange(false, std::memory_order_acq_rel);
-    if (s.dead) {
-      free_if_unused(s);
+    if (s.at.dead) {
+      free_if_unused(s.at);
     } else {
       pump(s);
     }
   }
 
   void pump(slot& s) noexcept {
-    step_out(s);
-    act(s, [&] {
+    act(s.at, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
       auto const park_it = [&](subscription& from) { return park(s, from); };
       if (!detail::attempt([&] { s.stream.pump(scratch_, park_it); }))
@@ -335,21 +310,22 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     });
   }
 
-  // Does something to a stream that may call the writer, which may call back. The outermost call cleans up.
-  template <class Action> void act(slot& s, Action action) noexcept {
+  // Does something to a stream that goes alone, which may call the writer, which may call back. The outermost call cleans
+  // up.
+  template <class Action> void act(seat& s, Action action) noexcept {
     ++inside_;
     bool const inside = std::exchange(s.acting, true);
     action();
     s.acting = inside;
     --inside_;
-    if (!inside) settle(s);
+    if (!inside) settle(*s.alone);
   }
 
   // Puts a stream where it belongs after something has happened to it.
   void settle(slot& s) noexcept {
     auto const state = s.stream.state();
     if (state == stream_state::closed) {
-      if (!s.dead) bury(s);
+      if (!s.at.dead) bury(s.at);
       return;
     }
     bool const waits = state == stream_state::blocked || state == stream_state::pending;
@@ -359,21 +335,33 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       s.seen = now_;
       s.waits = waits;
     }
-    if (s.place != detail::no_place) {
+    if (s.at.place != detail::no_place) {
+      if (s.at.of->note(s.seen)) link(*s.at.of);
       s.unlink();
-      if (s.of->note(s.seen)) link(*s.of);
+      s.stream.retire();
+      delete std::exchange(s.at.alone, nullptr);
       return;
     }
     if (stirs || !s.linked()) {
       s.unlink();
       (waits ? blocked_ : idle_).insert(s);
     }
-    if (state == stream_state::more) enqueue(s);
+    if (state == stream_state::more) turns_.add(s);
   }
 
-  void bury(slot& s) noexcept {
+  void drop(seat& s, close_reason why) noexcept {
+    if (s.dead) return;
+    if (is_in_step(s)) {
+      leave_place(s, false);
+      end_in_step(s, why);
+    } else if (auto* const its = step_out(s)) {
+      act(s, [&] { its->stream.abort(why); });
+    }
+  }
+
+  void bury(seat& s) noexcept {
     s.dead = true;
-    s.unlink();
+    if (s.alone != nullptr) s.alone->unlink();
     --count_;
     if (s.of != nullptr) cohorts_.detach(*std::exchange(s.of, nullptr));
     free_if_unused(s);
@@ -381,84 +369,102 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees it; if its
   // bytes are still being sent, written() does.
-  void free_if_unused(slot& s) noexcept {
-    if (!s.queued.load(std::memory_order_acquire) && !s.stream.sending()) free(s);
-  }
-
-  void free(slot& s) noexcept {
-    auto const index = s.id.slot;
-    slots_[index].reset();
-    free_.push_back(index);  // reserved by add()
+  void free_if_unused(seat& s) noexcept {
+    if (s.acting || s.in_flight) return;
+    if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) seats_.erase(s);
   }
 
   // ---- streams in step -----------------------------------------------------------------------------------------
 
   // In step, and its writer is being called.
-  [[nodiscard]] static bool is_offered(slot const& s) noexcept {
+  [[nodiscard]] static bool is_offered(seat const& s) noexcept {
     return s.place != detail::no_place && s.of->is_offering(s);
   }
 
-  [[nodiscard]] static bool is_in_step(slot const& s) noexcept {
+  [[nodiscard]] static bool is_in_step(seat const& s) noexcept {
     return s.place != detail::no_place && !is_offered(s);
   }
 
-  // Something is about to happen to this stream alone. Its subscription is its own again; from inside its writer, when
-  // that has answered.
-  void step_out(slot& s) noexcept {
-    if (s.place == detail::no_place) return;
-    auto& c = *s.of;
+  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its writer it waits for
+  // the answer. Null, without memory: it has ended, or will when its writer has answered.
+  slot* step_out(seat& s) noexcept {
+    if (s.place == detail::no_place) return s.alone;
     bool const offered = is_offered(s);
-    auto const behind = leave_place(s, offered);
-    if (offered) {
-      s.stream.begin_offer();
+    auto* const its = step_out(s, offered);
+    if (its == nullptr) {
+      s.dead = true;
+      if (!offered) end_in_step(s, close_reason::no_memory);
+    } else if (offered) {
+      its->stream.begin_offer();
       s.acting = true;
-    } else {
-      in_step::fall_out(*c.at, *s.subscribed, behind);
     }
+    return its;
   }
 
-  // Returns how many events behind the leader it stood.
-  std::uint64_t leave_place(slot& s, bool offered) noexcept {
+  slot* step_out(seat& s, bool offered) noexcept {
+    auto& c = *s.of;
+    std::unique_ptr<typename in_step::core::subscriber> fresh;
+    detail::attempt([&] {
+      fresh = in_step::make();
+      s.alone = new slot(*this, s, {},
+                         {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
+    });
+    auto const stood = leave_place(s, offered);
+    if (s.alone == nullptr) return nullptr;
+    s.alone->stream.resume(
+        in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(), s.asleep));
+    s.alone->sent = 0;
+    s.alone->seen = stood.seen;
+    return s.alone;
+  }
+
+  typename cohort::standing leave_place(seat& s, bool offered) noexcept {
     auto const stood = s.of->remove(s, offered);
-    s.stream.add_sent(stood.bytes);
-    s.sent = s.stream.bytes_sent();
-    s.seen = stood.seen;
-    s.waits = false;
     if (s.of->empty() && !s.of->in_round()) s.of->unlink();
-    return stood.behind;
+    return stood;
+  }
+
+  // Ends one that has lost its place and goes nowhere.
+  void end_in_step(seat& s, close_reason why) noexcept {
+    s.dead = s.acting = true;
+    ++inside_;
+    in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
+    detail::tell_end(s.writer, why, false);
+    --inside_;
+    s.acting = false;
+    bury(s);
   }
 
   // Instead of its subscription's own park(): in step with others, if it can be.
   bool park(slot& s, subscription& from) noexcept {
-    if (s.goes_alone || (s.of != nullptr && !s.of->has_room())) return from.park();
-    auto& core = *in_step::core_of(from);
-    s.subscribed = in_step::state_of(from);
+    auto& of = s.at.of;
+    if (s.goes_alone || (of != nullptr && !of->has_room())) return from.park();
+    auto const is_called = [&s] { return s.queued() || s.evicted.load(std::memory_order_acquire); };
     for (;;) {
-      bool const first = s.of != nullptr && s.of->empty() && !s.of->in_round();
-      switch (in_step::park(core, *s.subscribed, s.of == nullptr ? nullptr : s.of->leader, first)) {
+      bool const first = of != nullptr && of->empty() && !of->in_round();
+      switch (in_step::park(from, of == nullptr ? nullptr : of->leader, first, s.at.asleep, is_called)) {
       case in_step::parked::no: return false;
       case in_step::parked::alone: return true;
-      case in_step::parked::together: s.of->add(s); return true;
+      case in_step::parked::together: of->add(s.at); return true;
       case in_step::parked::leaderless:
-        if (!attach(s, in_step::core_of(from)) || !s.of->has_room()) return from.park();
+        if (!attach(s, from) || !of->has_room()) return from.park();
       }
     }
   }
 
   // Finds or makes the cohort that it belongs to.
-  bool attach(slot& s, std::shared_ptr<typename in_step::core> const& core) noexcept {
+  bool attach(slot& s, subscription const& from) noexcept {
     bool try_again = false;
-    s.of = cohorts_.find_or_make({this, s.stream.body(), s.stream.room()}, core, *s.subscribed, &cohort_woken,
-                                 try_again, [this](std::size_t n) { reserve_turns(room_ + n); });
-    s.goes_alone = s.of == nullptr && !try_again;
-    return s.of != nullptr;
+    s.at.of = cohorts_.find_or_make({this, s.stream.body(), s.stream.room(), s.stream.max_outbox_bytes()},
+                                    from, &cohort_woken, try_again);
+    s.goes_alone = s.at.of == nullptr && !try_again;
+    return s.at.of != nullptr;
   }
 
   // On a publisher's thread.
   static void cohort_woken(void* context, wake) noexcept {
     auto& c = cohorts::of(context);
-    auto& r = *static_cast<basic_reactor*>(c.driver);
-    if (r.enqueue(c, true) && r.signal_.call != nullptr) r.signal_.call(r.signal_.context);
+    static_cast<basic_reactor*>(c.driver)->call(c);
   }
 
   // By its activity, for heartbeats.
@@ -467,42 +473,41 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     beating_.insert(c);
   }
 
-  // Goes on with its round, or begins one. False: the budget is used up, and there is more to do.
-  bool serve(cohort& c, int& budget) noexcept {
+  // Goes on with its round, or begins one.
+  void serve(cohort& c, int& budget) noexcept {
     if (!c.in_round() && !begin_round(c)) {
       --budget;
-      return true;
+      return;
     }
     if (c.flight) {
       offer_to_all(c, budget);
     } else {
       while (auto* const s = c.next_alone(budget)) {
-        step_out(*s);
-        if (c.beat_due) s->stream.heartbeat();
-        pump(*s);  // it may be queued besides
+        if (auto* const its = step_out(*s)) {
+          if (c.beat_due) its->stream.heartbeat();
+          pump(*its);
+        }
       }
     }
-    if (!c.round_is_done()) return false;
-    end_round(c);
-    return true;
+    if (c.round_is_done()) {
+      end_round(c);
+    } else {
+      turns_.put_back(c);
+    }
   }
 
   bool begin_round(cohort& c) noexcept {
-    c.queued.exchange(false, std::memory_order_acq_rel);
     if (c.empty()) {
       c.beat_due = false;
       cohorts_.free_if_unused(c);
       return false;
     }
-    detail::held_flight<Traits> shared;
-    if constexpr (!detail::needs_same_bytes<Writer>) {
-      shared = std::move(shared_scratch_);
-      if (!shared) detail::attempt([&] { shared.reset(new flight); });
-      if (shared && std::exchange(c.beat_due, false)) {
-        shared->gather_heartbeat(c.body);
-        c.begin_round(std::move(shared), 0, now_);
-        return true;
-      }
+    auto shared = std::move(shared_scratch_);
+    if (!shared) detail::attempt([&] { shared.reset(new flight); });
+    if (shared && std::exchange(c.beat_due, false)) {
+      shared->gather_heartbeat(c.body);
+      c.begin_round(std::move(shared), 0, now_);
+      return true;
     }
     auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
     if (!shared || !pulled.for_all) {
@@ -511,7 +516,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     if (shared->batch.empty()) {  // woken for nothing
       shared_scratch_ = std::move(shared);
-      if (!in_step::park(*c.at, *c.leader, {})) enqueue(c);
+      if (!in_step::park(*c.at, *c.leader, {})) turns_.add(c);
       return false;
     }
     shared->gather(c.body);
@@ -523,24 +528,39 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     while (budget > 0 && !c.round_is_done()) {
       std::optional<write_result> answer;
       auto* const s = c.offer(budget, answer);
-      if (s != nullptr) end_offer(c, *s, answer ? &*answer : nullptr);
+      if (s == nullptr) continue;
+      std::size_t before = 0;
+      if (answer && answer->status == write_status::ok && s->place != detail::no_place)
+        before = c.offer_rest(*s, scratch_, answer);
+      end_offer(c, *s, before, answer ? &*answer : nullptr);
     }
   }
 
   // It did not simply take all of it, or something else happened to it meanwhile.
-  void end_offer(cohort& c, slot& s, write_result const* answer) noexcept {
-    if (s.place != detail::no_place) {
-      leave_place(s, true);
-      s.stream.begin_offer();
+  void end_offer(cohort& c, seat& s, std::size_t before, write_result const* answer) noexcept {
+    if (s.place != detail::no_place && answer != nullptr && answer->status == write_status::ok &&
+        before + answer->bytes == c.flight->bytes) {
+      scratch_->batch.clear();
+      return c.count_one();
+    }
+    if (s.place != detail::no_place && step_out(s, true) != nullptr) s.alone->stream.begin_offer();
+    if (s.alone == nullptr) {
+      c.count_one();
+      if (answer != nullptr && answer->status == write_status::pending) {
+        if (before == 0) ++c.flight->holders;
+        s.in_flight.reset(before == 0 ? c.flight.get() : scratch_.release());
+      }
+      end_in_step(s, answer == nullptr ? close_reason::writer_threw : close_reason::no_memory);
+      return;
     }
     s.acting = false;
     act(s, [&] {
       bool counted = false;
       auto const leave = [&](bool sends) {
-        in_step::fall_out_with(*c.at, *s.subscribed, c.flight->batch, c.events(), sends);
+        in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends);
         counted = true;
       };
-      if (s.stream.end_offer(*c.flight, scratch_, answer, leave)) c.put_back(s);
+      s.alone->stream.end_offer(*c.flight, before, scratch_, answer, leave);
       if (!counted) c.count_one();
     });
   }
@@ -554,7 +574,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     if (!c.empty()) {
       link(c);
-      if (!in_step::park(*c.at, *c.leader, delivered)) enqueue(c);
+      if (!in_step::park(*c.at, *c.leader, delivered)) turns_.add(c);
       return;
     }
     c.unlink();
@@ -573,7 +593,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       s->unlink();
       idle_.insert(*s);
       s->stream.heartbeat();
-      enqueue(*s);
+      turns_.add(*s);
     }
     for (auto* c = beating_.front();
          c != nullptr && now_ - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
@@ -582,7 +602,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       link(*c);
       if (c->in_round()) continue;  // it is sending
       c->beat_due = true;
-      enqueue(*c);
+      turns_.add(*c);
     }
   }
 
@@ -591,17 +611,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
     int drops = 0;
     for (auto* s = blocked_.front();
-         s != nullptr && drops++ < streams_a_turn && now_ - s->seen >= timing_.stall_time &&
-         !s->queued.load(std::memory_order_relaxed);
+         s != nullptr && drops++ < streams_a_turn && now_ - s->seen >= timing_.stall_time && !s->queued();
          s = blocked_.front()) {
-      act(*s, [&] { s->stream.abort(close_reason::stalled); });
+      act(s->at, [&] { s->stream.abort(close_reason::stalled); });
     }
-  }
-
-  [[nodiscard]] bool has_more() noexcept {
-    if (!turn_.empty()) return true;
-    std::unique_lock const held(ready_guard_);
-    return !ready_.empty();
   }
 
   [[nodiscard]] std::optional<time_point> next_deadline() const noexcept {
@@ -623,24 +636,14 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   int inside_ = 0;       // poll(), or a call that may call a writer, is under way
   bool ending_ = false;  // being destroyed
   std::size_t count_ = 0;
-  std::size_t room_ = 0;  // slots that the vectors have room for
-  std::vector<std::uint32_t> free_;
-  std::vector<std::uint32_t> generations_;
   detail::activity_list<slot> idle_;       // by the last byte sent: heartbeats
   detail::activity_list<slot> blocked_;    // by the last byte taken: stalls
   detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
-  std::vector<detail::waiting*> turn_;     // being served
-  std::size_t next_in_turn_ = 0;
+  detail::turns<Traits> turns_;
   std::unique_ptr<flight> scratch_;
   detail::held_flight<Traits> shared_scratch_;
-
-  typename Traits::mutex ready_guard_;
-  std::vector<detail::waiting*> ready_;  // to be served in the next turn
-  bool signaled_ = false;
-
   cohorts cohorts_;
-
-  std::vector<std::unique_ptr<slot>> slots_;  // last: their streams end before what they point to goes
+  detail::seats<seat> seats_;  // last: the streams end before what they point to goes
 };
 
 template <class Writer> using reactor = basic_reactor<Writer>;

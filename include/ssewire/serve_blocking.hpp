@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ssewire/broker.hpp>
+#include <ssewire/detail/borrowed_writer.hpp>
 #include <ssewire/detail/wake.hpp>
 #include <ssewire/stream.hpp>
 #include <ssewire/traits.hpp>
@@ -19,25 +20,6 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-namespace detail {
-
-// The caller's writer, which stays the caller's.
-template <class Writer> struct borrowed_writer {
-  static constexpr bool same_bytes_again = needs_same_bytes<Writer>;
-
-  Writer* to;
-
-  write_result write(buffers b) { return to->write(b); }
-  void finish() requires requires(Writer& w) { w.finish(); }
-  { to->finish(); }
-  void abort() requires requires(Writer& w) { w.abort(); }
-  { to->abort(); }
-  void on_closed(close_reason why) requires requires(Writer& w) { w.on_closed(close_reason::none); }
-  { to->on_closed(why); }
-};
-
-}  // namespace detail
-
 /// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
 /// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
 ///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed, and ends the
@@ -49,10 +31,7 @@ template <class Writer> struct borrowed_writer {
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {
-  static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
-  static_assert(
-      detail::has_fitting_members<Writer>,
-      "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
+  detail::check_writer<Writer>();
   using clock = time_point::clock;
 
   struct bell {

@@ -122,6 +122,16 @@ constexpr bool needs_same_bytes = [] {
   }
 }();
 
+// The last calls of a writer. What they throw is nobody's.
+template <class Writer> void tell_end(Writer& w, [[maybe_unused]] close_reason why, bool in_order) noexcept {
+  if (in_order) {
+    if constexpr (requires { w.finish(); }) attempt([&] { w.finish(); });
+  } else {
+    if constexpr (requires { w.abort(); }) attempt([&] { w.abort(); });
+  }
+  if constexpr (requires { w.on_closed(why); }) attempt([&] { w.on_closed(why); });
+}
+
 // When `after` has passed since `start`. Zero is never, and so is what the clock cannot say.
 constexpr std::optional<time_point> deadline(time_point start, duration after) noexcept {
   if (after <= duration::zero() || after > (time_point::max)() - (std::max)(start, time_point{}))
@@ -152,10 +162,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
                   ? (std::min)(options.max_write_bytes, detail::largest_kept_offer - detail::chunk_overhead)
                   : options.max_write_bytes),
         max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
-    static_assert(writer<Writer>, "a writer has: write_result write(ssewire::buffers)");
-    static_assert(
-        detail::has_fitting_members<Writer>,
-        "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
+    detail::check_writer<Writer>();
   }
   basic_stream(basic_stream const&) = delete;
   basic_stream& operator=(basic_stream const&) = delete;
@@ -285,9 +292,17 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   [[nodiscard]] framing body() const noexcept { return body_; }
   [[nodiscard]] std::size_t room() const noexcept { return room_; }
+  [[nodiscard]] std::size_t max_outbox_bytes() const noexcept { return max_outbox_; }
 
-  /// The writer took so many bytes, all of what it was offered each time.
-  void add_sent(std::uint64_t bytes) noexcept { sent_ += bytes; }
+  /// Its writer's stream goes on without it, idle: this one is closed, and nobody is told.
+  void retire() noexcept { state_ = stream_state::closed; }
+
+  /// It goes on for such a stream, where that stands, idle. It was made without a subscription, and has done nothing yet.
+  void resume(subscription from) noexcept {
+    from_ = std::move(from);
+    subscribed_ = true;
+    state_ = stream_state::idle;
+  }
 
   /// Its writer is being offered a flight. Comes before end_offer() at the latest, and before any other call from inside
   /// the writer.
@@ -297,33 +312,27 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     inside_writer_ = true;
   }
 
-  /// What the writer answered; null: it threw. Offers the rest if it took a part. True: all of it went, there is nothing
-  /// else to do, and the stream is idle again. False: it goes on alone, or is closed; then `leave(bool sends)` was called
-  /// before its subscription was needed, whose cursor must stand behind the flight now, but not if it was closed at once.
-  /// `sends`: it may still send from the flight.
+  /// What the writer answered; null: it threw. Offers the rest if it took a part. `before`: it had taken so much already, and
+  /// the answer is to the rest, which was offered from `own`. `leave(bool sends)` is called once, before its subscription is
+  /// needed, whose cursor must stand behind the flight then; but not if the stream is closed at once. `sends`: it may still
+  /// send from the flight.
   template <class Leave>
-  bool end_offer(flight& now, std::unique_ptr<flight>& scratch, write_result const* answer,
+  void end_offer(flight& now, std::size_t before, std::unique_ptr<flight>& own, write_result const* answer,
                  Leave leave) noexcept {
     closes_if_left failure{*this, close_reason::writer_threw};
-    if (answer == nullptr) return false;
+    if (answer == nullptr) return;
     bool left = false;
     auto const leave_once = [&](bool sends) {
       if (!std::exchange(left, true)) leave(sends);
     };
     bool const good =
-        detail::attempt([&] { answered_to_shared(now, scratch, *answer, leave_once, failure); });
+        detail::attempt([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
     if (!good) {
-      scratch.reset();
-      return false;
+      own.reset();
+      return;
     }
     failure.armed = false;
-    if (state_ == stream_state::closed) return false;
-    if (!left && state_ == stream_state::more && outbox_.empty() && ending_ == close_reason::none) {
-      state_ = stream_state::idle;
-      return true;
-    }
-    leave_once(false);
-    return false;
+    if (state_ != stream_state::closed) leave_once(false);
   }
 
  private:
@@ -371,7 +380,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     switch (from_.pull(scratch->batch, room_)) {
     case pull_status::frames: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
-      if (!outbox_.empty() || ending_ != close_reason::none || !park(from_)) return true;  // its filter may have asked
+      if (!outbox_.empty() || ending_ != close_reason::none || !park(from_))
+        return true;  // its filter may have asked
       state_ = stream_state::idle;
       return false;
     case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
@@ -442,25 +452,26 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     now.batch.clear();
   }
 
-  // The first answer to a flight that others are offered, too: its views stay as they are.
+  // See end_offer(). The views of `now` stay as they are: others are offered them.
   template <class Leave>
-  void answered_to_shared(flight& now, std::unique_ptr<flight>& scratch, write_result const& first,
-                          Leave& leave, closes_if_left& failure) {
-    auto const answer = answered(first, now.bytes, failure);
+  void answered_to_shared(flight& now, std::size_t before, std::unique_ptr<flight>& own,
+                          write_result const& last, Leave& leave, closes_if_left& failure) {
+    auto const answer = answered(last, now.bytes - before, failure);
+    auto const taken = before + answer.bytes;
     if (answer.status == write_status::pending) {
       if (!sending_) return;  // written() came from inside write()
       if (state_ != stream_state::closed) leave(true);
-      ++now.holders;
-      in_flight_.reset(&now);
-    } else if (answer.bytes == now.bytes) {
+      if (before == 0) ++now.holders;
+      in_flight_.reset(before == 0 ? &now : own.release());
+    } else if (taken == now.bytes || answer.status == write_status::closed) {
       return;
     } else if (answer.status == write_status::ok) {
-      if (!scratch) scratch = std::make_unique<flight>();
-      scratch->assign(now, body_);
-      offer_rest(scratch, answer.bytes, failure, leave);
-    } else if (answer.status == write_status::again) {
+      if (!own) own = std::make_unique<flight>();
+      own->assign(now, body_);
+      offer_rest(own, taken, failure, leave);
+    } else {
       leave(true);
-      keep_rest(now, buffers(now.views.data(), now.count), answer.bytes, answer.bytes);
+      keep_rest(now, buffers(now.views.data(), now.count), taken, taken);
     }
   }
 
@@ -560,12 +571,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     state_ = stream_state::closed;
     reason_ = why;
     from_.close(why);
-    if (in_order) {
-      if constexpr (requires { writer_.finish(); }) detail::attempt([&] { writer_.finish(); });
-    } else {
-      if constexpr (requires { writer_.abort(); }) detail::attempt([&] { writer_.abort(); });
-    }
-    if constexpr (requires { writer_.on_closed(why); }) detail::attempt([&] { writer_.on_closed(why); });
+    detail::tell_end(writer_, why, in_order);
   }
 
   Writer writer_;

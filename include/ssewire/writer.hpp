@@ -98,6 +98,14 @@ constexpr bool has_fitting_members = (
                                          !requires { &W::on_closed; } ||
                                          requires(W & w) { w.on_closed(close_reason::none); });
 
+// Says what is wrong with a writer. Inside a function: a writer may be incomplete where its driver is named.
+template <class W> constexpr void check_writer() noexcept {
+  static_assert(writer<W>, "a writer has: write_result write(ssewire::buffers)");
+  static_assert(
+      has_fitting_members<W>,
+      "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
+}
+
 }  // namespace detail
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -125,6 +125,7 @@ template <class Traits> struct broker_core {
     s->joined_at = s->said = sequence;
     s->number = ++joined;
     subscribers.add(*s);
+    ++counts.subscribers;
     ++counts.resumes[static_cast<std::size_t>(s->outcome)];
     for (auto& m : *s) hooks.tell_presence(held, *m.of);
     return {s.release(), errc::ok};
@@ -139,9 +140,8 @@ template <class Traits> struct broker_core {
     cursors.let_go(*s);
     s->armed = false;
     s->closed = true;
-    ++counts.closes[static_cast<std::size_t>(s->evicted != close_reason::none ? s->evicted : why)];
-    if (s->user != 0) leave_user(s->user);
     for (auto& m : *s) m.unlink();
+    count_out(s->evicted != close_reason::none ? s->evicted : why, s->user);
     for (auto& m : *s) leave(held, m);
     s->channels = 0;
     if (s->filtering) {
@@ -275,6 +275,19 @@ template <class Traits> struct broker_core {
     s.armed = true;
   }
 
+  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too, when leave()
+  // returns.
+  void count_out(close_reason why, std::uint64_t user) noexcept {
+    --counts.subscribers;
+    ++counts.closes[static_cast<std::size_t>(why)];
+    if (user != 0) leave_user(user);
+  }
+  void leave(lock& held, membership& m) noexcept {
+    --m.of->members;
+    hooks.tell_presence(held, *m.of);
+    logs.drop_if_unused(*m.of);
+  }
+
   void set_hook(subscriber& s, wake_hook hook) noexcept {
     lock const held(guard);
     s.hook = hook;
@@ -350,7 +363,6 @@ template <class Traits> struct broker_core {
   [[nodiscard]] broker_stats stats() noexcept {
     lock const held(guard);
     auto all = counts;
-    all.subscribers = subscribers.size();
     all.channels = logs.channels();
     all.expired_channels = logs.expired_channels();
     all.pinned_bytes = logs.pinned_bytes();
@@ -437,7 +449,7 @@ template <class Traits> struct broker_core {
   // Lets a newcomer in everywhere, or nowhere. Throws std::bad_alloc, and then it is nowhere, too.
   errc admit(subscriber& s, std::span<std::string_view const> names) {
     if (closed || draining) return errc::closed;
-    if (subscribers.size() >= options.max_subscribers) return errc::too_many_subscribers;
+    if (counts.subscribers >= options.max_subscribers) return errc::too_many_subscribers;
     if (s.user != 0) {
       auto const at = users.find(s.user);
       if ((at == users.end() ? 0 : at->second) >= options.max_subscribers_per_user) return errc::user_full;
@@ -471,13 +483,6 @@ template <class Traits> struct broker_core {
     m.key = s.next_key++;
     ++c->members;
     return errc::ok;
-  }
-
-  // The channel may be gone when this returns.
-  void leave(lock& held, membership& m) noexcept {
-    --m.of->members;
-    hooks.tell_presence(held, *m.of);
-    logs.drop_if_unused(*m.of);
   }
 
   void leave_user(std::uint64_t user) noexcept {

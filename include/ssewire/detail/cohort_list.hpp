@@ -20,27 +20,22 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: the reactor's. `Slot`: as for cohort.
-template <class Slot, class Traits> class cohort_list {
+// Threads: the reactor's. `Seat`: as for cohort.
+template <class Seat, class Traits> class cohort_list {
  public:
-  using cohort = detail::cohort<Slot, Traits>;
+  using cohort = detail::cohort<Seat, Traits>;
   using in_step = detail::in_step<Traits>;
-  using core = typename in_step::core;
-  using subscriber = typename in_step::subscriber;
-
-  // How many there may be before find_or_make() reserves again.
-  [[nodiscard]] std::size_t room() const noexcept { return room_; }
+  using subscription = typename in_step::subscription;
 
   // The cohort that `s` belongs to, with one stream more attached to it; or null, and whether to try again another time.
-  // `woken`: the leader's hook, see of(). `reserve(n)` is called before there may be n of them; it may throw.
-  template <class Reserve>
-  cohort* find_or_make(leader_key const& key, std::shared_ptr<core> const& at, subscriber const& s,
-                       void (*woken)(void*, wake) noexcept, bool& try_again, Reserve reserve) noexcept {
+  // `woken`: the leader's hook, see of().
+  cohort* find_or_make(leader_key const& key, subscription const& s, void (*woken)(void*, wake) noexcept,
+                       bool& try_again) noexcept {
     cohort* found = nullptr;
-    if (auto* const context = in_step::find(*at, s, key, try_again)) {
+    if (auto* const context = in_step::find(s, key, try_again)) {
       found = &of(context);
     } else if (try_again) {
-      attempt([&] { found = make(key, at, s, woken, reserve); });
+      attempt([&] { found = make(key, s, woken); });
     }
     if (found != nullptr) ++found->attached;
     return found;
@@ -60,7 +55,7 @@ template <class Slot, class Traits> class cohort_list {
 
   // If it is queued, or in a round, the turn that meets it frees it.
   void free_if_unused(cohort& c) noexcept {
-    if (c.attached != 0 || c.in_round() || c.queued.load(std::memory_order_acquire)) return;
+    if (c.attached != 0 || c.in_round() || c.queued()) return;
     c.unlink();
     auto const index = c.index;
     if (index + 1 != all_.size()) {
@@ -71,27 +66,18 @@ template <class Slot, class Traits> class cohort_list {
   }
 
  private:
-  template <class Reserve>
-  cohort* make(leader_key const& key, std::shared_ptr<core> const& at, subscriber const& s,
-               void (*woken)(void*, wake) noexcept, Reserve reserve) {
-    if (all_.size() == room_) {
-      auto const room = 2 * room_ + 4;
-      reserve(room);
-      all_.reserve(room);
-      room_ = room;
-    }
-    auto fresh = std::make_unique<cohort>(key, at);
-    auto leader = in_step::make_leader({woken, static_cast<leader_key*>(fresh.get())});
+  cohort* make(leader_key const& key, subscription const& s, void (*woken)(void*, wake) noexcept) {
+    auto fresh = std::make_unique<cohort>(key, in_step::core_of(s));
+    auto leader = in_step::make();
     auto& c = *fresh;
     c.index = all_.size();
-    c.leader = leader.release();
     all_.push_back(std::move(fresh));
-    in_step::appoint(*at, *c.leader, s);
+    c.leader = leader.release();
+    in_step::appoint(*c.leader, {woken, static_cast<leader_key*>(&c)}, s);
     return &c;
   }
 
   std::vector<std::unique_ptr<cohort>> all_;
-  std::size_t room_ = 0;
 };
 
 }  // namespace detail

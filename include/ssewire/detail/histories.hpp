@@ -49,7 +49,7 @@ template <class Traits> class histories {
 
   void drop_if_unused(channel& c) noexcept {
     if (c.is_used()) return;
-    for (auto* leader = c.leaders; leader != nullptr; leader = leader->next) {  // nobody follows it any more
+    for (auto* leader = c.leaders; leader != nullptr; leader = leader->next_leader) {  // nobody follows it any more
       leader->begin()->unlink();
       leader->channels = 0;
     }

@@ -2,9 +2,8 @@
 // in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them, their
 // leader, parks and pulls for all.
 //
-// A leader is a subscriber that nobody counts: it is in no list but its channel's list of leaders and the parked list, it
-// keeps no channel alive, and the broker neither evicts it nor tells it anything. Who is in step with it is not parked:
-// its own cursor says nothing until it falls out, and then gets the leader's.
+// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in step with it needs
+// no subscriber of its own, and has none: a sleeper is what is left of it. It gets one again when it falls out.
 #pragma once
 
 #include <ssewire/broker.hpp>
@@ -14,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include <ssewire/detail/begin.hpp>
 
@@ -21,17 +21,18 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Whose leader it is, and what for. The leader's hook has it as its context.
+// Whose leader it is, and what for: who follows it is alike in all this. The leader's hook has it as its context.
 struct leader_key {
   void* driver;
   framing body;
-  std::size_t room;  // of a pull
+  std::size_t room;        // of a pull
+  std::size_t max_outbox;  // see stream_options
 
   friend bool operator==(leader_key const&, leader_key const&) noexcept = default;
 };
 
-// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at them under the
-// lock alone.
+// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at the leader under
+// the lock alone.
 template <class Traits> struct in_step {
   using core = broker_core<Traits>;
   using lock = typename core::lock;
@@ -44,27 +45,34 @@ template <class Traits> struct in_step {
   // Drivers beyond this many go alone: finding one's leader is a walk under the lock.
   static constexpr std::size_t max_leaders = 16;
 
+  // What the broker would keep of a subscriber beside where it stands.
+  struct sleeper {
+    std::uint64_t number = 0;
+    std::uint64_t user = 0;
+    lag_policy policy = lag_policy::tell;
+    resume_outcome outcome = resume_outcome::fresh;
+  };
+
   [[nodiscard]] static std::shared_ptr<core> const& core_of(subscription const& s) noexcept {
     return s.core_;
   }
-  [[nodiscard]] static subscriber* state_of(subscription const& s) noexcept { return s.state_; }
+
+  // For appoint() or wake(): made before, for those must not fail. Throws std::bad_alloc.
+  [[nodiscard]] static std::unique_ptr<subscriber> make() {
+    auto fresh = std::make_unique<subscriber>();
+    fresh->memberships = std::make_unique<membership[]>(1);
+    fresh->opened = true;  // it has nothing to be told
+    return fresh;
+  }
 
   // ---- leaders -------------------------------------------------------------------------------------------------
 
-  // Throws std::bad_alloc.
-  [[nodiscard]] static std::unique_ptr<subscriber> make_leader(wake_hook hook) {
-    auto leader = std::make_unique<subscriber>();
-    leader->memberships = std::make_unique<membership[]>(1);
-    leader->hook = hook;
-    leader->opened = true;  // it has nothing to be told
-    return leader;
-  }
-
   // The context of the leader that `s` may follow, or null. `room_for_one`: whether there may be one more.
-  static void* find(core& at, subscriber const& s, leader_key const& key, bool& room_for_one) noexcept {
-    lock const held(at.guard);
+  static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
+    lock const held(s.core_->guard);
     std::size_t count = 0;
-    for (auto* leader = s.begin()->of->leaders; leader != nullptr; leader = leader->next, ++count) {
+    for (auto* leader = s.state_->begin()->of->leaders; leader != nullptr;
+         leader = leader->next_leader, ++count) {
       if (*static_cast<leader_key const*>(leader->hook.context) == key) return leader->hook.context;
     }
     room_for_one = count < max_leaders;
@@ -72,17 +80,17 @@ template <class Traits> struct in_step {
   }
 
   // Makes it a leader for the channel of `s`.
-  static void appoint(core& at, subscriber& leader, subscriber const& s) noexcept {
+  static void appoint(subscriber& leader, wake_hook hook, subscription const& s) noexcept {
+    auto& at = *s.core_;
     lock const held(at.guard);
-    auto& c = *s.begin()->of;
-    leader.channels = 1;
-    leader.begin()->of = &c;
-    leader.begin()->owner = &leader;
-    leader.begin()->key = leaders_key;
-    leader.next = c.leaders;
-    leader.link = &c.leaders;
-    if (leader.next != nullptr) leader.next->link = &leader.next;
+    auto& c = *s.state_->begin()->of;
+    place_in(leader, c);
+    leader.hook = hook;
+    leader.next_leader = c.leaders;
+    leader.leader_link = &c.leaders;
+    if (leader.next_leader != nullptr) leader.next_leader->leader_link = &leader.next_leader;
     c.leaders = &leader;
+    at.subscribers.add(leader);  // to hear of a drain, and of the broker's end
   }
 
   // Nobody is in step with it. When this returns its hook neither runs nor will; see broker_core::close.
@@ -90,9 +98,10 @@ template <class Traits> struct in_step {
     lock held(at.guard);
     if (leader->channels != 0) {
       leader->begin()->unlink();
-      *leader->link = leader->next;
-      if (leader->next != nullptr) leader->next->link = leader->link;
+      *leader->leader_link = leader->next_leader;
+      if (leader->next_leader != nullptr) leader->next_leader->leader_link = leader->leader_link;
     }
+    at.subscribers.remove(*leader);
     leader->armed = false;
     leader->closed = true;
     at.hooks.destroy(held, leader);
@@ -103,13 +112,18 @@ template <class Traits> struct in_step {
   enum class parked : unsigned char {
     no,         // there is something to pull
     alone,      // as by broker_core::park
-    together,   // in step with the leader, whose hook will be called
+    together,   // in step with the leader, whose hook will be called. It has no subscriber any more
     leaderless  // it could be: others follow its channel. Not parked
   };
 
-  // Parks `s`, in step with the leader if it stands where the leader does. `first`: nobody else is in step with it, so it
-  // can come to `s`.
-  static parked park(core& at, subscriber& s, subscriber* leader, bool first) noexcept {
+  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in step with it, so
+  // it can come to `from`. `is_called()`: a hook that was called is still to be answered, and needs what was called.
+  template <class IsCalled>
+  static parked park(subscription& from, subscriber* leader, bool first, sleeper& left,
+                     IsCalled is_called) noexcept {
+    auto& at = *from.core_;
+    auto& s = *from.state_;
+    std::unique_ptr<subscriber> gone;
     lock const held(at.guard);
     at.cursors.let_go(s);
     if (!at.may_park(s)) return parked::no;
@@ -117,7 +131,8 @@ template <class Traits> struct in_step {
     bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter;
     if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
     if (leader == nullptr || !is_plain || leader->begin()->of != m.of ||
-        (!first && leader->begin()->next_ordinal != m.next_ordinal)) {
+        (!first && leader->begin()->next_ordinal != m.next_ordinal) || s.now_firing != nullptr ||
+        is_called()) {
       at.arm(s);
       return parked::alone;
     }
@@ -125,24 +140,50 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
+    left = {s.number, s.user, s.policy, s.outcome};
     m.unlink();  // it may have been parked alone until now
-    s.leader = leader;
-    s.armed = true;  // a drain calls its own hook
+    at.subscribers.remove(s);
+    gone.reset(std::exchange(from.state_, nullptr));
     return parked::together;
   }
 
-  // Gives it its own cursor, `behind` events behind the leader.
-  static void fall_out(core& at, subscriber& s, std::uint64_t behind) noexcept {
+  // Who was in step is a subscriber of its own again, `behind` events behind the leader.
+  [[nodiscard]] static subscription wake(std::shared_ptr<core> const& of, subscriber const& leader,
+                                         std::uint64_t behind, std::unique_ptr<subscriber> fresh,
+                                         wake_hook hook, sleeper const& was) noexcept {
+    auto& at = *of;
+    auto& s = *fresh.release();
     lock const held(at.guard);
-    stand_alone(s, behind);
+    place_in(s, *leader.begin()->of);
+    auto& m = *s.begin();
+    m.next_ordinal = m.joined_ordinal = leader.begin()->next_ordinal - behind;
+    s.next_key = leaders_key + 1;
+    s.hook = hook;
+    s.number = was.number;
+    s.user = was.user;
+    s.policy = was.policy;
+    s.outcome = was.outcome;
+    if (at.closed) s.evicted = close_reason::drained;
+    at.subscribers.add(s);
+    return subscription(of, &s);
   }
 
-  // The same for one that was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still
-  // send from it.
-  static void fall_out_with(core& at, subscriber& s, batch const& its, std::uint64_t events,
-                            bool sends) noexcept {
+  // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
+  static void close(core& at, subscriber const& leader, sleeper const& was, close_reason why) noexcept {
+    lock held(at.guard);
+    at.count_out(at.closed ? close_reason::drained : why, was.user);
+    membership left;
+    left.of = leader.begin()->of;
+    at.leave(held, left);
+  }
+
+  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send from it.
+  static void hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
+                        bool sends) noexcept {
+    auto& at = *to.core_;
+    auto& s = *to.state_;
     lock const held(at.guard);
-    stand_alone(s, 0);
+    s.begin()->next_ordinal = leader.begin()->next_ordinal;
     add(at, {events, its.bytes()});
     if (sends && s.evicted == close_reason::none) at.cursors.hold(s, its);
   }
@@ -195,10 +236,11 @@ template <class Traits> struct in_step {
   // Of the membership of a leader, and so in its batches: give_back() finds by it whose cursor it moves.
   static constexpr std::uint32_t leaders_key = 0;
 
-  static void stand_alone(subscriber& s, std::uint64_t behind) noexcept {
-    s.begin()->next_ordinal = s.leader->begin()->next_ordinal - behind;
-    s.leader = nullptr;
-    s.armed = false;
+  static void place_in(subscriber& s, channel& c) noexcept {
+    s.channels = 1;
+    s.begin()->of = &c;
+    s.begin()->owner = &s;
+    s.begin()->key = leaders_key;
   }
 
   static void add(core& at, delivered more) noexcept {

@@ -92,7 +92,7 @@ template <class Traits> struct channel {
   std::string name;
   log<Traits> history;
   parked_list<Traits> parked;
-  subscriber<Traits>* leaders = nullptr;  // linked by `next`; see in_step.hpp
+  subscriber<Traits>* leaders = nullptr;  // see in_step.hpp
   std::size_t members = 0;
   std::size_t told_members = 0;                          // what the presence hook was told last
   bool telling = false;                                  // the presence hook is being called
@@ -123,7 +123,8 @@ template <class Traits> struct subscriber {
   firing<Traits>* now_firing = nullptr;
   subscriber* next = nullptr;
   subscriber** link = nullptr;
-  subscriber const* leader = nullptr;  // in step with it: where it stands, this one does; see in_step.hpp
+  subscriber* next_leader = nullptr;  // of its channel, if it is one
+  subscriber** leader_link = nullptr;
   subscriber* next_holder = nullptr;
   subscriber* previous_holder = nullptr;
   std::size_t held_bytes = 0;  // of the pages of the batch it pulled last
@@ -147,8 +148,7 @@ template <class Traits> struct subscriber {
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
 
   [[nodiscard]] bool lags() const noexcept {
-    auto const& at = leader != nullptr ? *leader : *this;
-    return std::any_of(at.begin(), at.end(), [](membership<Traits> const& m) { return m.lags(); });
+    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
   }
   [[nodiscard]] bool holds_forgotten() const noexcept {
     return holds_left ||

@@ -4,8 +4,6 @@
 
 #include <ssewire/detail/subscriber.hpp>
 
-#include <cstdint>
-
 #include <ssewire/detail/begin.hpp>
 
 namespace ssewire {
@@ -21,14 +19,11 @@ template <class Traits> class subscriber_list {
   subscriber_list(subscriber_list const&) = delete;
   subscriber_list& operator=(subscriber_list const&) = delete;
 
-  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-
   void add(subscriber& s) noexcept {
     s.next = first_;
     s.link = &first_;
     if (s.next != nullptr) s.next->link = &s.next;
     first_ = &s;
-    ++size_;
   }
 
   void remove(subscriber& s) noexcept {
@@ -37,7 +32,6 @@ template <class Traits> class subscriber_list {
     }
     *s.link = s.next;
     if (s.next != nullptr) s.next->link = s.link;
-    --size_;
   }
 
   // Visits who is there now: new ones come in front and are not met. The visited one may be gone when visit() returns.
@@ -63,7 +57,6 @@ template <class Traits> class subscriber_list {
 
   subscriber* first_ = nullptr;
   walker* walkers_ = nullptr;
-  std::uint64_t size_ = 0;
 };
 
 }  // namespace detail
