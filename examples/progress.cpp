@@ -1,50 +1,84 @@
 // SPDX-License-Identifier: MIT
-// A stream without a broker: progress of one job for the one client that waits for it. The writer is all you write.
+// A progress bar: one job, for the one client that waits for it. While the client is slow only the newest figure counts, so
+// those before it are left out, on purpose; the result is not. When the client has gone, the job stops.
 
 // Output:
+//   -- a client that reads now and then
 //   event: progress
-//   data: 25 %
+//   data: 10
 //
 //   event: progress
-//   data: 50 %
+//   data: 40
 //
 //   event: progress
-//   data: 75 %
+//   data: 70
+//
+//   event: progress
+//   data: 100
 //
 //   event: done
 //   data: result.pdf
 //
 //   -- the response ends here
+//   -- finished at 100 %
+//   -- a client that goes away
+//   event: progress
+//   data: 10
+//
+//   event: progress
+//   data: 20
+//
+//   -- peer_gone at 30 %
 
 #include <ssewire/stream.hpp>
 
 #include <iostream>
 #include <string>
+#include <utility>
 
 namespace {
 
-struct to_stdout {
+struct client {  // and its socket, which holds one event until the client reads it
+  std::string socket = {};
+  bool gone = false;
+
   ssewire::write_result write(ssewire::buffers pieces) {
-    std::size_t bytes = 0;
-    for (auto const piece : pieces) {
-      std::cout << piece;
-      bytes += piece.size();
-    }
-    return {std::cout ? ssewire::write_status::ok : ssewire::write_status::closed, bytes};
+    if (gone) return {ssewire::write_status::closed, 0};
+    socket += pieces[0];
+    return {ssewire::write_status::again, pieces[0].size()};
   }
-  void finish() { std::cout << "-- the response ends here\n"; }
+  void finish() { socket += "-- the response ends here\n"; }
 };
 
-} // namespace
+void read(ssewire::stream<client>& bar) {
+  std::cout << std::exchange(bar.writer_ref().socket, {});
+  bar.writable();
+}
+
+void run_job(int reads_every, int goes_at) {
+  ssewire::stream<client> bar{{}};
+  int percent = 0;
+  while (percent < 100 && bar.state() != ssewire::stream_state::closed) {
+    percent += 10;  // this is the job
+    if (bar.pump() == ssewire::stream_state::idle) {
+      bar.send({.type = "progress", .data = std::to_string(percent)});
+      bar.pump();
+    }
+    if (percent % reads_every == 0) read(bar);
+    bar.writer_ref().gone = percent >= goes_at;
+  }
+  bar.send({.type = "done", .data = "result.pdf"});
+  bar.finish();
+  while (bar.pump() != ssewire::stream_state::closed) read(bar);
+  read(bar);
+  std::cout << "-- " << name(bar.reason()) << " at " << percent << " %\n";
+}
+
+}  // namespace
 
 int main() {
-  ssewire::stream<to_stdout> response{{}};
-  for (int percent = 25; percent < 100; percent += 25) {
-    auto const text = std::to_string(percent) + " %";
-    response.send({.type = "progress", .data = text});
-    if (response.pump() == ssewire::stream_state::closed) return 0; // nobody waits any more
-  }
-  response.send({.type = "done", .data = "result.pdf"});
-  response.finish();
-  response.pump();
+  std::cout << "-- a client that reads now and then\n";
+  run_job(30, 1000);
+  std::cout << "-- a client that goes away\n";
+  run_job(10, 20);
 }

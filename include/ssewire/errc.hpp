@@ -40,7 +40,7 @@ enum class errc : unsigned char {
   user_full,             ///< the limit of subscribers of one user is reached: the newcomer is refused
   no_channel,            ///< a subscription must name at least one channel, an event that is published too
   closed,                ///< the broker or the stream was closed or is draining; it takes nothing new
-  outbox_full,           ///< the frames a stream holds for a slow writer reached their limit
+  outbox_full,           ///< what is held for a slow writer, frames or text, reached its limit
 
   no_memory,  ///< an allocation failed; nothing was changed
 };
@@ -92,7 +92,7 @@ constexpr std::string_view message(errc error) noexcept {
            "done";
   case errc::closed: return "closed, draining or empty; nothing new is taken";
   case errc::outbox_full:
-    return "the writer is slow and the frames kept for it reached their limit; nothing was sent";
+    return "the writer is slow and what is kept for it reached its limit; nothing was taken";
   case errc::no_memory: return "an allocation failed; nothing was changed";
   }
   return "unknown error";

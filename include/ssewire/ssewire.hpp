@@ -14,6 +14,7 @@
 #include <ssewire/serializer.hpp>
 #include <ssewire/serve_blocking.hpp>
 #include <ssewire/stream.hpp>
+#include <ssewire/text_pieces.hpp>
 #include <ssewire/traits.hpp>
 #include <ssewire/version.hpp>
 #include <ssewire/writer.hpp>

@@ -26,7 +26,7 @@ def main(program, path):
     if expected is None:
         print(f"{path}: no well-formed block '// Output:'")
         return 1
-    done = subprocess.run([program], input=block_of("Input", source) or "", stdout=subprocess.PIPE, text=True, timeout=50)
+    done = subprocess.run([program], input=block_of("Input", source) or "", stdout=subprocess.PIPE, encoding="utf-8", timeout=50)
     if done.returncode != 0:
         print(f"{program} exits with {done.returncode}")
         return 1

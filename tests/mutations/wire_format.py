@@ -48,6 +48,24 @@ WIRE = [
       ("if (!allow.origin.empty() && clean)", "if (!allow.origin.empty())"),
       tests="unit/http_fields"),
 
+    # ---- text that arrives in pieces: a client reads what was written ----
+    M("text.half_a_crlf_goes", "G15", "text_pieces.hpp",
+      (r"if (text.ends_with('\r')) return 1;", ""),
+      tests="unit/text_pieces"),
+    M("text.three_bytes_of_four_go", "G15", "text_pieces.hpp",
+      ("n <= 3 && n <= text.size()", "n <= 2 && n <= text.size()"),
+      tests="unit/text_pieces"),
+    M("text.broken_bytes_are_held", "G15", "text_pieces.hpp",
+      ("return state == utf8_automaton::whole || state == utf8_automaton::broken ? 0 : n;",
+       "return state == utf8_automaton::whole ? 0 : n;"),
+      tests="unit/text_pieces"),
+    M("text.end_still_holds", "G15", "text_pieces.hpp",
+      ("(ended_ ? 0 : detail::unsettled_bytes(text))", "detail::unsettled_bytes(text)"),
+      tests="unit/text_pieces"),
+    M("text.without_limit", "G7", "text_pieces.hpp",
+      ("if (piece.size() > max_bytes_ - text_.size()) return errc::outbox_full;", ""),
+      tests="unit/text_pieces"),
+
     # ---- G14, the parser obeys ----
     M("parser.line_longer_by_one", "G14", "parser.hpp",
       ("if (size - 1 < plain_bytes)", "if (size - 1 <= plain_bytes)"),
