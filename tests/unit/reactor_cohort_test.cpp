@@ -798,7 +798,8 @@ TEST_CASE("bug 5: a burst larger than the log between two turns is told to each,
   }
 }
 
-TEST_CASE("streams in step whose policy is close are found lagging by their own pull, not by the broker's tick") {
+TEST_CASE(
+    "streams in step whose policy is close are found lagging by their own pull, not by the broker's tick") {
   crowd c(4, {}, {.replay = {.max_events = 3}});
   for (int i = 0; i < 3; ++i) c.join({}, lag_policy::close);
   c.run();
@@ -1578,6 +1579,25 @@ TEST_CASE("streams in step end with their broker, and what they were told is why
   for (auto& p : to) {
     CHECK(p.closed == once(close_reason::drained));
     CHECK(p.finished == 1);
+  }
+}
+
+TEST_CASE("one that takes a part, and then ends itself from inside its writer, is offered nothing more") {
+  for (auto const body : {framing::raw, framing::chunked}) {
+    crowd c(4, {.body = body});
+    (void)c.publish("1");
+    c.to[1]->script.push_back(answer::take(3));
+    c.to[1]->script.push_back(answer::take(3).calling([&c] { c.r->remove(c.ids[1]); }));
+    c.to[2]->script.push_back(answer::take(3));
+    c.to[2]->script.push_back(answer::take(3).calling([&c] { c.r->finish(c.ids[2]); }));
+    c.settle();
+    CHECK(c.to[1]->taken.size() == 6);
+    CHECK(c.to[1]->closed == once(close_reason::removed));
+    CHECK(c.to[2]->closed == once(close_reason::finished));
+    for (auto const i : {std::size_t{0}, std::size_t{2}, std::size_t{3}})
+      CHECK(body_of(i == 2 && body == framing::chunked ? c.to[2]->taken.substr(0, c.to[2]->taken.size() - 5)
+                                                       : c.to[i]->taken,
+                    body) == frame(1, "1"));
   }
 }
 
