@@ -11,8 +11,6 @@
 namespace demo {
 namespace {
 
-constexpr auto tick_interval = std::chrono::milliseconds(500);
-
 // Where a client that cannot be served now is told to come back: an error status would end its EventSource for good.
 constexpr std::string_view come_back_later = "retry: 5000\n\n";
 
@@ -186,16 +184,17 @@ std::string event_streams::client_json(std::string_view client) {
 event_streams::clock::time_point event_streams::run(clock::time_point now) {
   if (now >= next_tick_) {
     broker_.tick(now);
-    next_tick_ = now + tick_interval;
+    next_tick_ = now + tick_interval_;
   }
   auto const polled = streams_.poll(now);
   if (polled.more) return now;
   return (std::min)(next_tick_, polled.next.value_or(next_tick_));
 }
 
-void event_streams::drain(clock::time_point deadline) {
-  broker_.drain(deadline, std::chrono::seconds(2));
-  next_tick_ = {};
+void event_streams::drain(clock::time_point now, clock::time_point deadline) {
+  broker_.drain(now, deadline, std::chrono::seconds(2));
+  tick_interval_ = (deadline - now) / 100;
+  next_tick_ = now;
 }
 
 std::string event_streams::stats_json(std::string_view more) const {

@@ -103,8 +103,8 @@ class event_streams {
   /// To be called in every turn of the loop, before it waits. Returns when to come back at the latest.
   clock::time_point run(clock::time_point now);
 
-  /// Ends all streams in order; run() forces those that take longer than `deadline`.
-  void drain(clock::time_point deadline);
+  /// Ends all streams in order, one after the other as run() is called; those that are there at `deadline` by force.
+  void drain(clock::time_point now, clock::time_point deadline);
 
   std::size_t size() const { return streams_.size(); }
   std::size_t log_size() const { return log_size_; }
@@ -123,6 +123,7 @@ class event_streams {
   clients clients_;
   ssewire::broker broker_;
   stream_reactor streams_;  // behind what its writers point to
+  clock::duration tick_interval_ = std::chrono::milliseconds(500);
   clock::time_point next_tick_ = {};
 };
 

@@ -24,7 +24,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// How long a client may take to receive the last of its stream when the program ends, and how long to close then.
+// When the program ends: how long its streams take to end, each in its turn, and how long clients may take to close then.
 constexpr auto drain_time = 2s;
 constexpr auto linger_time = 3s;
 
@@ -60,7 +60,7 @@ int run(options const& how) {
     if (stop.received() != 0 && !give_up) {
       site.stop_accepting();
       bursts.stop();  // or the drain would wait for them
-      streams.drain(now + drain_time);
+      streams.drain(now, now + drain_time);
       give_up = now + drain_time + linger_time;
     }
     if (!give_up && now >= next_sample) {

@@ -247,14 +247,23 @@ template <class Traits = default_traits> class basic_broker {
     return subscribe(std::span(&channel, 1), last_event_id, options);
   }
 
-  /// Begins a shutdown in order: admits nobody, lets every stream send what was published until now, tells its client
-  /// to come back at its own time within `spread`, and ends it. From `deadline` on, tick() ends the rest by force.
-  void drain(time_point deadline, reconnection_time spread = reconnection_time(5000)) noexcept {
-    core_->drain(deadline, spread.milliseconds);
+  /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any more. Each stream
+  /// has its turn in the first half of the time until `deadline`. Before that it stays open, and is sent what was published
+  /// until now; then its client is told to come back at its own time within `spread`, and it ends. The turns are even over
+  /// that half, and so are the times over `spread`, in the same order: clients neither leave nor return in a crowd.
+  /// From `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that time, a fiftieth
+  /// of it, say, until stats().subscribers is 0.
+  /// `deadline` not later than `now`: it is everybody's turn at once, and the next tick() at or behind it forces.
+  /// A second call may bring the end nearer, and never puts it off; its `spread` is that of all who have not been told.
+  /// Complexity  O(subscribers), also of each tick(), with the lock let go after every 64; nothing is allocated.
+  void drain(time_point now, time_point deadline,
+             reconnection_time spread = reconnection_time(5000)) noexcept {
+    core_->drain(now, deadline, spread.milliseconds);
   }
 
   /// Lets time pass: forgets what is older than replay_limits::max_age and channels that nobody uses for channel_expiry,
-  /// ends lagging streams whose policy says so, forces a drain that is overdue. Call it about ten times in max_age, or each second.
+  /// ends lagging streams whose policy says so, ends the streams of a drain in their turns. Call it about ten times in max_age,
+  /// or each second; more often while the broker drains.
   void tick(time_point now) noexcept { core_->tick(now); }
 
   /// How many subscriptions follow a channel now.

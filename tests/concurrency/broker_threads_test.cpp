@@ -282,7 +282,7 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
   }
   for (auto& t : writers) t.join();
   w.over = true;
-  w.b.drain((ssewire::time_point::max)()); // everybody reads to the end
+  w.b.drain((ssewire::time_point::max)(), (ssewire::time_point::max)()); // everybody reads to the end
   for (auto& t : readers) t.join();
   for (auto& t : others) t.join();
   CHECK(broken == 0);

@@ -161,6 +161,7 @@ struct world {
   std::array<std::vector<published>, scheduler::most_tasks + 1> by_task;
   std::vector<instant> ticks;  // the last of them forgets what was there at the first
   instant drained = never;
+  instant its_turn = never;  // the reader's, to end
   reader one;
   std::vector<std::function<void()>> parts;                                  // the tasks
   std::function<void(std::string const&)> seen = [](std::string const&) {};  // what came of it, in short
@@ -175,7 +176,13 @@ struct world {
     scheduler::get().at(t, [&] { b.tick(now); });
   }
   void drain() {
-    scheduler::get().at(drained, [&] { b.drain((ssewire::time_point::max)()); });
+    scheduler::get().at(drained,
+                        [&] { b.drain((ssewire::time_point::max)(), (ssewire::time_point::max)()); });
+    its_turn = drained;
+  }
+  void drain_in_turns() {
+    scheduler::get().at(drained, [&] { b.drain({}, ssewire::time_point{} + 2h); });
+    scheduler::get().at(its_turn, [&] { b.tick(ssewire::time_point{} + 1h); });
   }
 
   [[nodiscard]] std::size_t tasks() const { return parts.size(); }
@@ -336,10 +343,10 @@ struct model {
       ticks_before(t);
       closed = closed || (opened && r.how.lag == lag_policy::close && lags(t));
       auto const due = closed ? std::string() : pull(t);
-      auto const status = closed                 ? pull_status::closed
-                          : !due.empty()         ? pull_status::frames
-                          : w.drained < got.when ? pull_status::draining
-                                                 : pull_status::nothing;
+      auto const status = closed                  ? pull_status::closed
+                          : !due.empty()          ? pull_status::frames
+                          : w.its_turn < got.when ? pull_status::draining
+                                                  : pull_status::nothing;
       auto const& lines = lines_of(got.text);
       its.must(lines == due, "a pull brought\n" + lines + "and should have brought\n" + due);
       its.must(got.status == status, "a pull answered what it should not have");
@@ -699,22 +706,32 @@ TEST_CASE(
 }
 
 TEST_CASE("a drain lets every stream read to the end, refuses what comes after, and wakes who is parked") {
-  for (auto const where : {points::locks, points::locks_and_unlocks}) {
+  struct scope {
+    char const* name;
+    points where;
+    bool in_turns;
+  };
+  for (auto const& [name, where, in_turns] :
+       {scope{"drain", points::locks, false}, scope{"drain, unlocks", points::locks_and_unlocks, false},
+        scope{"drain in turns", points::locks, true},
+        scope{"drain in turns, unlocks", points::locks_and_unlocks, true}}) {
+    if (in_turns && where == points::locks_and_unlocks && left_out(name)) continue;
+    bool const two = where == points::locks;
     outcomes ends;
     auto const all = all_schedules(
-        where == points::locks ? "drain" : "drain, unlocks",
-        [&] {
+        name,
+        [&, two = two, in_turns = in_turns] {
           auto w = std::make_unique<world>(log_of(2));
           auto& it = *w;
           it.one.to_the_end = true;
           it.seen = [&](std::string const& calls) {
             ends.all.insert(calls + (it.one.refused == errc::ok ? ' ' : '!'));
           };
-          it.parts = {[&it, where] {
+          it.parts = {[&it, two] {
                         it.publish(0, "1");
-                        if (where == points::locks) it.publish(0, "2");
+                        if (two) it.publish(0, "2");
                       },
-                      [&it] { it.drain(); },
+                      [&it, in_turns] { in_turns ? it.drain_in_turns() : it.drain(); },
                       [&it] {
                         if (it.one.subscribe()) it.one.read();
                       }};
@@ -722,7 +739,7 @@ TEST_CASE("a drain lets every stream read to the end, refuses what comes after, 
         },
         where);
     // Published before the drain: 0 to 2 events, and the stream came at any place among them, or was refused.
-    if (all.complete()) CHECK(ends.all.size() == (where == points::locks ? 1 + 2 + 3 + 3 : 1 + 2 + 2));
+    if (all.complete()) CHECK(ends.all.size() == (two ? 1 + 2 + 3 + 3 : 1 + 2 + 2));
   }
 }
 
@@ -783,7 +800,7 @@ struct closing_world {
   [[nodiscard]] std::size_t tasks() const { return how == closing::inside ? 2 : 3; }
   void run(std::size_t task) {
     if (task == 1 && how == closing::evicted) {
-      b.drain(ssewire::time_point{});
+      b.drain({}, {});
       b.tick(ssewire::time_point{} + 1h);
     } else if (task < 2) {
       (void)b.publish("a", {.data = "x"});

@@ -467,7 +467,7 @@ struct play {
   }
 
   void drain() {
-    real->drain({});
+    real->drain({}, {});
     law(real->publish("a", {.data = "x"}).error == errc::closed, "nothing is published while it drains");
     pump(true);
     law(!now, "a drained stream ends");

@@ -90,7 +90,11 @@ struct model_broker {
   std::vector<model_event> order = {};  // position p is order[p - 1]
   std::vector<channel> channels = {};
   std::array<std::uint64_t, 5> trims = {};  // by cause
-  bool draining = false;
+  struct drain_turns {
+    ssewire::time_point began;
+    ssewire::duration half;
+  };
+  std::optional<drain_turns> draining = {};
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
   std::map<std::size_t, std::uint64_t> remembered = {};  // channels that are gone: what they had lost
@@ -165,7 +169,7 @@ struct model_broker {
         object(e.own_id && other->own_id == e.own_id, ssewire::errc::id_in_use);
     }
     object(bytes > options.replay.max_bytes, ssewire::errc::event_too_large);
-    object(draining, ssewire::errc::closed);
+    object(draining.has_value(), ssewire::errc::closed);
     object(!fit(to), ssewire::errc::too_many_channels);
     return found;
   }

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -203,7 +204,8 @@ TEST_CASE("what needs no memory does not ask for any") {
   (void)s.park();
   b.tick({});
   (void)b.stats();
-  b.drain({});
+  b.drain({}, ssewire::time_point{} + std::chrono::hours(2));
+  b.tick(ssewire::time_point{} + std::chrono::hours(1));
   s.close();
   support::allocations_left = -1;
   CHECK(support::allocations_failed == 0);

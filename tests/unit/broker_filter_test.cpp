@@ -286,7 +286,7 @@ TEST_CASE("a filtered stream that drains says where it stands before it ends, th
     fill(b, 1, 11);
     CHECK(pull(s) == frame(11, "11"));
     for (int i = 0; i < 3; ++i) REQUIRE(b.publish("a", {.data = "other"}));
-    if (draining) b.drain({});
+    if (draining) b.drain({}, {});
     CHECK(pull(s) == (draining ? position_event(14) : ""));
     batch pulled;
     CHECK(s.pull(pulled, all_room) == (draining ? pull_status::draining : pull_status::nothing));
@@ -616,7 +616,7 @@ TEST_CASE("a filter may destroy the broker and then close its stream, the last t
 TEST_CASE("a filter may end its stream by a drain's deadline: pull brings nothing then") {
   deed d;
   auto const [status, empty] = d.run(2, [](deed& of) {
-    of.b->drain({});
+    of.b->drain({}, {});
     of.b->tick({});
   });
   CHECK(status == pull_status::closed);

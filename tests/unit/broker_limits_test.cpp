@@ -598,7 +598,7 @@ TEST_CASE("refusals are counted by their error, at every limit of the broker") {
   expect(errc::event_too_large, b.publish("a", {.data = std::string(200, 'x')}).error, 1);
   expect(errc::too_many_channels, b.subscribe({"a", "b", "c"}).error, 5);
   expect(errc::too_many_channels, b.publish({"a", "b", "c"}, {.data = "x"}).error, 6);
-  b.drain({});
+  b.drain({}, {});
   expect(errc::closed, b.publish("a", {.data = "x"}).error, 1);
   expect(errc::closed, b.subscribe("a").error, 2);
   CHECK(refusals(b, errc::ok) == 0);

@@ -137,7 +137,7 @@ TEST_CASE("join and leave are refused when the stream is closed, and join when t
   CHECK(empty.leave("a") == errc::closed);
   std::optional<broker> b(std::in_place);
   auto s = opened(*b, {"a", "b"});
-  b->drain({});
+  b->drain({}, {});
   CHECK(s.join("c") == errc::closed);
   CHECK(b->stats().channels == 2);
   CHECK(s.leave("b") == errc::ok);

@@ -270,9 +270,9 @@ struct history {
 
   // ---- time ----------------------------------------------------------------------------------------------------
 
-  void tick() {
+  void tick(ssewire::time_point latest = (ssewire::time_point::max)()) {
     if (random.one_in(3)) settle();
-    now += std::chrono::milliseconds(random.below(random.one_in(8) ? 3000 : 300));
+    now = (std::min)(now + std::chrono::milliseconds(random.below(random.one_in(8) ? 3000 : 300)), latest);
     real->tick(now);
     model.tick(now, followed());
     std::uint64_t half_old = 0;
@@ -293,6 +293,7 @@ struct history {
         ++c->owed;
       }
     }
+    if (model.draining) take_turns();
   }
 
   // ---- connect -------------------------------------------------------------------------------------------------
@@ -432,7 +433,7 @@ struct history {
     }
     CHECK_UNARY(!must_close);
     if (status != pull_status::frames) {
-      CHECK(status == (model.draining ? pull_status::draining : pull_status::nothing));
+      CHECK(status == (c.model.is_its_turn ? pull_status::draining : pull_status::nothing));
       CHECK_UNARY(bytes.empty());
       c.model.caught_up(model);
       return true;
@@ -472,7 +473,7 @@ struct history {
 
   void park(client& c) {
     auto const& m = c.model;
-    bool const may = m.opened && !m.owed_position && !model.draining && m.due(model) == support::never &&
+    bool const may = m.opened && !m.owed_position && !m.is_its_turn && m.due(model) == support::never &&
                      !m.must_lag(model) && !c.must_evict;
     bool const parked = c.stream.park();
     CHECK((may || !parked));
@@ -598,20 +599,47 @@ struct history {
     for (std::size_t i = 0; i < s.refusals.size(); ++i) met->refusals[i] += s.refusals[i];
   }
 
-  void drain() {
-    real->drain(now + std::chrono::seconds(5));
-    model.draining = true;
+  // A client's turn is as far into the first half as its retry is into the spread: both are even.
+  void take_turns() {
+    constexpr std::uint64_t whole = std::uint64_t{1} << 32;
     for (auto& c : clients) {
-      if (std::exchange(c->parked, false)) ++c->owed;
+      if (!c->stream || c->must_evict) continue;
+      auto const part =
+          static_cast<double>(c->stream.drain_retry().milliseconds) / static_cast<double>(whole);
+      auto const gone = static_cast<double>((now - model.draining->began).count());
+      auto const all = static_cast<double>(model.draining->half.count());
+      if (gone >= all || gone > all * part)
+        c->model.is_its_turn = true;  // and stays so, whatever the clock does
+      if (c->model.is_its_turn && std::exchange(c->parked, false)) ++c->owed;
     }
+  }
+
+  void drain() {
+    auto const half = std::chrono::milliseconds(random.one_in(3) ? 0 : random.below(3000));
+    real->drain(now, now + 2 * half, ssewire::reconnection_time(std::uint64_t{1} << 32));
+    model.draining = {now, half};
+    take_turns();
     CHECK(real->subscribe("c0").error == errc::closed);
-    for (int i = 0; i < 6; ++i) publish();
+    auto const deadline = now + 2 * half;
+    for (;;) {
+      for (int i = 0; i < 3; ++i) publish();
+      for (auto& c : clients) {
+        if (!c->stream) continue;
+        if (random.one_in(3)) change(*c);
+        if (c->model.is_its_turn || random.one_in(2)) pull_all(*c);
+        if (c->stream && random.one_in(2)) park(*c);
+        if (c->stream) check_wakes(*c);
+      }
+      tick(deadline - std::chrono::milliseconds(1));
+      if (now >= deadline - std::chrono::milliseconds(1)) break;
+    }
     for (auto& c : clients) {
-      if (c->stream && random.one_in(3)) change(*c);
-      pull_all(*c);
+      if (!c->stream || c->must_evict) continue;
+      CHECK(c->stream.reason() == close_reason::none);
+      pull_all(*c);  // asks whether it is told that it drains
       if (c->stream) check_wakes(*c);
     }
-    now += std::chrono::seconds(5);
+    now = deadline;
     real->tick(now);
     for (auto& c : clients) {
       if (!c->stream) continue;

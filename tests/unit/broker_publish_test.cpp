@@ -387,7 +387,7 @@ TEST_CASE(
 TEST_CASE("a broker that drains takes neither several events nor an event for several channels") {
   broker b;
   std::vector<std::string> const texts = {"1", "2"};
-  b.drain({});
+  b.drain({}, {});
   CHECK(b.publish("a", numbered(texts)).error == errc::closed);
   CHECK(b.publish({"a", "b"}, {.data = "x"}).error == errc::closed);
   CHECK(b.stats().channels == 0);

@@ -1005,7 +1005,7 @@ TEST_CASE(
   auto two = subscribe(b, {"a", "b"});
   publish(b, "a", "1");
   publish(b, "b", "2");
-  b.drain(start + seconds(5));
+  b.drain(start, start);
   CHECK(b.publish("a", {.data = "3"}).error == errc::closed);
   CHECK(b.stats().published == 2);
   CHECK(b.subscribe("a").error == errc::closed);
@@ -1018,29 +1018,31 @@ TEST_CASE(
   CHECK_UNARY(!one.park());
 }
 
-TEST_CASE("while the broker drains nobody parks, for nothing would wake them") {
+TEST_CASE("who has had its turn in a drain does not park, for nothing would wake it") {
   broker b;
   auto s = subscribe(b, {"a"});
   CHECK(pull(s) == position_event(0));
   REQUIRE(s.park());
-  b.drain(start);
+  b.drain(start, start);
   CHECK_UNARY(!s.park());
 }
 
-TEST_CASE("a second drain moves the deadline") {
-  broker b;
-  auto s = subscribe(b, {"a"});
-  publish(b, "a", "1");
-  b.drain(start + seconds(5));
-  b.drain(start + seconds(9));
-  CHECK(pull_all(s) == position_event(0) + frame(1, "1"));
-  b.tick(start + seconds(8));
-  CHECK(s.reason() == close_reason::none);
-  b.tick(start + seconds(9));
-  CHECK(s.reason() == close_reason::drain_forced);
+TEST_CASE("a second drain brings the deadline nearer, and does not put it off") {
+  for (auto const second : {5, 9, 12}) {
+    broker b;
+    auto s = subscribe(b, {"a"});
+    publish(b, "a", "1");
+    b.drain(start, start + seconds(9));
+    b.drain(start + seconds(1), start + seconds(second));
+    CHECK(pull_all(s) == position_event(0) + frame(1, "1"));
+    b.tick(start + seconds(second == 5 ? 5 : 9) - ssewire::duration(1));
+    CHECK(s.reason() == close_reason::none);
+    b.tick(start + seconds(second == 5 ? 5 : 9));
+    CHECK(s.reason() == close_reason::drain_forced);
+  }
 }
 
-TEST_CASE("drain wakes who is parked, once, and tick evicts who is left at the deadline, once") {
+TEST_CASE("a drain wakes who is parked in its turn, once, and tick evicts who is left at the deadline, once") {
   broker b;
   auto parked = subscribe(b, {"a", "b"});
   auto busy = subscribe(b, {"a"});
@@ -1051,8 +1053,11 @@ TEST_CASE("drain wakes who is parked, once, and tick evicts who is left at the d
   gone.set_hook(ssewire::wake_hook::of(rings[2]));
   (void)pull(parked);
   REQUIRE(parked.park());
-  b.drain(start + seconds(5));
-  b.drain(start + seconds(5));
+  b.drain(start, start + seconds(5));
+  b.drain(start, start + seconds(5));
+  CHECK(rings[0].ready == 0);
+  b.tick(start + seconds(5) / 2);
+  b.tick(start + seconds(5) / 2);
   CHECK(rings[0].ready == 1);
   CHECK(rings[1].ready == 0);
   gone.close(close_reason::drained);
@@ -1079,7 +1084,7 @@ TEST_CASE("drain gives each client its own time to come back, evenly over the sp
   std::vector<subscription> streams;
   for (int i = 0; i < 1000; ++i) streams.push_back(subscribe(b, {"a"}));
   CHECK(streams[0].drain_retry().milliseconds == 0);
-  b.drain(start, ssewire::reconnection_time(spread));
+  b.drain(start, start, ssewire::reconnection_time(spread));
   std::vector<int> tenths(10);
   std::set<std::uint64_t> different;
   for (auto const& s : streams) {
@@ -1096,9 +1101,9 @@ TEST_CASE("drain gives each client its own time to come back, evenly over the sp
 TEST_CASE("the largest spread and no spread are spreads too") {
   broker b;
   auto s = subscribe(b, {"a"});
-  b.drain(start, ssewire::reconnection_time(~std::uint64_t{0}));
+  b.drain(start, start, ssewire::reconnection_time(~std::uint64_t{0}));
   CHECK(s.drain_retry().milliseconds > std::uint64_t{1} << 62);
-  b.drain(start, ssewire::reconnection_time(0));
+  b.drain(start, start, ssewire::reconnection_time(0));
   CHECK(s.drain_retry().milliseconds == 0);
 }
 
@@ -1119,7 +1124,7 @@ TEST_CASE("a hook that drain or tick calls may close any stream") {
         b.tick(start - seconds(1));  // a walk inside a walk
         for (auto& s : streams) s.close();
       };
-      b.drain(start);
+      b.drain(start, start);
       b.tick(start);
       int calls = 0;
       for (auto const& rings : bells) {
@@ -1167,7 +1172,7 @@ TEST_CASE("after a stream was evicted it is not told that there is something to 
     (void)pull_all(s);
     REQUIRE(s.park());
     publish(b, "a", "x");  // leaves word: ready
-    b.drain(start);
+    b.drain(start, start);
     b.tick(start);  // leaves word: evicted
   };
   s.set_hook(ssewire::wake_hook::of(rings));

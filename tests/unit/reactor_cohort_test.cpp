@@ -845,7 +845,7 @@ TEST_CASE("a drain tells each its own time to come back, also those in step and 
         (void)c.publish("x");
         if (streams > 256) CHECK(c.r->poll(at(0s)).more);
       }
-      c.b.drain(at(10s), ssewire::reconnection_time(1'000'000));
+      c.b.drain(at(0s), at(0s), ssewire::reconnection_time(1'000'000));
       c.run();
       CHECK(c.r->size() == 0);
       std::vector<std::uint64_t> times;
@@ -1145,6 +1145,7 @@ template <class Writer> struct history {
   std::vector<std::string> published = {};
   std::vector<std::uint64_t> private_events = {};  // of each stream
   time_point now = at(0s);
+  bool draining = false;
 
   history(std::uint64_t seed, framing f, bool is_large)
       : random(seed), body(f), large(is_large), c(0, {},
@@ -1153,6 +1154,7 @@ template <class Writer> struct history {
                                                   {10s, 0s}) {}
 
   void publish() {
+    if (draining) return;
     auto data = std::to_string(published.size() + 1);
     if (random.one_in(3)) data.append(random.below(random.one_in(10) ? 6000 : 300), 'x');
     published.push_back(data);
@@ -1160,6 +1162,7 @@ template <class Writer> struct history {
   }
 
   void connect() {
+    if (draining) return;
     auto const lag = large || !random.one_in(4) ? lag_policy::tell : lag_policy::close;
     auto const i = c.join({.body = body, .max_write_bytes = random.one_in(8) ? 300u : 2000u}, lag);
     private_events.push_back(0);
@@ -1244,7 +1247,7 @@ template <class Writer> struct history {
       }
     }
     bool const drains = random.one_in(3);
-    if (drains) c.b.drain(now + 1s);
+    if (drains) drain();
     for (auto const& p : c.to) p->otherwise = {};
     c.settle(now);
     if (drains) CHECK(c.r->size() == 0);
@@ -1258,6 +1261,24 @@ template <class Writer> struct history {
     published.push_back("in step");
     c.settle(now);
     check(false);
+  }
+
+  // At once, or in turns.
+  void drain() {
+    draining = true;
+    auto const half = std::chrono::milliseconds(random.below(3) * 500);
+    c.b.drain(now, now + 2 * half);
+    auto const end = now + half;
+    while (now < end) {
+      now = (std::min)(now + std::chrono::milliseconds(random.below(60)), end);
+      c.b.tick(now);
+      (void)c.r->poll(now);
+      if (random.one_in(4)) send(anyone());
+      if (random.one_in(8)) c.r->remove(c.ids[anyone()]);
+      for (std::size_t i = 0; i < c.to.size(); ++i) {
+        if (random.one_in(4)) wake(i);
+      }
+    }
   }
 
   void check(bool drained) {

@@ -501,9 +501,12 @@ TEST_CASE("a drain ends the streams in order, and by force those that stall") {
   b.publish("c", {.data = "x"});
   run(r, at(0s));
   b.publish("c", {.data = "y"});
-  b.drain(at(10s), ssewire::reconnection_time(0));
+  b.drain(at(0s), at(10s), ssewire::reconnection_time(0));
   CHECK(b.subscribe("c").error == errc::closed);
   run(r, at(0s));
+  CHECK(r.size() == 3);
+  b.tick(at(5s));  // the last turn
+  run(r, at(5s));
   CHECK(good.closed == once(close_reason::drained));
   CHECK(support::decode_chunked(good.taken).ended);
   CHECK(support::decode_chunked(good.taken).body == position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 0\n\n");
@@ -686,7 +689,7 @@ struct scene {
     case 14: (void)r->poll(at(0s)); return true;
     case 15: (void)r->poll(at(1000s)); return true;
     case 16: CHECK((r->writer(self_id) == nullptr || r->size() != 0)); return true;
-    case 17: b.drain(at(0s)); return true;
+    case 17: b.drain(at(0s), at(0s)); return true;
     case 18: b.tick(at(0s)); return true;
     case 19:
       r->remove(self_id);
@@ -697,7 +700,7 @@ struct scene {
       r->finish(self_id);
       return true;
     case 20:
-      b.drain(at(0s));
+      b.drain(at(0s), at(0s));
       b.tick(at(0s));
       return true;
     case 21:

@@ -365,7 +365,7 @@ class world {
   void set_filter() { (void)own_one.s.set_filter(filter(callback::filter)); }
   void drain() {
     drained = true;
-    b->drain((ssewire::time_point::max)());
+    b->drain((ssewire::time_point::max)(), (ssewire::time_point::max)());
   }
 
   subscription follow(ssewire::event_filter admits = {}) {

@@ -88,7 +88,7 @@ TEST_CASE("it sends what is there, and returns when the broker has drained") {
     auto from = follow(b);
     b.publish("c", {.data = "x"});
     b.publish("c", {.data = "y"});
-    b.drain({}, ssewire::reconnection_time(0));
+    b.drain({}, {}, ssewire::reconnection_time(0));
     CHECK(serve_blocking(std::move(from), w, {.body = body, .preamble = "head\n"}) == close_reason::drained);
     auto const frames = position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 0\n\n";
     CHECK(to.taken.substr(0, 5) == "head\n");
@@ -111,7 +111,7 @@ TEST_CASE("it sleeps while there is nothing, and goes on with each event") {
     if (++slept <= 3) {
       b.publish("c", {.data = std::to_string(slept)});
     } else {
-      b.drain({}, ssewire::reconnection_time(0));
+      b.drain({}, {}, ssewire::reconnection_time(0));
     }
   };
   CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drained);
@@ -119,12 +119,27 @@ TEST_CASE("it sleeps while there is nothing, and goes on with each event") {
   CHECK(to.taken == position_event(0) + frame(1, "1") + frame(2, "2") + frame(3, "3") + "retry: 0\n\n");
 }
 
+TEST_CASE("in a drain it sleeps on until its turn") {
+  watched_broker b;
+  peer to;
+  scripted_writer w(to);
+  int slept = 0;
+  watched_traits::asleep = [&] {
+    CHECK(to.taken == position_event(0));
+    if (++slept == 1) b.drain({}, ssewire::time_point{} + 2h, ssewire::reconnection_time(0));
+    if (slept == 3) b.tick(ssewire::time_point{} + 1h);
+  };
+  CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drained);
+  CHECK(slept == 3);
+  CHECK(to.taken == position_event(0) + "retry: 0\n\n");
+}
+
 TEST_CASE("an eviction wakes it: a lagging stream, a forced drain, a broker that ends") {
   watched_broker b;
   peer to;
   scripted_writer w(to);
   watched_traits::asleep = [&] {
-    b.drain({});
+    b.drain({}, {});
     b.tick({});
   };
   CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drain_forced);
@@ -154,7 +169,7 @@ TEST_CASE("a spurious wake-up sends nothing") {
   scripted_writer w(to);
   int slept = 0;
   watched_traits::asleep = [&] {
-    if (++slept == 5) b.drain({}, ssewire::reconnection_time(0));
+    if (++slept == 5) b.drain({}, {}, ssewire::reconnection_time(0));
   };
   watched_traits::deadlines.clear();
   CHECK(serve_blocking(follow(b), w, {}, {1h, 0s}) == close_reason::drained);
@@ -181,7 +196,7 @@ TEST_CASE("the heartbeat counts from the last byte that was sent") {
     watched_traits::deadlines.clear();
     watched_traits::asleep = [&] {
       CHECK(watched_traits::deadlines.back() >= last_write + 1h);
-      b.drain({});
+      b.drain({}, {});
     };
     CHECK(serve_blocking(std::move(from), w, {.max_write_bytes = 1}, {1h, 0s}) == close_reason::drained);
     CHECK(watched_traits::deadlines.size() == 1);
@@ -199,7 +214,7 @@ TEST_CASE("heartbeats come while it is idle, between frames, and end with the st
     ++heartbeats;
     return answer::take(1).calling([&] {
       if (heartbeats == 2) b.publish("c", {.data = "x"});
-      if (heartbeats == 4) b.drain({}, ssewire::reconnection_time(0));
+      if (heartbeats == 4) b.drain({}, {}, ssewire::reconnection_time(0));
     });
   };
   CHECK(serve_blocking(follow(b), w, {}, {2ms, 0s}) == close_reason::drained);
@@ -257,7 +272,7 @@ TEST_CASE("`again` with some bytes goes on, and the frame with it") {
   } w{&taken};
   auto from = follow(b);
   b.publish("c", {.data = "x"});
-  b.drain({}, ssewire::reconnection_time(0));
+  b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(serve_blocking(std::move(from), w) == close_reason::drained);
   CHECK(taken == position_event(0) + frame(1, "x") + "retry: 0\n\n");
 }
@@ -284,7 +299,7 @@ TEST_CASE("a writer that must be offered the same bytes again is") {
   tls_like w;
   auto from = follow(b);
   for (int i = 0; i < 9; ++i) b.publish("c", {.data = "x"});
-  b.drain({}, ssewire::reconnection_time(0));
+  b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(serve_blocking(std::move(from), w, {.body = ssewire::framing::chunked}) == close_reason::drained);
   CHECK(w.same);
   CHECK(w.pieces == 1);
@@ -303,7 +318,7 @@ TEST_CASE("a writer needs nothing but write, and may be incapable of moving") {
   } w;
   broker b;
   auto from = follow(b);
-  b.drain({}, ssewire::reconnection_time(0));
+  b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(serve_blocking(std::move(from), w) == close_reason::drained);
   CHECK(w.got == position_event(0) + "retry: 0\n\n");
 }

@@ -128,7 +128,7 @@ TEST_CASE("a stream with a subscription refuses an ID in send, and takes the eve
   CHECK(s.send({.data = "x"}) == errc::ok);
   pump_all(s);
   CHECK(to.taken == "data: x\n\n" + position_event(0));
-  b.drain({});
+  b.drain({}, {});
   pump_all(s);
   CHECK(s.send({.data = "x", .id = "7"}) == errc::id_refused); // also when its subscription is gone
 }
@@ -772,7 +772,7 @@ TEST_CASE("a drain sends what was published, the time to come back, and the end"
     stream s(scripted_writer(to), follow(b), {.body = body});
     pump_all(s);
     b.publish("c", {.data = "x"});
-    b.drain({}, ssewire::reconnection_time(0));
+    b.drain({}, {}, ssewire::reconnection_time(0));
     b.publish("c", {.data = "too late"});
     s.send({.data = "p"});
     CHECK(pump_all(s) == stream_state::closed);

@@ -68,6 +68,6 @@ TEST_CASE("a broker of one thread works, with hooks that publish, park and close
   CHECK(got.find("data: one\n") < got.find("data: two\n"));
   CHECK(got.find("data: two\n") != std::string::npos);
   CHECK(b.stats().subscribers == 0);
-  b.drain({});
+  b.drain({}, {});
   b.tick({});
 }

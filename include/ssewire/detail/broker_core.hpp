@@ -8,6 +8,7 @@
 #include <ssewire/detail/age_marks.hpp>
 #include <ssewire/detail/batch.hpp>
 #include <ssewire/detail/broker_types.hpp>
+#include <ssewire/detail/drain_turns.hpp>
 #include <ssewire/detail/histories.hpp>
 #include <ssewire/detail/hook_calls.hpp>
 #include <ssewire/detail/keyed_hash.hpp>
@@ -235,14 +236,14 @@ template <class Traits> struct broker_core {
       if (!out.empty()) break;
       if (more == 0 && s.must_say) continue;
       if (more == 0 || asked >= most_asked) {
-        if (asked >= most_asked || (draining && s.skipped != 0) || puller<Traits>::must_say_position(s))
+        if (asked >= most_asked || (is_due(s) && s.skipped != 0) || puller<Traits>::must_say_position(s))
           cursors.tell(s, out);
         break;
       }
     }
     cursors.hold(s, out);
     if (!out.empty()) return pull_status::frames;
-    return draining ? pull_status::draining : pull_status::nothing;
+    return is_due(s) ? pull_status::draining : pull_status::nothing;
   }
 
   // See puller.
@@ -267,7 +268,7 @@ template <class Traits> struct broker_core {
 
   // The two halves of park(), for in_step.
   [[nodiscard]] bool may_park(subscriber const& s) const noexcept {
-    return s.evicted == close_reason::none && !draining && s.opened && !s.must_say && !s.filtering &&
+    return s.evicted == close_reason::none && !is_due(s) && s.opened && !s.must_say && !s.filtering &&
            std::none_of(s.begin(), s.end(), [](membership const& m) { return m.has_news() || m.lags(); });
   }
   void arm(subscriber& s) noexcept {
@@ -323,7 +324,8 @@ template <class Traits> struct broker_core {
     logs.expire(held, quiet_ages.pass(now, options.channel_expiry, sequence));
     end_holders(held);
     auto const half_old = ages.reached(now, options.replay.max_age / 2);
-    bool const overdue = draining && now >= drain_deadline;
+    if (draining) turns.pass(now);
+    bool const overdue = draining && turns.deadline_has_come(now);
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
         evict(held, s, close_reason::drain_forced);
@@ -331,19 +333,18 @@ template <class Traits> struct broker_core {
         evict(held, s, close_reason::lagged);
       } else if (s.armed && s.skipped != 0 && s.said < half_old) {
         say_position(held, s);  // or its client would come back from behind events that it never was to get
+      } else {
+        wake_if_due(held, s);
       }
     });
   }
 
-  void drain(time_point deadline, std::uint64_t spread_ms) noexcept {
+  void drain(time_point now, time_point deadline, std::uint64_t spread_ms) noexcept {
     lock held(guard);
     draining = true;
-    drain_deadline = deadline;
     drain_spread_ms = spread_ms;
-    for_each_subscriber(held, [&](subscriber& s) {
-      if (!std::exchange(s.armed, false)) return;
-      hooks.fire(held, s, wake::ready);
-    });
+    turns.begin(now, deadline);
+    for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
   }
 
   void close_all() noexcept {
@@ -353,11 +354,10 @@ template <class Traits> struct broker_core {
     hooks.end_presence(held);
   }
 
-  // Each subscriber its own, spread evenly: multiples of the golden ratio leave no two near each other.
+  // As far into the spread as its turn is into the turns.
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
     lock const held(guard);
-    auto const turn = static_cast<std::uint32_t>(s.number * 0x9E3779B9u);
-    return drain_spread_ms / 0xFFFFFFFFu * turn + drain_spread_ms % 0xFFFFFFFFu * turn / 0xFFFFFFFFu;
+    return static_cast<std::uint64_t>(turn_of(s.number) * static_cast<double>(drain_spread_ms));
   }
 
   [[nodiscard]] broker_stats stats() noexcept {
@@ -386,7 +386,7 @@ template <class Traits> struct broker_core {
   std::uint64_t joined = 0;
   age_marks ages;
   age_marks quiet_ages;
-  time_point drain_deadline = {};
+  drain_turns turns;
   std::uint64_t drain_spread_ms = 0;
   bool draining = false;
   bool closed = false;
@@ -513,6 +513,16 @@ template <class Traits> struct broker_core {
       evict(held, *s, close_reason::held_too_much);
       if (logs.pinned_bytes() <= options.max_pinned_bytes) return;
     }
+  }
+
+  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once: who is in step
+  // with it falls out, for each of them has a turn.
+  [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
+    return draining && (s.number == 0 || turns.has_come(turn_of(s.number)));
+  }
+
+  void wake_if_due(lock& held, subscriber& s) noexcept {
+    if (is_due(s) && std::exchange(s.armed, false)) hooks.fire(held, s, wake::ready);
   }
 
   void evict(lock& held, subscriber& s, close_reason why) noexcept {

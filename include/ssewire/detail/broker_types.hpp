@@ -127,7 +127,7 @@ struct broker_stats {
 enum class pull_status : unsigned char {
   frames,    ///< the batch holds something to send
   nothing,   ///< nothing to send: park() and wait for the hook
-  draining,  ///< nothing to send, and the broker drains: end the stream in order
+  draining,  ///< nothing to send, and its turn in a drain has come: end the stream in order
   closed,    ///< the subscription was ended; its reason says why
 };
 

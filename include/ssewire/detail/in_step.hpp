@@ -128,7 +128,7 @@ template <class Traits> struct in_step {
     at.cursors.let_go(s);
     if (!at.may_park(s)) return parked::no;
     auto& m = *s.begin();
-    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter;
+    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && !at.draining;
     if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
     if (leader == nullptr || !is_plain || leader->begin()->of != m.of ||
         (!first && leader->begin()->next_ordinal != m.next_ordinal) || s.now_firing != nullptr ||

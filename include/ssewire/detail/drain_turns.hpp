@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// drain_turns.hpp - when the streams of a draining broker end: one after the other, evenly over the first half of the time
+// that is left.
+#pragma once
+
+#include <ssewire/traits.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Where the turn of this subscriber lies between those of all, in [0, 1). Multiples of the golden ratio: however many there
+// are they lie evenly, and no two near each other.
+[[nodiscard]] constexpr double turn_of(std::uint64_t number) noexcept {
+  return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
+}
+
+// How much of the turns is over. It only grows, whatever the clock does.
+class drain_turns {
+ public:
+  // Called again it shares out what is left of them anew: none of them moves back.
+  void begin(time_point now, time_point deadline) noexcept {
+    pass(now);
+    deadline_ = (std::min)(deadline_, deadline);
+    auto const half = std::midpoint(now.time_since_epoch().count(), deadline_.time_since_epoch().count());
+    last_turn_ = (std::min)(last_turn_, time_point(duration(half)));
+    began_ = now;
+    over_before_ = over_;
+    pass(now);
+  }
+
+  void pass(time_point now) noexcept {
+    if (now >= last_turn_) {
+      over_ = 1;
+    } else if (now > began_) {
+      auto const part = length(began_, now) / length(began_, last_turn_);
+      over_ = (std::max)(over_, over_before_ + (1 - over_before_) * part);
+    }
+  }
+
+  [[nodiscard]] bool has_come(double turn) const noexcept { return turn < over_; }
+  [[nodiscard]] bool deadline_has_come(time_point now) const noexcept { return now >= deadline_; }
+
+ private:
+  // Also of two that are further apart than a duration can say.
+  static double length(time_point from, time_point to) noexcept {
+    auto const ticks = [](time_point t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+    return static_cast<double>(ticks(to) - ticks(from));
+  }
+
+  time_point began_ = (time_point::max)();
+  time_point last_turn_ = (time_point::max)();
+  time_point deadline_ = (time_point::max)();
+  double over_before_ = 0;  // when it began
+  double over_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
