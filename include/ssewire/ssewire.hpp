@@ -8,6 +8,7 @@
 #include <ssewire/framing.hpp>
 #include <ssewire/http_fields.hpp>
 #include <ssewire/parser.hpp>
+#include <ssewire/pull_stream.hpp>
 #include <ssewire/reactor.hpp>
 #include <ssewire/refuse.hpp>
 #include <ssewire/replay_buffer.hpp>

@@ -158,11 +158,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   explicit basic_stream(Writer to, subscription from = {}, stream_options options = {})
       : writer_(std::move(to)), from_(std::move(from)), subscribed_(from_), body_(options.body),
-        room_(needs_copy()
-                  ? (std::min)(options.max_write_bytes, detail::largest_kept_offer - detail::chunk_overhead)
-                  : options.max_write_bytes),
         max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
     detail::check_writer<Writer>();
+    set_room(options.max_write_bytes);
   }
   basic_stream(basic_stream const&) = delete;
   basic_stream& operator=(basic_stream const&) = delete;
@@ -252,6 +250,12 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     } else {
       in_flight_.reset();  // closed meanwhile; its bytes were kept until now
     }
+  }
+
+  /// From now on, about so many bytes are pulled for one write; see stream_options::max_write_bytes.
+  void set_room(std::size_t bytes) noexcept {
+    constexpr auto most_kept = detail::largest_kept_offer - detail::chunk_overhead;
+    room_ = needs_copy() ? (std::min)(bytes, most_kept) : bytes;
   }
 
   /// Sends what there is to send, a few batches of it at most, and says what it waits for.

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port; then each line it reads is an
+// order: "publish <data>", "wait <n>" until it has n subscribers, "stop". pull_microhttpd_test.py drives it.
+#include <ssewire/ssewire.hpp>
+
+#include <microhttpd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+// ---- the adapter -----------------------------------------------------------------------------------------------------
+
+struct mhd_streams {
+  std::mutex guard;  // of all calls into streams: the server's thread reads them, the timer's polls them
+  std::vector<ssewire::pull_stream*> all;
+};
+
+class mhd_stream {
+ public:
+  mhd_stream(mhd_streams& of, MHD_Connection* to, ssewire::subscription from, ssewire::timing_options timing)
+      : of_(of), connection_(to),
+        socket_(MHD_get_connection_info(to, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd),
+        stream_(std::move(from), {}, timing) {
+    stream_.set_hook(ssewire::wake_hook::of(*this));
+    std::unique_lock const held(of_.guard);
+    of_.all.push_back(&stream_);
+  }
+  ~mhd_stream() {
+    std::unique_lock const held(of_.guard);
+    std::erase(of_.all, &stream_);
+  }
+
+  // On a publisher's thread, or the timer's. Only what is suspended may be resumed.
+  void operator()(ssewire::wake why) noexcept {
+    why == ssewire::wake::ready ? MHD_resume_connection(connection_) : void(::shutdown(socket_, SHUT_RDWR));
+  }
+
+  static ssize_t read(void* self, std::uint64_t, char* to, std::size_t n) {
+    auto& s = *static_cast<mhd_stream*>(self);
+    std::unique_lock const held(s.of_.guard);
+    auto const got = s.stream_.read(to, n);
+    switch (got.status) {
+    case ssewire::read_status::bytes: return static_cast<ssize_t>(got.bytes);
+    case ssewire::read_status::finished: return MHD_CONTENT_READER_END_OF_STREAM;
+    case ssewire::read_status::dropped: return MHD_CONTENT_READER_END_WITH_ERROR;
+    case ssewire::read_status::nothing: break;
+    }
+    MHD_suspend_connection(s.connection_);  // first this
+    if (!s.stream_.park()) MHD_resume_connection(s.connection_);
+    return 0;
+  }
+  static void free(void* self) { delete static_cast<mhd_stream*>(self); }
+
+ private:
+  mhd_streams& of_;
+  MHD_Connection* connection_;
+  int socket_;
+  ssewire::pull_stream stream_;  // last: it ends before what its hook needs
+};
+
+// ---- a server --------------------------------------------------------------------------------------------------------
+
+struct server {
+  ssewire::broker broker{{.replay = {.max_bytes = 64 << 20}}};
+  mhd_streams streams;
+
+  static MHD_Result handle(void* self, MHD_Connection* to, char const*, char const*, char const*, char const*,
+                           std::size_t*, void**) {
+    auto& s = *static_cast<server*>(self);
+    auto const* const last = MHD_lookup_connection_value(to, MHD_HEADER_KIND, "Last-Event-ID");
+    auto joined = s.broker.subscribe("news", last == nullptr ? "" : last);
+    if (!joined) return MHD_NO;
+    auto* const stream =
+        new mhd_stream(s.streams, to, std::move(joined.subscription), {.heartbeat = 200ms, .stall_time = 3s});
+    auto* const response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, &mhd_stream::read,
+                                                             stream, &mhd_stream::free);
+    for (auto const& field : ssewire::response_fields(ssewire::http_version::http_1_1))
+      MHD_add_response_header(response, std::string(field.name).c_str(), std::string(field.value).c_str());
+    auto const queued = MHD_queue_response(to, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    return queued;
+  }
+};
+
+int main() {
+  server s;
+  auto* const daemon =
+      MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0,
+                       nullptr, nullptr, &server::handle, &s, MHD_OPTION_END);
+  if (daemon == nullptr) return 1;
+  std::cout << "port " << MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port << std::endl;
+
+  std::atomic<bool> stop{false};
+  std::thread timer([&] {
+    for (; !stop.load(); std::this_thread::sleep_for(50ms)) {
+      std::unique_lock const held(s.streams.guard);
+      for (auto* const stream : s.streams.all) stream->poll(ssewire::time_point::clock::now());
+    }
+  });
+  auto const wait_for = [&](std::uint64_t n) {
+    while (s.broker.subscribers("news") != n) std::this_thread::sleep_for(1ms);
+  };
+
+  std::string order;
+  while (std::cin >> order && order != "stop") {
+    if (order == "publish") {
+      std::string data;
+      std::cin >> data;
+      s.broker.publish("news", {.data = data});
+    } else if (order == "publish_large") {
+      s.broker.publish("news", {.data = std::string(1'000'000, 'l')});
+    } else if (order == "wait") {
+      std::uint64_t n = 0;
+      std::cin >> n;
+      wait_for(n);
+    }
+    std::cout << "done" << std::endl;
+  }
+  // The order of a shutdown: libmicrohttpd must not be stopped while connections are suspended.
+  auto const began = ssewire::time_point::clock::now();
+  s.broker.drain(began, began + 1s);
+  for (auto now = began; s.broker.stats().subscribers != 0 && now < began + 2s;
+       now = ssewire::time_point::clock::now()) {
+    s.broker.tick(now);  // from the deadline on, who is left goes by force
+    std::this_thread::sleep_for(1ms);
+  }
+  MHD_quiesce_daemon(daemon);
+  for (bool left = true; left; std::this_thread::sleep_for(1ms)) {
+    std::unique_lock const held(s.streams.guard);
+    left = !s.streams.all.empty();
+  }
+  MHD_stop_daemon(daemon);
+  stop = true;
+  timer.join();
+  std::cout << "stopped, subscribers " << s.broker.stats().subscribers << std::endl;
+}
