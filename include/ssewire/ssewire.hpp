@@ -8,6 +8,7 @@
 #include <ssewire/framing.hpp>
 #include <ssewire/http_fields.hpp>
 #include <ssewire/parser.hpp>
+#include <ssewire/posted_stream.hpp>
 #include <ssewire/pull_stream.hpp>
 #include <ssewire/reactor.hpp>
 #include <ssewire/refuse.hpp>

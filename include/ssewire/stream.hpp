@@ -42,8 +42,8 @@ struct stream_options {
 struct timing_options {
   /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
   duration heartbeat = std::chrono::seconds(15);
-  /// A peer that takes no byte for so long is dead, whatever its socket says. The reactor's alone: serve_blocking is
-  /// inside the writer meanwhile, and only the socket's send timeout ends that.
+  /// A peer that takes no byte for so long is dead, whatever its socket says. Not of serve_blocking,
+  /// which is inside the writer meanwhile: only the socket's send timeout ends that.
   duration stall_time = std::chrono::seconds(60);
 };
 

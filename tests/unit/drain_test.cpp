@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // When the streams of a draining broker end and when their clients come back, in virtual time, on every driver.
+#include <ssewire/posted_stream.hpp>
+#include <ssewire/pull_stream.hpp>
 #include <ssewire/reactor.hpp>
 #include <ssewire/serve_blocking.hpp>
 #include <ssewire/stream.hpp>
@@ -16,6 +18,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -244,6 +247,84 @@ struct by_blocking {
   void serve(time_point) { threads.wait_until_all_sleep(); }
 };
 
+/// An executor for all.
+struct by_posting {
+  using traits = ssewire::default_traits;
+  static constexpr auto name = "posted_stream";
+  static constexpr std::size_t streams = 1000;
+  static constexpr bool chunks = true;
+  static constexpr bool writes_again = true;
+
+  struct post {
+    std::vector<std::function<void()>>* to;
+    template <class Task> void operator()(Task task) const { to->push_back(std::move(task)); }
+  };
+  std::vector<std::function<void()>> tasks;
+  std::vector<std::shared_ptr<ssewire::posted_stream<client_writer, post>>> all;
+
+  void add(ssewire::subscription from, client& to, framing body) {
+    all.push_back(ssewire::post_stream(client_writer{&to}, post{&tasks}, std::move(from), {.body = body}));
+    all.back()->start();
+  }
+  void serve(time_point) {
+    while (!tasks.empty()) {
+      auto const task = std::move(tasks.back());
+      tasks.pop_back();
+      task();
+    }
+  }
+};
+
+/// A server that asks for bytes.
+struct by_asking {
+  using traits = ssewire::default_traits;
+  static constexpr auto name = "pull_stream";
+  static constexpr std::size_t streams = 1000;
+  static constexpr bool chunks = true;
+  static constexpr bool writes_again = true;
+
+  struct one {
+    by_asking& of;
+    client& to;
+    ssewire::pull_stream stream;
+    bool evicted = false;
+
+    void operator()(ssewire::wake why) noexcept {
+      evicted = evicted || why == ssewire::wake::evicted;
+      of.woken.push_back(this);
+    }
+    void read() {
+      char bytes[100];
+      while (!to.stalls || evicted) {
+        auto const got = stream.read(bytes, sizeof bytes);
+        switch (got.status) {
+        case ssewire::read_status::bytes: to.bytes.append(bytes, got.bytes); break;
+        case ssewire::read_status::nothing:
+          if (stream.park()) return;
+          break;
+        case ssewire::read_status::finished: to.finished = true; [[fallthrough]];
+        case ssewire::read_status::dropped: to.end(stream.reason()); return;
+        }
+      }
+    }
+  };
+  std::vector<std::unique_ptr<one>> all;
+  std::vector<one*> woken;
+
+  void add(ssewire::subscription from, client& to, framing body) {
+    all.emplace_back(new one{*this, to, ssewire::pull_stream(std::move(from), {.body = body})});
+    all.back()->stream.set_hook(ssewire::wake_hook::of(*all.back()));
+    woken.push_back(all.back().get());
+  }
+  void serve(time_point) {
+    while (!woken.empty()) {
+      auto& its = *woken.back();
+      woken.pop_back();
+      its.read();
+    }
+  }
+};
+
 // ---- the drain -----------------------------------------------------------------------------------------------------
 
 std::uint64_t ms(duration d) {
@@ -375,6 +456,8 @@ TEST_CASE("a drain closes its streams evenly, and their clients come back evenly
   drain_in_each_way<by_stream>();
   drain_in_each_way<by_hand>();
   drain_in_each_way<by_blocking>();
+  drain_in_each_way<by_posting>();
+  drain_in_each_way<by_asking>();
 }
 
 // ---- one turn --------------------------------------------------------------------------------------------------------
