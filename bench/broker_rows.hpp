@@ -33,13 +33,6 @@ inline constexpr std::size_t full_log = 100'000;
 inline constexpr std::array<std::size_t, 3> log_sizes = {1'000, 10'000, full_log};
 inline constexpr std::array<std::size_t, 3> missed_counts = {0, 100, 4'000};
 
-/// A bench of what did not happen would be a fast one.
-inline void must(bool happened, char const* what) {
-  if (happened) return;
-  std::fprintf(stderr, "failed: %s\n", what);
-  std::exit(1);
-}
-
 inline ssewire::broker_options room_for(std::uint64_t events) {
   ssewire::broker_options options;
   options.replay = {.max_events = events, .max_bytes = std::size_t{1} << 30};

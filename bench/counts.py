@@ -3,7 +3,8 @@
 
 The limits on instructions are those of g++ 12 on x86-64. With another compiler the counts are printed, and only what
 holds for every compiler is checked: twice the bytes are twice the work, a warm parser allocates nothing; a log's memory,
-that publish holds the lock as long for 10,000 who wait as for one, that an ID is found in O(log n).
+that publish holds the lock as long for 10,000 who wait as for one, that an ID is found in O(log n); what a fan-out costs
+in system calls, instructions, allocations and memory.
 Exit status 1: a limit is missed. 77, with the reason: there is no valgrind that works. Takes about a minute.
 """
 import argparse
@@ -18,6 +19,8 @@ import sys
 import tempfile
 
 import build
+import fanout_run
+from fanout_run import Case
 
 # Instructions a byte of the stream: (task, chunk, row) -> corpus -> limit. A count may exceed it by SLACK. A string has to
 # be made longer, and its new end zeroed, which the span's aim does not allow for: its limits are what it has reached.
@@ -49,6 +52,17 @@ BROKER_LIMITS = {
     "an event of 4,000 replayed (b)": 40,
     "resuming with 4,000 of 100,000 missed, beyond subscribing anew": 975,
 }
+
+# ---- a fan-out's, through the reactor on epoll ----
+SYSTEM_CALLS = tuple(Case(subscribers, 20, burst, warm_up=80 // burst, log_events=32)  # which is full then
+                     for subscribers in (100, 1_000) for burst in (1, 16))
+CALLS_A_BURST = 4  # beyond one for each subscriber
+DELIVERY = 150  # instructions, the writer's among them
+DELIVERY_ALLOCATIONS = 0.001  # on average: a page of the log holds many events
+IDLE_BYTES = 128  # of a subscriber on a channel that it shares with many
+PENDING_BYTES = 16  # of an event that a stalled subscriber has not read, beyond the log's
+BESIDE_STALLED = 1.02  # delivering to 20 while 20 others are stalled, against none
+ONE_OF_MANY = 1.1  # publishing to one of 10,000 streams on channels of their own, against one of 10
 NAMES = {
     "callback": "ssewire", "callback_bytes": "ssewire, bytes as they are", "pull": "ssewire, pull loop",
     "getline": "getline style", "memchr_per_line": "memchr once a line", "memchr_whole": "memchr, one pass",
@@ -243,6 +257,51 @@ def broker_checks(head, rows, memory, holds):
                figure <= limit * SLACK if limited else None)
 
 
+def read_fanout_memory(program):
+    """(kind, name) -> bytes"""
+    printed = subprocess.run((program, "memory"), stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {tuple(line.split()[:2]): float(line.split()[2]) for line in printed.splitlines()}
+
+
+def measure_fanout(program, programs):
+    """The compiler's name and the path; then what fanout_checks takes: rows, memory, and for each of SYSTEM_CALLS its
+    figures and what strace saw, or None."""
+    trace = fanout_run.no_strace() is None
+    runs = [(case, *(fanout_run.traced(programs, "ours", case) if trace else (fanout_run.run(programs, "ours", case), None)))
+            for case in SYSTEM_CALLS]
+    return *count(program), read_fanout_memory(program), runs
+
+
+def fanout_checks(rows, memory, runs):
+    """As checks()."""
+    for case, figures, seen in runs:
+        made, who = (figures["calls"], "the server's count") if seen is None else (sum(seen.values()), "strace")
+        each = f"one to each of {case.subscribers:,}, bursts of {case.burst}"
+        figure = (made - case.sends) / case.bursts
+        yield (f"system calls a burst beyond {each} ({who})", figure, f"at most {CALLS_A_BURST}", figure <= CALLS_A_BURST)
+        if case.subscribers == 1_000:
+            figure = figures["allocations"] / case.deliveries
+            yield (f"allocations a delivery, to 1,000, bursts of {case.burst}", figure, f"at most {DELIVERY_ALLOCATIONS}",
+                   figure <= DELIVERY_ALLOCATIONS)
+    for burst in (1, 16):
+        row = find(rows, task="deliver", row="ours", chunk=burst)[0]
+        figure = row["instructions"] / row["bytes"]
+        yield (f"instructions a delivery, 1,000 subscribers, bursts of {burst}", figure, f"at most {DELIVERY}",
+               figure <= DELIVERY)
+    few, many = (find(rows, task="publish", chunk=channels)[0]["instructions"] for channels in (10, 10_000))
+    yield ("instructions of publishing to one of 10,000 streams, each on its channel, against one of 10", many / few,
+           f"at most {ONE_OF_MANY}", many <= few * ONE_OF_MANY)
+    none, some = (find(rows, task="beside", chunk=stalled)[0]["instructions"] for stalled in (0, 20))
+    yield ("instructions of delivering to 20, with 20 stalled beside them against none", some / none,
+           f"at most {BESIDE_STALLED}", some <= none * BESIDE_STALLED)
+    figure = max(memory["idle", "parked"], memory["idle", "served"])
+    yield ("memory of an idle subscriber on a shared channel, the allocator's too", figure, f"at most {IDLE_BYTES}",
+           figure <= IDLE_BYTES)
+    figure = memory["pending", "stalled"]
+    yield ("memory of an event that a stalled subscriber has not read, beyond the log", figure, f"at most {PENDING_BYTES}",
+           figure <= PENDING_BYTES)
+
+
 def measure_broker(program):
     """The compiler's name and the path, and the arguments of broker_checks behind them."""
     head, rows = count(program)
@@ -265,9 +324,11 @@ def main():
     build.run((build.build("broker", options.compiler, options.work, extra, rows=False), "check"))
     head, rows = count(build.build("wire_counts", options.compiler, options.work, extra))
     broker = measure_broker(build.build("broker_counts", options.compiler, options.work, extra, rows=False))
+    fanout = measure_fanout(build.build("fanout_counts", options.compiler, options.work, extra, rows=False),
+                            fanout_run.build_all(options.compiler, options.work, extra))
     print(f"{head['compiler']}, {head['path']}, {' '.join(build.FLAGS)}")
     missed = without = 0
-    for what, figure, limit, holds in (*checks(head, rows), *broker_checks(*broker)):
+    for what, figure, limit, holds in (*checks(head, rows), *broker_checks(*broker), *fanout_checks(*fanout[1:])):
         word = {True: "ok", False: "MISSED", None: "no limit here"}[holds]
         print(f"{figure:9.3f}  {limit:18} {word:13} {what}")
         missed += holds is False
@@ -276,6 +337,8 @@ def main():
         print(f"{without} limits hold for g++ 12 on x86-64 with SSE2 only")
     if not broker[3]:
         print("SKIPPED: how long the lock is held: valgrind/callgrind.h not found")
+    if reason := fanout_run.no_strace():
+        print(f"SKIPPED: system calls as strace sees them: {reason}")
     print(f"{missed} missed")
     return 1 if missed else 0
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// measure.hpp - what a row of a bench is, and how rows are checked and timed: what wire.cpp and broker.cpp share.
+// measure.hpp - what a row of a bench is, and how rows are checked and timed: what the benches share.
 // In one round each row of a group runs once, the next round begins with another of them: what disturbs the machine
 // disturbs the rows of a group alike, and their ratio in a round is worth more than the ratio of their averages.
 #pragma once
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <string>
@@ -18,6 +19,13 @@
 #include <vector>
 
 namespace bench {
+
+/// A bench of what did not happen would be a fast one.
+inline void must(bool happened, char const* what) {
+  if (happened) return;
+  std::fprintf(stderr, "failed: %s\n", what);
+  std::exit(1);
+}
 
 /// Makes the compiler believe that somebody reads these bytes.
 inline void keep(void const* bytes) { asm volatile("" : : "r"(bytes) : "memory"); }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes the picture and the tables of docs/benchmarks.md from the JSON that ./dev bench wire and broker have written.
+"""Writes the picture and the tables of docs/benchmarks.md from the JSON that ./dev bench wire, broker and fanout have written.
 
 The tables stand between <!-- begin: NAME --> and <!-- end: NAME -->; what stands there is replaced.
 """
@@ -11,6 +11,7 @@ import sys
 from xml.sax.saxutils import escape
 
 import broker_tables
+import fanout_tables
 import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -196,6 +197,20 @@ def broker_sections(result):
     yield "broker gates", table(["count", "limit", ""], broker_tables.gate_lines(result))
 
 
+def fanout_machine_text(result):
+    here = result["machine"]
+    text = f"{here['cpu']}, {here['system']}, {here['compiler']}; {here['rounds']} rounds, {result['where']}."
+    return "\n\n".join([text, *(f"Not there: {row['name']}: {row['reason']}." for row in result["skipped"])])
+
+
+def fanout_sections(result):
+    yield "fanout machine", fanout_machine_text(result)
+    yield "fanout costs", table(*fanout_tables.cost_grid(result))
+    yield "fanout counts", table(*fanout_tables.count_grid(result))
+    yield "fanout memory", table(*fanout_tables.memory_grid(result))
+    yield "fanout gates", table(["count", "limit", ""], fanout_tables.gate_lines(result))
+
+
 def fill(page, named):
     for name, content in named:
         mark = re.compile(rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.S)
@@ -208,15 +223,17 @@ def fill(page, named):
 def main():
     work = ROOT / "build" / "bench"
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("json", nargs="*", type=pathlib.Path, default=[work / "wire.json", work / "broker.json"],
-                           help="default: those of build/bench/wire.json and build/bench/broker.json that are there")
+    arguments.add_argument("json", nargs="*", type=pathlib.Path, default=[work / f"{name}.json" for name in ("wire", "broker", "fanout")],
+                           help="default: those of wire.json, broker.json and fanout.json in build/bench that are there")
     options = arguments.parse_args()
     results = [json.loads(path.read_text(encoding="utf-8")) for path in options.json if path.exists()]
     if not results:
-        sys.exit("there is nothing to write: ./dev bench wire and ./dev bench broker measure it")
+        sys.exit("there is nothing to write: ./dev bench wire, broker and fanout measure it")
     for result in results:
         page = PAGE.read_text(encoding="utf-8")
-        if "holds" in result:
+        if "fanout" in result:
+            PAGE.write_text(fill(page, fanout_sections(result)), encoding="utf-8")
+        elif "holds" in result:
             PAGE.write_text(fill(page, broker_sections(result)), encoding="utf-8")
         else:
             PAGE.write_text(fill(page, sections(result)), encoding="utf-8")

@@ -189,6 +189,71 @@ class BrokerGate(unittest.TestCase):
         self.assertTrue([what for what in checked if "allocations" in what])
 
 
+def good_fanout():
+    """A fan-out that meets every limit exactly: the arguments of fanout_checks."""
+    rows = [{"task": "deliver", "row": "ours", "chunk": burst, "bytes": 1000 * burst,
+             "instructions": counts.DELIVERY * 1000 * burst} for burst in (1, 16)]
+    rows += [{"task": "publish", "row": "ours", "chunk": channels, "bytes": 1,
+              "instructions": 5000 if channels == 10 else 5500} for channels in (10, 10_000)]
+    rows += [{"task": "beside", "row": "ours", "chunk": stalled, "bytes": 20,
+              "instructions": 1020 if stalled else 1000} for stalled in (0, 20)]
+    memory = {("idle", "parked"): counts.IDLE_BYTES, ("idle", "served"): counts.IDLE_BYTES,
+              ("pending", "stalled"): counts.PENDING_BYTES}
+    runs = []
+    for case in counts.SYSTEM_CALLS:
+        most = case.sends + counts.CALLS_A_BURST * case.bursts
+        figures = {"calls": most, "allocations": case.deliveries * counts.DELIVERY_ALLOCATIONS}
+        runs.append((case, figures, {"sendmsg": case.sends, "epoll_wait": most - case.sends}))
+    return rows, memory, runs
+
+
+class FanoutGate(unittest.TestCase):
+    def missed_when(self, change):
+        rows, memory, runs = good_fanout()
+        change(rows, memory, runs)
+        return [what for what, _, _, holds in counts.fanout_checks(rows, memory, runs) if holds is False]
+
+    def test_what_meets_every_limit_passes(self):
+        self.assertEqual(self.missed_when(lambda *_: None), [])
+
+    def test_one_system_call_more_is_seen_by_strace_or_without_it(self):
+        for number in range(len(counts.SYSTEM_CALLS)):
+            def traced(_, __, runs, number=number):
+                runs[number][2]["futex"] = 1
+
+            def untraced(_, __, runs, number=number):
+                case, figures, _ = runs[number]
+                runs[number] = (case, {**figures, "calls": figures["calls"] + 1}, None)
+            for change in (traced, untraced):
+                wrong = self.missed_when(change)
+                self.assertEqual(len(wrong), 1)
+                self.assertIn("system calls", wrong[0])
+
+    def test_each_limit_holds(self):
+        def instructions(rows, *_):
+            rows[0]["instructions"] += 1
+
+        def scans(rows, *_):
+            counts.find(rows, task="publish", chunk=10_000)[0]["instructions"] += 10_000
+
+        def stalled_cost(rows, *_):
+            counts.find(rows, task="beside", chunk=20)[0]["instructions"] += 1
+
+        def allocation(_, __, runs):
+            runs[-1][1]["allocations"] += 1
+
+        def byte(*key):
+            def change(_, memory, __):
+                memory[key] += 1
+            return change
+        for says, change in (("instructions a delivery", instructions), ("each on its channel", scans), ("stalled beside", stalled_cost),
+                             ("allocations a delivery", allocation), ("idle subscriber", byte("idle", "parked")),
+                             ("idle subscriber", byte("idle", "served")), ("has not read", byte("pending", "stalled"))):
+            wrong = self.missed_when(change)
+            self.assertEqual(len(wrong), 1)
+            self.assertIn(says, wrong[0])
+
+
 class Page(unittest.TestCase):
     def test_every_table_has_its_place_and_nothing_else_has(self):
         source = plot.PAGE.read_text(encoding="utf-8")

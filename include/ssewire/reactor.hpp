@@ -205,7 +205,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     beat();
     drop_stalled();
     --inside_;
-    return {!turns_.empty(), next_deadline()};
+    auto const next = next_deadline();
+    return {!turns_.empty() || (next && *next <= now_), next};
   }
 
  private:

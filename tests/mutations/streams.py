@@ -211,6 +211,9 @@ STREAMS = [
       tests="unit/stream"),
 
     # ---- heartbeats ----
+    M("reactor.next_turn_in_the_past", "G6 G8", "reactor.hpp",
+      ("return {!turns_.empty() || (next && *next <= now_), next};", "return {!turns_.empty(), next};"),
+      tests="unit/reactor"),
     M("reactor.no_heartbeat", "G8", "reactor.hpp",
       ("s->stream.heartbeat(); turns_.add(*s);", "turns_.add(*s);"),
       tests="unit/reactor"),

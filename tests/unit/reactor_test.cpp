@@ -824,6 +824,21 @@ TEST_CASE("every call is legal inside on_closed, abort and finish, however they 
   }
 }
 
+TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in the past") {
+  constexpr std::size_t streams = 600;
+  broker b;
+  reactor r({}, {0s, 20s});
+  std::vector<std::unique_ptr<peer>> to;
+  for (std::size_t i = 0; i < streams; ++i) {
+    to.push_back(std::make_unique<peer>());
+    to.back()->otherwise = [](std::size_t) { return answer::again(); };
+    REQUIRE(r.add(scripted_writer(*to.back()), std::move(b.subscribe("c").subscription)));
+  }
+  run(r, at(0s));
+  for (auto result = r.poll(at(20s)); r.size() != 0; result = r.poll(at(20s))) REQUIRE(result.more);
+  CHECK_FALSE(r.poll(at(20s)).next);
+}
+
 TEST_CASE("a stream added from inside a writer is served in a later turn") {
   scene s;
   s.self.script.push_back(answer::take().calling([&s] { s.call(2); }));

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// fanout_client.cpp - the subscribers of a fanout_server, and its publisher. One process, one thread, one epoll.
+//   fanout_client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP
+// So many subscribers read; so many more, STALLED, read nothing but the greeting. BURSTS times, BURST events of BYTES bytes
+// of data are published at once, and the next burst when every reader has all of the last: nobody can merge what is
+// not of one burst. WARM-UP bursts before that do not count. Prints a line:
+//   fanout CPU CALLS BYTES ALLOCATIONS MEMORY P50 P99 SPAN FRAME
+// the server's, for the bursts that count: nanoseconds, system calls, bytes sent, allocations, growth of memory; then
+// nanoseconds from publishing to receipt, and from a burst's first receipt to its last (the median); a frame's bytes.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+constexpr unsigned longest_life = 300;  // seconds
+constexpr int patience_ms = 20'000;     // for the next bytes
+constexpr std::size_t connects_at_once = 512;
+
+void must(bool happened, char const* what) {
+  if (happened) return;
+  std::perror(what);
+  std::exit(1);
+}
+
+std::int64_t now() {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+int connect_to(int port, std::string_view first, bool stalled) {
+  int const socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  must(socket >= 0, "socket");
+  linger const reset = {1, 0};  // no port waits for the dead
+  ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  int const on = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  int const little = 4096;  // so that it is soon full
+  if (stalled) ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  timeval const patience = {patience_ms / 1000, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  sockaddr_in at = {};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(static_cast<std::uint16_t>(port));
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  must(::connect(socket, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "connect");
+  must(::send(socket, first.data(), first.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(first.size()),
+       "request");
+  return socket;
+}
+
+// The response's head ends with an empty line of its own kind, CRLF; the first event with LF LF.
+void await_greeting(int socket) {
+  std::string seen;
+  std::array<char, 1024> bytes;
+  while (!seen.ends_with("\n\n")) {
+    auto const n = ::recv(socket, bytes.data(), bytes.size(), 0);
+    must(n > 0, "no greeting");
+    seen.append(bytes.data(), static_cast<std::size_t>(n));
+  }
+}
+
+struct figures {
+  std::array<std::int64_t, 5> value = {};
+};
+
+class publisher {
+ public:
+  explicit publisher(int port) : socket_(connect_to(port, "CTL\n", false)) {}
+
+  void send(std::string_view lines) const {
+    for (; !lines.empty();) {
+      auto const n = ::send(socket_, lines.data(), lines.size(), MSG_NOSIGNAL);
+      must(n > 0, "publish");
+      lines.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+  [[nodiscard]] figures mark() const {
+    send("M\n");
+    std::array<char, 256> line = {};
+    must(::recv(socket_, line.data(), line.size() - 1, 0) > 0, "mark");
+    figures f;
+    auto const* at = line.data() + 5;
+    for (auto& value : f.value) {
+      char* end = nullptr;
+      value = std::strtoll(at, &end, 10);
+      at = end;
+    }
+    return f;
+  }
+
+ private:
+  int socket_;
+};
+
+// Data of a fixed length that begins with the time.
+std::string data_of(std::size_t bytes, std::int64_t time) {
+  std::array<char, 24> digits;
+  std::snprintf(digits.data(), digits.size(), "%020lld", static_cast<long long>(time));
+  std::string data = digits.data();
+  for (std::size_t i = data.size(); i < bytes; ++i) data += static_cast<char>('a' + i % 26);
+  return data;
+}
+
+class readers {
+ public:
+  void add(int socket) {
+    epoll_event e = {};
+    e.events = EPOLLIN;
+    e.data.u32 = static_cast<std::uint32_t>(sockets_.size());
+    must(::epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &e) == 0, "epoll_ctl");
+    sockets_.push_back(socket);
+    got_.push_back(0);
+  }
+
+  // Each reader is to get `events` more, the last of which ends with `tail`. Adds the time of each one's last byte.
+  void await(std::size_t events, std::string_view tail, std::vector<std::int64_t>& times) {
+    auto left = sockets_.size();
+    auto const wanted = events * frame_;
+    std::array<epoll_event, 512> ready;
+    while (left > 0) {
+      auto const n = ::epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), patience_ms);
+      must(n > 0, "a reader waits in vain");
+      for (auto const* e = ready.data(); e < ready.data() + n; ++e) {
+        auto& got = got_[e->data.u32];
+        auto const bytes = ::recv(sockets_[e->data.u32], buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+        must(bytes > 0, "a reader was dropped");
+        got += static_cast<std::size_t>(bytes);
+        std::string_view const text(buffer_.data(), static_cast<std::size_t>(bytes));
+        if (frame_ == 0 ? !text.ends_with(tail) : got < wanted) continue;
+        must(frame_ == 0 || got == wanted, "a reader got too much");
+        must(text.size() < tail.size() ? tail.ends_with(text) : text.ends_with(tail),
+             "a reader got other bytes");
+        times.push_back(now());
+        got = frame_ == 0 ? got : 0;
+        --left;
+      }
+    }
+  }
+
+  // From the first event that all have: the others are as long.
+  std::size_t learn_frame() {
+    frame_ = got_.front();
+    for (auto& got : got_) {
+      must(got == frame_, "frames of different length");
+      got = 0;
+    }
+    return frame_;
+  }
+
+ private:
+  int epoll_ = ::epoll_create1(0);
+  std::vector<int> sockets_;
+  std::vector<std::size_t> got_;  // bytes of this burst
+  std::size_t frame_ = 0;
+  std::vector<char> buffer_ = std::vector<char>(256 * 1024);
+};
+
+std::int64_t quantile(std::vector<std::int64_t>& of, double part) {
+  auto const at = of.begin() + static_cast<std::ptrdiff_t>(part * static_cast<double>(of.size() - 1));
+  std::nth_element(of.begin(), at, of.end());
+  return *at;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 8) {
+    std::fprintf(stderr, "usage: fanout_client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP\n");
+    return 2;
+  }
+  auto const number = [&](int i) {
+    return static_cast<std::size_t>(std::strtoull(arguments[i], nullptr, 10));
+  };
+  auto const port = static_cast<int>(number(1));
+  auto const many = number(2), stalled = number(3), burst = number(4), bursts = number(5), bytes = number(6);
+  auto const warm_up = number(7);
+  ::alarm(longest_life);
+  rlimit files = {};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+
+  readers all;
+  for (std::size_t done = 0; done < many + stalled;) {
+    std::vector<int> fresh;  // no more than a listening socket lets wait
+    while (fresh.size() < connects_at_once && done + fresh.size() < many + stalled) {
+      fresh.push_back(
+          connect_to(port, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", done + fresh.size() >= many));
+    }
+    for (int const socket : fresh) {
+      await_greeting(socket);
+      if (done++ < many) all.add(socket);
+    }
+  }
+
+  publisher const to(port);
+  std::vector<std::int64_t> times;
+  std::vector<std::int64_t> latencies;
+  std::vector<std::int64_t> spans;
+  auto const publish = [&](std::size_t events) {
+    auto const began = now();
+    auto const data = data_of(bytes, began);
+    std::string lines;
+    for (std::size_t i = 0; i < events; ++i) lines += "P " + data + "\n";
+    times.clear();
+    to.send(lines);
+    all.await(events, data + "\n\n", times);
+    for (auto& time : times) time -= began;
+  };
+  publish(1);
+  auto const frame = all.learn_frame();
+  for (std::size_t i = 0; i < warm_up; ++i) publish(burst);
+  latencies.reserve(many * bursts);
+  auto const before = to.mark();
+  for (std::size_t i = 0; i < bursts; ++i) {
+    publish(burst);
+    latencies.insert(latencies.end(), times.begin(), times.end());
+    spans.push_back(times.back() - times.front());
+  }
+  auto const after = to.mark();
+  std::printf("fanout");
+  for (std::size_t i = 0; i < after.value.size(); ++i) {
+    std::printf(" %lld", static_cast<long long>(after.value[i] - before.value[i]));
+  }
+  std::printf(" %lld %lld %lld %zu\n", static_cast<long long>(quantile(latencies, 0.5)),
+              static_cast<long long>(quantile(latencies, 0.99)), static_cast<long long>(quantile(spans, 0.5)),
+              frame);
+}
