@@ -24,12 +24,13 @@ import sys
 import time
 
 from brokers import BROKERS
+from drivers import DRIVERS
 from logs import LOGS
 from mutation import BadMutation, overlap, replaced
 from streams import STREAMS
 from wire_format import WIRE
 
-MUTATIONS = WIRE + LOGS + BROKERS + STREAMS
+MUTATIONS = WIRE + LOGS + BROKERS + STREAMS + DRIVERS
 GUARANTEES = [f"G{i}" for i in range(1, 16)]
 AT_LEAST = 40
 AT_LEAST_EACH = 2
