@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <ssewire/broker.hpp>
 #include <ssewire/reactor.hpp>
 #include <ssewire/serializer.hpp>
 #include <ssewire/stream.hpp>
@@ -211,6 +212,119 @@ TEST_CASE("it objects to empty offers, to other bytes behind again, and to a wro
   twice.writer.finish();
   twice.writer.abort();
   CHECK(twice.to.violations == "abort() after finish() or abort(); ");
+}
+
+TEST_CASE("it objects to a finish() with bytes on their way, and to calls behind on_closed()") {
+  rough rest;
+  rest.to.script = {answer::again(2)};
+  rest.write();
+  rest.writer.finish();
+  CHECK(rest.to.violations == "finish() before the last byte was taken; ");
+  rough none_left;
+  none_left.to.script = {answer::again(9)};
+  none_left.write();
+  none_left.writer.finish();
+  CHECK(none_left.to.violations == "");
+
+  rough pending;
+  pending.to.script = {answer::pending()};
+  pending.write();
+  pending.writer.finish();
+  CHECK(pending.to.violations == "finish() while a write is pending; ");
+
+  rough closed;
+  closed.writer.finish();
+  closed.writer.on_closed(close_reason::finished);
+  CHECK(closed.to.violations == "");
+  closed.writer.on_closed(close_reason::finished);
+  CHECK(closed.to.violations == "on_closed() twice; ");
+  closed.writer.abort();
+  CHECK(closed.to.violations.ends_with("abort() after finish() or abort(); abort() after on_closed(); "));
+}
+
+TEST_CASE("it objects to every call from inside write(), and to bytes that change meanwhile") {
+  rough write, finish, abort, changed;
+  write.to.script = {answer::take().calling([&] { write.write(); })};
+  finish.to.script = {answer::take().calling([&] { finish.writer.finish(); })};
+  abort.to.script = {answer::take().calling([&] {
+    abort.writer.abort();
+    abort.writer.on_closed(close_reason::removed);
+  })};
+  changed.to.script = {answer::take().calling([&] { changed.bytes[0] = 'X'; })};
+  for (auto* const each : {&write, &finish, &abort, &changed}) each->write();
+  CHECK(write.to.violations == "write() inside write(); ");
+  CHECK(finish.to.violations == "finish() inside write(); ");
+  CHECK(abort.to.violations == "abort() inside write(); on_closed() inside write(); ");
+  CHECK(changed.to.violations == "the bytes changed while write() looked at them; ");
+}
+
+TEST_CASE("what is thrown from inside write() leaves it, and is the stream's end") {
+  rough over;
+  over.to.script = {answer::take().calling([] { throw scripted_error(); })};
+  CHECK_THROWS_AS(over.write(), scripted_error);
+  CHECK_FALSE(over.to.inside());
+  CHECK(over.to.taken == "");
+  over.write();
+  CHECK(over.to.violations == "write() after the end; ");
+
+  peer to;
+  {
+    ssewire::stream<scripted_writer> stream{scripted_writer(to)};
+    to.script = {answer::take().calling([] { throw scripted_error(); })};
+    CHECK(stream.send({.data = "x"}) == ssewire::errc::ok);
+    CHECK_THROWS_AS(stream.pump(), scripted_error);
+  }
+  CHECK(to.closed == std::vector{close_reason::writer_threw});
+  CHECK(to.violations == "");
+}
+
+TEST_CASE(
+    "it objects to no buffers and to more than 31; where the same bytes must come again, to more than one") {
+  for (std::size_t const pieces : {std::size_t{0}, std::size_t{1}, std::size_t{31}, std::size_t{32}}) {
+    rough some;
+    some.writer.write(std::vector<std::string_view>(pieces, "x"));
+    CHECK(some.to.violations == (pieces == 0    ? "no buffers; "
+                                 : pieces == 32 ? "more than 31 buffers; "
+                                                : ""));
+    peer tls;
+    scripted_tls_writer writer(tls);
+    if (pieces != 0) writer.write(std::vector<std::string_view>(pieces, "x"));
+    CHECK((tls.violations.find("more than one buffer; ") != std::string::npos) == (pieces > 1));
+  }
+}
+
+TEST_CASE("a stream whose channels' events lie apart in memory offers no more than 31 buffers") {
+  for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
+    ssewire::broker broker;
+    peer to;
+    ssewire::stream<scripted_writer> stream(scripted_writer(to), broker.subscribe({"a", "b"}).subscription,
+                                            {.body = body});
+    for (int i = 0; i < 100; ++i) CHECK(broker.publish(i % 2 == 0 ? "a" : "b", {.data = "x"}));
+    while (stream.pump() == stream_state::more) {
+    }
+    CHECK(to.offers.size() > 1);
+    CHECK(to.violations == "");
+  }
+}
+
+TEST_CASE(
+    "where the same bytes must come again it objects to several frames of more than 16 KiB, chunk included") {
+  for (bool const chunked : {false, true}) {
+    for (std::size_t const more : {std::size_t{0}, std::size_t{1}}) {
+      for (bool const two_frames : {false, true}) {
+        peer to;
+        scripted_tls_writer writer(to);
+        to.chunked = chunked;
+        std::string bytes(16 * 1024 + (chunked ? 16 : 0) + more, 'x');
+        bytes.replace(bytes.size() - 2, 2, "\n\n");
+        if (two_frames) bytes.replace(8, 2, "\n\n");
+        std::string_view const piece = bytes;
+        writer.write(buffers(&piece, 1));
+        CHECK(to.violations ==
+              (two_frames && more == 1 ? "several frames of more than 16 KiB in one offer; " : ""));
+      }
+    }
+  }
 }
 
 TEST_CASE("it drives a reactor's test as it does a stream's") {

@@ -34,7 +34,7 @@ struct answer {
   kind how = kind::take;
   std::size_t bytes = all;            // at most what is offered
   write_result result = {};           // of `exactly`: also what is not allowed
-  std::function<void()> inside = {};  // called from inside write(), before it answers
+  std::function<void()> inside = {};  // called from inside write(), before it answers; may throw
 
   static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
   static answer again(std::size_t n = 0) { return {kind::again, n, {}, {}}; }
@@ -176,6 +176,7 @@ class peer {
     if (blocked_) object("write() before writable()");
     if (pending()) object("write() while a write is pending");
     if (b.empty()) object("no buffers");
+    if (b.size() > 31) object("more than 31 buffers");
     auto const bytes = flat(b);
     for (auto const piece : b) {
       if (piece.empty()) object("an empty buffer");
@@ -184,10 +185,7 @@ class peer {
     offers.push_back(bytes.size());
 
     let_go_early_ = landed_early_ = false;
-    inside_ = true;
-    auto const a = next(bytes.size());
-    if (a.inside) a.inside();
-    inside_ = false;
+    auto const a = answer_from_inside(bytes.size());
     if (flat(b) != bytes) object("the bytes changed while write() looked at them");
     if (a.how == answer::kind::raise) {
       over_ = true;
@@ -268,6 +266,23 @@ class peer {
       return a;
     }
     return otherwise ? otherwise(total) : answer::take();
+  }
+
+  // What the callback throws leaves write(), and ends the stream as a writer's own exception does.
+  answer answer_from_inside(std::size_t total) {
+    struct leaving {
+      peer& self;
+      bool thrown = true;
+      ~leaving() {
+        self.inside_ = false;
+        self.over_ = self.over_ || thrown;
+      }
+    } last{*this};
+    inside_ = true;
+    auto a = next(total);
+    if (a.inside) a.inside();
+    last.thrown = false;
+    return a;
   }
 
   void check_same(buffers b, std::string const& bytes) {
