@@ -47,7 +47,7 @@ DRIVERS = [
     M("pull_stream.parks_although_woken", "G4", "pull_stream.hpp",
       ("return waiting_.compare_exchange_strong(nobody, waiting::parked, std::memory_order_acq_rel);",
        "waiting_.store(waiting::parked); return nobody == waiting::no;"),
-      tests="unit/pull_stream concurrency/pull_threads"),
+      tests="unit/lost_wakes"),
     M("pull_stream.end_that_was_cut_looks_finished", "G8", "pull_stream.hpp",
       ("return {buffer.finished ? read_status::finished : read_status::dropped, 0};",
        "return {read_status::finished, 0};"),
@@ -74,7 +74,7 @@ DRIVERS = [
     # ---- awaitable ----
     M("awaitable.sleeps_although_woken", "G4", "awaitable.hpp",
       ("return state_.compare_exchange_strong(nobody, handle,", "state_.store(handle); return nobody == nullptr; return state_.compare_exchange_strong(nobody, handle,"),
-      tests="unit/awaitable concurrency/pull_threads"),
+      tests="unit/lost_wakes"),
     M("awaitable.waits_although_there_is_something", "G4", "awaitable.hpp",
       ("if (!source_.park()) return false;", "(void)source_.park();"),
       tests="unit/awaitable"),

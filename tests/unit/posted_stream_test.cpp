@@ -10,11 +10,9 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -177,49 +175,6 @@ TEST_CASE("a stream with a subscription sends events of its own without IDs") {
   CHECK(s->send({.data = "x"}) == errc::ok);
   on.run();
   CHECK(to.taken == "data: x\n\n" + position_event(0));
-}
-
-/// Lets a test act behind the n-th time that the broker's lock is let go: where another thread might.
-struct stepping_traits : support::epoch_traits {
-  static inline long steps_left = -1;
-  static inline std::function<void()> act;
-
-  struct mutex {
-    std::mutex real;
-    void lock() { real.lock(); }
-    void unlock() {
-      real.unlock();
-      if (steps_left >= 0 && steps_left-- == 0) act();
-    }
-  };
-  using condition_variable = std::condition_variable_any;
-};
-
-TEST_CASE("an event that comes between any two steps of a task is not overlooked") {
-  for (long n = 0;; ++n) {
-    CAPTURE(n);
-    REQUIRE(n < 100);
-    ssewire::basic_broker<stepping_traits> b;
-    closure_executor on;
-    peer to;
-    auto const s = post_stream(scripted_writer(to), post_to{&on}, std::move(b.subscribe("c").subscription));
-    s->start();
-    b.publish("c", {.data = "x"});
-    bool acted = false;
-    stepping_traits::act = [&] {
-      acted = true;
-      b.publish("c", {.data = "y"});
-    };
-    stepping_traits::steps_left = n;
-    on.run_one();
-    stepping_traits::steps_left = -1;
-    on.run();
-    CHECK(to.taken == position_event(0) + frame(1, "x") + (acted ? frame(2, "y") : ""));
-    if (!acted) {
-      CHECK(n > 2);
-      break;
-    }
-  }
 }
 
 // ---- what the writer answers -----------------------------------------------------------------------------------
