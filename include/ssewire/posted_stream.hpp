@@ -90,8 +90,8 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     go_on();
   }
 
-  /// The pending write is done; `good` false: it failed, the peer is gone. Goes on writing. Owed for every pending write,
-  /// also behind abort().
+  /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer hears abort() and
+  /// on_closed() before this returns. Owed for every pending write, also behind abort().
   void written(bool good) noexcept {
     auto const keep = kept();
     stream_.written(good);

@@ -125,8 +125,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// The pending write is done; `good` false: it failed, the peer is gone. The next poll() goes on. Owed for every
-  /// pending write, also behind abort(): until then its bytes are kept.
+  /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and the writer
+  /// hears abort() and on_closed() before this returns. Owed for every pending write, also behind abort(): until then its
+  /// bytes are kept.
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
     if (s == nullptr || is_in_step(*s)) return;
@@ -180,6 +181,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   [[nodiscard]] Writer* writer(stream_id id) noexcept {
     auto* const s = find(id);
     return s == nullptr ? nullptr : &s->writer;
+  }
+
+  /// What a stream waits for; `closed` if there is none of this name. `idle`: all that it was given has gone.
+  [[nodiscard]] stream_state state(stream_id id) noexcept {
+    auto* const s = find(id);
+    if (s == nullptr) return stream_state::closed;
+    return s->alone == nullptr ? stream_state::idle : s->alone->stream.state();
   }
 
   /// How many streams there are.

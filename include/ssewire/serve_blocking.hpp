@@ -27,7 +27,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
 /// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
-///             by the next write, so within a heartbeat.
+///             when a write fails: the second one behind that, over TCP, so within two heartbeats, unless the writer
+///             looks before it writes.
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {

@@ -363,7 +363,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
     if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
     if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;
-    return detail::attempt(append) ? errc::ok : errc::no_memory;
+    if (!detail::attempt(append)) return errc::no_memory;
+    if (state_ == stream_state::idle) state_ = stream_state::more;
+    return errc::ok;
   }
 
   // Nothing is owed and nothing queued: what comes next? False: nothing, or not now.

@@ -47,10 +47,12 @@ constexpr std::size_t unsettled_bytes(std::string_view text) noexcept {
 /// Threads     distinct objects: safe. One object: one thread at a time.
 class text_pieces {
  public:
-  /// Input       `max_bytes`: of the text that was not consumed yet. 8 KiB are some 2,000 tokens, and even 8 KiB of line
-  ///             ends, seven bytes each as data lines, fit into the 64 KiB of stream_options::max_outbox_bytes. With less
-  ///             than 4 there are code points that never fit.
-  explicit text_pieces(std::size_t max_bytes = 8 * 1024) noexcept : max_bytes_(max_bytes) {}
+  /// Input       `max_bytes`: of the text that was not consumed yet. With less than 4 there are code points that never fit.
+  explicit text_pieces(std::size_t max_bytes) noexcept : max_bytes_(max_bytes) {}
+
+  /// With 8 KiB: some 2,000 tokens; and even 8 KiB of line ends, seven bytes each as data lines, fit into the 64 KiB of
+  /// stream_options::max_outbox_bytes.
+  text_pieces() noexcept = default;
 
   /// Takes the next piece of the text.
   /// Input       `piece`: any bytes, cut anywhere. Borrowed for the call.
@@ -79,7 +81,7 @@ class text_pieces {
 
  private:
   std::string text_;
-  std::size_t max_bytes_;
+  std::size_t max_bytes_ = 8 * 1024;
   bool ended_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -822,6 +823,39 @@ TEST_CASE("every call is legal inside on_closed, abort and finish, however they 
       if (how != 8) s.check(true);
     }
   }
+}
+
+TEST_CASE("a stream's state is idle when all that it was given has gone, also in step") {
+  broker b;
+  reactor r;
+  std::array<peer, 3> to;
+  std::array<stream_id, 3> ids;
+  for (std::size_t i = 0; i < 3; ++i) {
+    ids[i] = r.add(scripted_writer(to[i]), i == 0 ? subscription() : std::move(b.subscribe("c").subscription)).id;
+    CHECK(r.state(ids[i]) == ssewire::stream_state::more);
+  }
+  run(r, at(0s));
+  for (auto const id : ids) CHECK(r.state(id) == ssewire::stream_state::idle);
+  for (std::size_t i = 0; i < 2; ++i) {
+    to[i].script = {answer::again(3)};
+    CHECK(r.send(ids[i], {.data = "alone"}) == errc::ok);
+    CHECK(r.state(ids[i]) == ssewire::stream_state::more);
+    run(r, at(0s));
+    CHECK(r.state(ids[i]) == ssewire::stream_state::blocked);
+    to[i].let_go();
+    r.writable(ids[i]);
+    CHECK(r.state(ids[i]) == ssewire::stream_state::more);
+    run(r, at(0s));
+    CHECK(r.state(ids[i]) == ssewire::stream_state::idle);
+  }
+  to[2].script = {answer::pending()};
+  b.publish("c", {.data = "x"});
+  run(r, at(0s));
+  CHECK(r.state(ids[2]) == ssewire::stream_state::pending);
+  to[2].landed();
+  r.remove(ids[2]);
+  CHECK(r.state(ids[2]) == ssewire::stream_state::closed);
+  CHECK(r.state({}) == ssewire::stream_state::closed);
 }
 
 TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in the past") {
