@@ -38,6 +38,9 @@ template <class Source, class Resume> class awaitable {
   }
   awaitable(awaitable const&) = delete;
   awaitable& operator=(awaitable const&) = delete;
+  ~awaitable() {
+    if (waits_ != nullptr) waits_->of_ = nullptr;
+  }
 
   [[nodiscard]] Source& operator*() noexcept { return source_; }
   [[nodiscard]] Source* operator->() noexcept { return &source_; }
@@ -50,25 +53,31 @@ template <class Source, class Resume> class awaitable {
  private:
   class waiting {
    public:
-    explicit waiting(awaitable& source) noexcept : of_(source) {}
+    explicit waiting(awaitable& source) noexcept : of_(&source) {}
     waiting(waiting const&) = delete;
     waiting& operator=(waiting const&) = delete;
     ~waiting() {
-      if (handle_ != nullptr) of_.state_.compare_exchange_strong(handle_, nullptr, std::memory_order_acq_rel);
+      if (handle_ == nullptr || of_ == nullptr) return;
+      of_->waits_ = nullptr;
+      of_->state_.compare_exchange_strong(handle_, nullptr, std::memory_order_acq_rel);
     }
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     [[nodiscard]] bool await_suspend(std::coroutine_handle<> h) noexcept {
       handle_ = h.address();
-      return of_.suspend(handle_);
+      of_->waits_ = this;
+      return of_->suspend(handle_);
     }
     close_reason await_resume() noexcept {
       handle_ = nullptr;
-      return of_.source_.reason();
+      of_->waits_ = nullptr;
+      return of_->source_.reason();
     }
 
    private:
-    awaitable& of_;
+    friend awaitable;
+
+    awaitable* of_;  // null: it has gone before the coroutine
     void* handle_ = nullptr;
   };
 
@@ -95,7 +104,8 @@ template <class Source, class Resume> class awaitable {
   }
 
   std::atomic<void*> state_{
-      nullptr};  // who waits; null: nobody; its own address: nobody, and the hook was called
+      nullptr};               // who waits; null: nobody; its own address: nobody, and the hook was called
+  waiting* waits_ = nullptr;  // of who waits, or was resumed and has not run yet
   Resume resume_;
   Source source_;  // last: when it has ended, the hook is not running
 };

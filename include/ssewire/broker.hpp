@@ -127,12 +127,13 @@ template <class Traits = default_traits> class basic_subscription {
 
   /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this is called from
   /// inside one of them.
-  void close(close_reason why = close_reason::removed) noexcept {
+  /// Returns     why, as stats() counts it: if the broker had ended it already, its reason.
+  close_reason close(close_reason why = close_reason::removed) noexcept {
     auto of = std::move(core_);  // what it calls may assign to this, or destroy it
-    if (auto* const state = std::exchange(state_, nullptr)) {
-      auto& at = *of;
-      at.close(state, why, std::move(of));
-    }
+    auto* const state = std::exchange(state_, nullptr);
+    if (state == nullptr) return why;
+    auto& at = *of;
+    return at.close(state, why, std::move(of));
   }
 
  private:

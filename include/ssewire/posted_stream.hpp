@@ -5,16 +5,14 @@
 
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/quiet_time.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/stream.hpp>
 #include <ssewire/traits.hpp>
 #include <ssewire/writer.hpp>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -45,8 +43,8 @@ post_stream(Writer to, Post post, basic_subscription<Traits> from = {}, stream_o
 ///             finds nothing, and so no publisher ever destroys a stream.
 /// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or whatever else is
 ///             called, finds what there is; and the second poll() that meets the same task posts anew.
-/// Threads     one at a time, the executor's, also from inside the writer; publishers reach it by `post` alone. Its
-///             destructor: the same.
+/// Threads     one at a time, the executor's, also from inside the writer: of an executor with several threads, a strand.
+///             Publishers reach it by `post` alone. Its destructor: the same.
 template <class Writer, class Post, class Traits = default_traits>
 class basic_posted_stream : public std::enable_shared_from_this<basic_posted_stream<Writer, Post, Traits>> {
   struct made_by_post_stream {};
@@ -70,7 +68,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
 
   basic_posted_stream(made_by_post_stream, Writer&& to, Post&& post, subscription&& from,
                       stream_options&& options, timing_options timing)
-      : post_(std::move(post)), timing_(timing), stream_(std::move(to), std::move(from), std::move(options)) {
+      : post_(std::move(post)), quiet_(timing), stream_(std::move(to), std::move(from), std::move(options)) {
     static_assert(std::is_copy_constructible_v<Post>, "`post` is copied for each call");
     static_assert(std::is_invocable_v<Post&, task>, "`post` is called with a task");
   }
@@ -124,21 +122,21 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   ///             twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5 times its interval.
   std::optional<time_point> poll(time_point now) noexcept {
     auto const keep = kept();
-    now_ = (std::max)(now_, now);
     bool const has_task = posted_.load(std::memory_order_relaxed);
-    if (std::exchange(had_task_, has_task) && has_task) posted_.store(false, std::memory_order_relaxed);
+    if (std::exchange(had_task_, has_task) && has_task) {
+      posted_.store(false, std::memory_order_relaxed);
+      had_task_ = false;
+    }
     go_on();
-    note_activity();
-    auto const state = stream_.state();
-    if (waits_ && is_due(timing_.stall_time)) {
+    look(now);
+    if (quiet_.is_due() && is_waiting()) {
       stream_.abort(close_reason::stalled);
-    } else if (state == stream_state::idle && is_due(timing_.heartbeat)) {
-      seen_ = now_;
+    } else if (quiet_.is_due() && stream_.state() == stream_state::idle) {
       stream_.heartbeat();
       go_on();
-      note_activity();
+      look(now);
     }
-    return next_poll();
+    return stream_.state() == stream_state::closed ? std::nullopt : quiet_.next_look();
   }
 
   [[nodiscard]] stream_state state() const noexcept { return stream_.state(); }
@@ -205,42 +203,15 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     return stream_.state() == stream_state::blocked || stream_.state() == stream_state::pending;
   }
 
-  void note_activity() noexcept {
-    bool const stirs = sent_ != stream_.bytes_sent() || waits_ != is_waiting();
-    sent_ = stream_.bytes_sent();
-    waits_ = is_waiting();
-    if (stirs) seen_ = now_;
-  }
-
-  [[nodiscard]] bool is_due(duration after) const noexcept {
-    auto const due = detail::deadline(seen_, after);
-    return due && now_ >= *due;
-  }
-
-  [[nodiscard]] std::optional<time_point> next_poll() const noexcept {
-    std::optional<time_point> next;
-    if (stream_.state() == stream_state::closed) return next;
-    auto const consider = [&](std::optional<time_point> due) {
-      if (due && (!next || *due < *next)) next = due;
-    };
-    for (auto const interval : {timing_.heartbeat, timing_.stall_time})
-      consider(detail::deadline(now_, interval / 2));
-    consider(detail::deadline(seen_, waits_ ? timing_.stall_time : timing_.heartbeat));
-    return next;
-  }
+  void look(time_point now) noexcept { quiet_.look(stream_.bytes_sent(), is_waiting(), now); }
 
   Post post_;
-  timing_options timing_;
   std::atomic<bool> posted_{false};  // there is a task that has not begun
   std::atomic<bool> evicted_{false};
   bool turning_ = false;
   bool again_ = false;     // a task was run at once, from inside a turn
   bool had_task_ = false;  // when it was polled last, and none has begun since
-  bool waits_ = false;
-  std::uint64_t sent_ =
-      (std::numeric_limits<std::uint64_t>::max)();  // so that the first poll counts as activity
-  time_point seen_ = {};                            // when a poll last found that bytes had gone
-  time_point now_ = {};
+  detail::quiet_time quiet_;
   basic_stream<Writer, Traits> stream_;  // last: it ends before what its hook needs goes
 };
 

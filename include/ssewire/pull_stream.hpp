@@ -4,6 +4,7 @@
 
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
+#include <ssewire/detail/quiet_time.hpp>
 #include <ssewire/detail/wake.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
@@ -16,7 +17,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -76,7 +76,7 @@ template <class Traits = default_traits> class basic_pull_stream {
 
   /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
   explicit basic_pull_stream(subscription from = {}, stream_options options = {}, timing_options timing = {})
-      : timing_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
+      : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   basic_pull_stream(basic_pull_stream const&) = delete;
   basic_pull_stream& operator=(basic_pull_stream const&) = delete;
 
@@ -143,18 +143,14 @@ template <class Traits = default_traits> class basic_pull_stream {
 
   /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was not read for
   /// the stall time, as behind an HTTP/2 window that stays shut.
-  /// Returns     when to be polled next, at the latest; never, if it is over. What it does happens up to half a
-  ///             heartbeat late, for reads do not know the time.
+  /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each interval,
+  ///             for reads do not know the time: what it does happens after 1 to 1.5 times that.
   std::optional<time_point> poll(time_point now) noexcept {
     notice_eviction();
     if (is_over()) return std::nullopt;
     bool const idle = is_idle();
-    auto const seen = idle ? stream_.bytes_sent() : reads_;
-    if (idle != was_idle_ || seen != seen_) since_ = now;
-    was_idle_ = idle;
-    seen_ = seen;
-    auto const due = detail::deadline(since_, idle ? timing_.heartbeat : timing_.stall_time);
-    if (due && now >= *due) {
+    quiet_.look(idle ? stream_.bytes_sent() : reads_, !idle, now);
+    if (quiet_.is_due()) {
       if (!idle) {
         stream_.abort(close_reason::stalled);
         call_evicted();
@@ -162,13 +158,7 @@ template <class Traits = default_traits> class basic_pull_stream {
       }
       stream_.heartbeat();
     }
-    std::optional<time_point> next;
-    auto const consider = [&](std::optional<time_point> t) {
-      if (t && *t > now && (!next || *t < *next)) next = t;
-    };
-    consider(due);
-    consider(detail::deadline(now, timing_.heartbeat / 2));  // to see in time what happens meanwhile
-    consider(detail::deadline(now, timing_.stall_time));
+    auto const next = quiet_.next_look();
     if (stream_.held_bytes() != 0) wake_up();
     return next;
   }
@@ -245,16 +235,12 @@ template <class Traits = default_traits> class basic_pull_stream {
   }
 
   wake_hook hook_ = {};
-  timing_options timing_;
+  detail::quiet_time quiet_;
   std::size_t most_;
   std::atomic<waiting> waiting_{waiting::no};
   std::atomic<bool> evicted_{false};       // by the broker, and the stream does not know yet
   std::atomic<bool> told_evicted_{false};  // by the hook
   bool reading_ = false;
-  bool was_idle_ = false;  // at the last poll, as the next two
-  std::uint64_t seen_ =
-      (std::numeric_limits<std::uint64_t>::max)();  // bytes read, if it was idle; else reads
-  time_point since_ = {};                           // the first poll that saw it so
   std::uint64_t reads_ = 0;
   std::unique_ptr<detail::flight<Traits>> scratch_;  // from the first read until one brings nothing
   stream stream_;  // last: when its subscription has ended, the hook is not running

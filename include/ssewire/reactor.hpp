@@ -131,14 +131,15 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
     if (s == nullptr || is_in_step(*s)) return;
-    if (s->dead) {
-      s->in_flight.reset();
-      if (s->alone != nullptr) s->alone->stream.written(good);
-      free_if_unused(*s);
-    } else if (auto* const its = step_out(*s)) {
+    if (auto* const its = s->dead ? nullptr : step_out(*s)) {
       act(*s, [&] { its->stream.written(good); });
       if (find(id) != nullptr) turns_.add(*its);
+      return;
     }
+    s->landed = true;
+    s->in_flight.reset();
+    if (s->alone != nullptr) s->alone->stream.written(good);
+    free_if_unused(*s);
   }
 
   /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
@@ -269,6 +270,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     std::uint32_t place = detail::no_place;
     bool acting = false;                    // a call into it is under way
     bool dead = false;                      // ended; freed when nothing points to it any more
+    bool landed = false;                    // written() has come since then
     typename in_step::sleeper asleep;       // while it has a place
     detail::held_flight<Traits> in_flight;  // of one that ended in step: its writer is still sending it
   };
@@ -292,7 +294,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s->acting || is_offered(*s)) return errc::called_from_inside;
     auto* const its = step_out(*s);
     if (its == nullptr) return errc::closed;
+    ++inside_;  // the presence hook, or a filter's end, must not start a turn, which may put it in step again
     auto const error = how(its->stream.source());
+    --inside_;
     if (find(id) != nullptr) turns_.add(*its);
     return error;
   }
@@ -405,8 +409,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       if (!offered) end_in_step(s, close_reason::no_memory);
     } else if (offered) {
       its->stream.begin_offer();
-      s.acting = true;
     }
+    if (offered) s.acting = true;
     return its;
   }
 
@@ -437,8 +441,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void end_in_step(seat& s, close_reason why) noexcept {
     s.dead = s.acting = true;
     ++inside_;
-    in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
-    detail::tell_end(s.writer, why, false);
+    auto const counted = in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
+    detail::tell_end(s.writer, counted, false);
     --inside_;
     s.acting = false;
     bury(s);
@@ -542,20 +546,19 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       if (answer && answer->status == write_status::ok && s->place != detail::no_place)
         before = c.offer_rest(*s, scratch_, answer);
       end_offer(c, *s, before, answer ? &*answer : nullptr);
+      if (scratch_) scratch_->batch.clear();
     }
   }
 
   // It did not simply take all of it, or something else happened to it meanwhile.
   void end_offer(cohort& c, seat& s, std::size_t before, write_result const* answer) noexcept {
     if (s.place != detail::no_place && answer != nullptr && answer->status == write_status::ok &&
-        before + answer->bytes == c.flight->bytes) {
-      scratch_->batch.clear();
+        before + answer->bytes == c.flight->bytes)
       return c.count_one();
-    }
     if (s.place != detail::no_place && step_out(s, true) != nullptr) s.alone->stream.begin_offer();
     if (s.alone == nullptr) {
       c.count_one();
-      if (answer != nullptr && answer->status == write_status::pending) {
+      if (answer != nullptr && answer->status == write_status::pending && !s.landed) {
         if (before == 0) ++c.flight->holders;
         s.in_flight.reset(before == 0 ? c.flight.get() : scratch_.release());
       }
@@ -566,8 +569,11 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     act(s, [&] {
       bool counted = false;
       auto const leave = [&](bool sends) {
-        in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends);
         counted = true;
+        if (!in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends)) {
+          s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
+          turns_.add(*s.alone);
+        }
       };
       s.alone->stream.end_offer(*c.flight, before, scratch_, answer, leave);
       if (!counted) c.count_one();

@@ -10,7 +10,9 @@
 #include <ssewire/traits.hpp>
 #include <ssewire/writer.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -23,7 +25,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
 /// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
 ///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed, and ends the
-///             stream as stalled. A non-blocking writer belongs to a reactor.
+///             stream as stalled. When the broker has ended it, a write that takes a part only is the last. A non-blocking
+///             writer belongs to a reactor.
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
 /// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
@@ -39,16 +42,35 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     typename Traits::mutex guard;
     typename Traits::condition_variable rung;
     bool woken = false;
+    std::atomic<bool> evicted{false};
 
-    void operator()(wake) noexcept {
+    void operator()(wake why) noexcept {
       std::unique_lock const held(guard);
       woken = true;
+      if (why == wake::evicted) evicted.store(true, std::memory_order_relaxed);
       rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
     }
   } bell;
 
+  // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it likes.
+  struct told_writer : detail::borrowed_writer<Writer> {
+    std::atomic<bool> const& evicted;
+    basic_stream<told_writer, Traits>* of = nullptr;
+
+    write_result write(buffers b) {
+      auto const answer = this->to->write(b);
+      if (evicted.load(std::memory_order_relaxed)) {
+        std::size_t offered = 0;
+        for (auto const piece : b) offered += piece.size();
+        if (answer.bytes < offered) of->evicted();
+      }
+      return answer;
+    }
+  };
+
   bool const empty = !from;
-  basic_stream<detail::borrowed_writer<Writer>, Traits> stream({&to}, std::move(from), std::move(options));
+  basic_stream<told_writer, Traits> stream({{&to}, bell.evicted}, std::move(from), std::move(options));
+  stream.writer_ref().of = &stream;
   stream.set_hook(wake_hook::of(bell));
   if (empty) stream.abort();
   std::unique_ptr<detail::flight<Traits>> scratch;

@@ -220,8 +220,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   void evicted() noexcept {
     auto const why = from_.reason();
     if (why == close_reason::none || state_ == stream_state::closed) return;
-    bool const waits = state_ == stream_state::blocked || state_ == stream_state::pending;
-    if (waits || inside_writer_ || !owed_.empty()) {
+    forced_ = why == close_reason::drain_forced;
+    if (waits() || inside_writer_ || !owed_.empty()) {
       abort(why);
     } else {
       end_in_order(why);
@@ -288,6 +288,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
     failure.armed = false;
     pumping_ = false;
+    if (forced_ && waits()) end(close_reason::drain_forced, false);
     if (!shared) shared = std::move(scratch);
     return state_;
   }
@@ -355,6 +356,10 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       stream.end(why, false);
     }
   };
+
+  [[nodiscard]] bool waits() const noexcept {
+    return state_ == stream_state::blocked || state_ == stream_state::pending;
+  }
 
   [[nodiscard]] bool needs_copy() const noexcept {
     return detail::needs_same_bytes<Writer> || body_ == framing::chunked;
@@ -576,8 +581,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     if (state_ == stream_state::closed) return;
     state_ = stream_state::closed;
     reason_ = why;
-    from_.close(why);
-    detail::tell_end(writer_, why, in_order);
+    reason_ = from_.close(why);
+    detail::tell_end(writer_, reason_, in_order);
   }
 
   Writer writer_;
@@ -594,6 +599,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   bool written_early_ = false;   // written() did
   bool sending_ = false;
   bool last_chunk_queued_ = false;
+  bool forced_ = false;  // it ends now: in order if its writer takes all at once
   std::size_t room_;
   std::size_t max_outbox_;
   std::uint64_t sent_ = 0;

@@ -364,6 +364,63 @@ class publishing {
   std::vector<std::thread> threads_;
 };
 
+TEST_CASE("a writer that keeps its executor's thread holds up nobody else") {
+  broker b({.replay = {.max_events = 100}});
+  pool stuck(1);
+  pool threads(1);
+  auto& strand = stuck.make_strand();
+  counter blocked;
+  counter released;
+  counter over;
+  struct blocking_writer {
+    counter& blocked;
+    counter& released;
+    counter& over;
+    ssewire::write_result write(ssewire::buffers) {
+      blocked.add_one();
+      released.wait_for(1);
+      return {write_status::closed, 0};
+    }
+    void on_closed(close_reason why) {
+      CHECK(why == close_reason::peer_gone);
+      over.add_one();
+    }
+  };
+  std::shared_ptr<ssewire::posted_stream<blocking_writer, to_strand>> held;
+  auto from = b.subscribe("c");
+  strand.post([&] {
+    held = ssewire::post_stream(blocking_writer{blocked, released, over}, to_strand{&strand},
+                                std::move(from.subscription));
+    held->start();
+  });
+  blocked.wait_for(1);
+
+  // It is inside write() and stays there.
+  counter begun;
+  counter seen;
+  counter gone;
+  sink other(threads);
+  other.seen = &seen;
+  other.gone = &gone;
+  begin(b, other, nullptr, ssewire::lag_policy::tell, begun);
+  begun.wait_for(1);
+  seen.wait_for(1);
+  for (int i = 0; i < 1500; ++i) REQUIRE(b.publish("c", {.data = "x"}));
+  b.tick({});
+  CHECK(b.stats().subscribers == 2);
+  CHECK(b.subscribe("c"));
+  b.drain({}, {});
+  gone.wait_for(1);
+  CHECK(other.closed == std::vector<close_reason>{close_reason::drained});
+  CHECK(other.in_order);
+  CHECK(other.events > 0);
+  CHECK(b.stats().subscribers == 1);
+  released.add_one();
+  over.wait_for(1);
+  CHECK(b.stats().subscribers == 0);
+  stuck.stop();
+}
+
 TEST_CASE("streams begin, are removed, dropped, ended and evicted while publishers publish") {
   broker b({.replay = {.max_events = 8}});
   pool threads(3);

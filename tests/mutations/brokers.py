@@ -278,7 +278,8 @@ BROKERS = [
       ("} else if (s.opened && s.policy == lag_policy::close && s.lags()) {", "} else if (false) {"),
       tests="unit/broker"),
     M("evict.twice", "G6 G10", "detail/broker_core.hpp",
-      ("if (s.evicted != close_reason::none) return; s.evicted = why;", "s.evicted = why;"),
+      ("if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return; "
+       "s.evicted = why;", "s.evicted = why;"),
       tests="unit/broker"),
     M("evict.without_a_word", "G6", "detail/broker_core.hpp",
       ("hooks.fire(held, s, wake::evicted);", "(void)held;"),

@@ -258,6 +258,31 @@ TEST_CASE(
   CHECK(resumed == 1);
 }
 
+TEST_CASE("the awaitable may go before the coroutine that waits for it, also when its handle was posted") {
+  for (bool const posted : {false, true}) {
+    broker b;
+    executor e;
+    int resumed = 0;
+    auto source = std::make_unique<ssewire::awaitable<subscription, post_to>>(post_to{&e}, follow(b));
+    batch next;
+    (void)(*source)->pull(next, 4096);
+    auto const wait = [&]() -> coroutine {
+      co_await *source;
+      ++resumed;
+    };
+    {
+      auto const running = wait();
+      if (posted) b.publish("c", {.data = "x"});
+      CHECK(e.posted.size() == (posted ? 1 : 0));
+      source.reset();
+      CHECK(b.stats().subscribers == 0);
+      b.publish("c", {.data = "y"});
+      CHECK(e.posted.size() == (posted ? 1 : 0));
+    }
+    CHECK(resumed == 0);
+  }
+}
+
 TEST_CASE("evicted while the coroutine writes: resume.evicted() is called, once, and no resume") {
   for (bool const by_stream : {true, false}) {
     broker b;

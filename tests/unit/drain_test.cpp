@@ -623,6 +623,25 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
 
 // ---- what a stream may be doing when its turn comes ----------------------------------------------------------------
 
+TEST_CASE("times may be as far apart as a clock can say") {
+  for (auto const now : {(time_point::min)(), time_point{}, (time_point::max)()}) {
+    for (auto const deadline : {(time_point::min)(), time_point{}, (time_point::max)()}) {
+      for (std::uint64_t const within : {std::uint64_t{0}, (std::numeric_limits<std::uint64_t>::max)()}) {
+        broker b;
+        auto idle = support::opened(b, {"c"});
+        auto s = support::follow(b, {"c"});
+        b.tick(now);
+        b.drain(now, deadline, ssewire::reconnection_time(within));
+        CHECK(s.drain_retry().milliseconds <= within);
+        b.tick(now);
+        b.tick(deadline);
+        CHECK(s.reason() == close_reason::drain_forced);
+        CHECK(idle.reason() == close_reason::drain_forced);
+      }
+    }
+  }
+}
+
 TEST_CASE("a stream whose turn comes inside its filter is given what that admits, and ends then") {
   broker b;
   int asked = 0;

@@ -4,11 +4,9 @@
 #include <ssewire/posted_stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 #include <support/broker_bytes.hpp>
-#include <support/chunked_body.hpp>
 #include <support/closure_executor.hpp>
-#include <support/events.hpp>
 #include <support/failing_allocations.hpp>
-#include <support/literal_parser.hpp>
+#include <support/numbered_events.hpp>
 #include <support/random.hpp>
 
 #include <doctest/doctest.h>
@@ -33,6 +31,7 @@ using ssewire::framing;
 using ssewire::testing::answer;
 using ssewire::testing::peer;
 using support::closure_executor;
+using support::data_of;
 using support::post_to;
 
 using traits = support::failing_traits;
@@ -40,54 +39,10 @@ using broker = ssewire::basic_broker<traits>;
 template <class Writer>
 using posted = ssewire::basic_posted_stream<Writer, post_to, traits>;
 
-std::string data_of(std::uint64_t position) {
-  return std::to_string(position) + std::string(position % 7 == 0 ? 3000 : position % 5 * 20, 'x');
-}
-
-/// A client over all its connections, of one channel whose event n is data_of(n).
-struct client {
-  std::string last_event_id = {};
-  std::uint64_t next = 0;  // what must come next
-  bool resync = false;     // a gap without a number was told
-
-  void begin(std::uint64_t last) {
-    next = 1 + (last_event_id.empty() ? last : std::stoull(last_event_id.substr(13)));
-    resync = false;
-  }
-
-  /// All that a connection has brought, once it is over.
-  void read(std::string_view bytes, framing body) {
-    std::string decoded(bytes);
-    if (body == framing::chunked) {
-      auto const chunks = support::decode_chunked(bytes);
-      CHECK(chunks.error == "");
-      decoded = chunks.body;
-    }
-    auto const got = support::parse_whole(decoded);
-    CHECK(got.error == ssewire::errc::ok);
-    CHECK_UNARY(static_cast<support::outcome const&>(got) == support::literal::parse(decoded));
-    for (auto const& e : got.events) {
-      REQUIRE(e.data);
-      if (e.type == "ssewire.gap") {
-        auto const missed = e.data->find("\"missed\":");
-        resync = resync || missed == std::string::npos;
-        if (missed != std::string::npos) next += std::stoull(e.data->substr(missed + 9));
-      } else if (e.type.empty()) {
-        auto const position = std::stoull(e.id.value_or(support::id(0)).substr(13));
-        CHECK((resync ? position >= next : position == next));
-        CHECK(*e.data == data_of(position));
-        resync = false;
-        next = position + 1;
-      }
-    }
-    if (!got.last_event_id.empty()) last_event_id = got.last_event_id;
-  }
-};
-
 template <class Writer>
 struct history {
   struct connection {
-    client reader = {};
+    support::numbered_reader reader = {};
     std::unique_ptr<peer> wire = {};
     std::shared_ptr<posted<Writer>> stream = {};
   };
@@ -412,7 +367,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post w
         continue;
       }
       ++open;
-      client reader;
+      support::numbered_reader reader;
       reader.begin(0);
       reader.read(ends[i].taken, i % 2 == 0 ? framing::raw : framing::chunked);
       CHECK(reader.next == position + 1);

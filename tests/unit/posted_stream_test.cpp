@@ -493,6 +493,21 @@ TEST_CASE("a task that the executor loses: poll finds what it was for, and the s
   CHECK(to.taken == position_event(0) + frame(1, "x") + frame(2, "y") + frame(3, "z"));
 }
 
+TEST_CASE("an executor that loses one task after the other gets a new one at every second poll, not at each") {
+  broker b;
+  closure_executor on;
+  peer to;
+  auto const s = make(on, to, follow(b));
+  s->start();
+  for (int i = 0; i < 10; ++i) {
+    b.publish("c", {.data = "x"});
+    on.tasks.clear();
+    s->poll({});
+  }
+  CHECK(on.posts == 5);
+  CHECK(to.offers.size() == 11);
+}
+
 TEST_CASE("a busy stream that is polled between its tasks has one task") {
   broker b({.replay = {.max_events = 500}});
   closure_executor on;

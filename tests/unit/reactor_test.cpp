@@ -827,8 +827,8 @@ TEST_CASE("every call is legal inside on_closed, abort and finish, however they 
 
 TEST_CASE("a stream's state is idle when all that it was given has gone, also in step") {
   broker b;
-  reactor r;
   std::array<peer, 3> to;
+  reactor r;
   std::array<stream_id, 3> ids;
   for (std::size_t i = 0; i < 3; ++i) {
     ids[i] = r.add(scripted_writer(to[i]), i == 0 ? subscription() : std::move(b.subscribe("c").subscription)).id;
@@ -861,8 +861,8 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
 TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in the past") {
   constexpr std::size_t streams = 600;
   broker b;
-  reactor r({}, {0s, 20s});
   std::vector<std::unique_ptr<peer>> to;
+  reactor r({}, {0s, 20s});
   for (std::size_t i = 0; i < streams; ++i) {
     to.push_back(std::make_unique<peer>());
     to.back()->otherwise = [](std::size_t) { return answer::again(); };

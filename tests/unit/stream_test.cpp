@@ -841,6 +841,26 @@ TEST_CASE("an eviction from inside the writer ends the stream after it") {
   CHECK(to.aborted == 1);
 }
 
+TEST_CASE("one that the broker has ended ends for the broker's reason, as stats counts it, whatever its owner says then") {
+  for (int how = 0; how < 4; ++how) {
+    CAPTURE(how);
+    broker b;
+    peer to;
+    stream s(scripted_writer(to), follow(b));
+    pump_all(s);
+    if (how == 0) s.finish();
+    b.drain({}, {});
+    b.tick({});
+    if (how == 1) s.finish();
+    if (how == 2) s.abort();
+    if (how == 3) s.abort(close_reason::peer_gone);
+    CHECK(pump_all(s) == stream_state::closed);
+    CHECK(s.reason() == close_reason::drain_forced);
+    CHECK(to.closed == once(close_reason::drain_forced));
+    CHECK(b.stats().closes[static_cast<std::size_t>(close_reason::drain_forced)] == 1);
+  }
+}
+
 TEST_CASE("a lagging stream whose policy is close ends with that reason, without a gap") {
   broker b({.replay = {.max_events = 1}});
   peer to;

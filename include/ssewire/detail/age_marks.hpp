@@ -23,7 +23,7 @@ class age_marks {
   std::uint64_t pass(time_point now, duration max_age, std::uint64_t sequence) noexcept {
     if (max_age <= duration::zero()) return 0;
     auto const too_old = reached(now, max_age);
-    if (count_ == 0 || now - marks_[count_ - 1].when >= max_age / 8) {
+    if (count_ == 0 || is_old(marks_[count_ - 1], now, max_age / 8)) {
       if (count_ == marks_.size()) {
         std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
         --count_;
@@ -36,7 +36,7 @@ class age_marks {
   // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
   [[nodiscard]] std::uint64_t reached(time_point now, duration age) const noexcept {
     std::uint64_t position = 0;
-    for (std::size_t i = 0; age > duration::zero() && i < count_ && now - marks_[i].when >= age; ++i)
+    for (std::size_t i = 0; age > duration::zero() && i < count_ && is_old(marks_[i], now, age); ++i)
       position = marks_[i].sequence;
     return position;
   }
@@ -46,6 +46,12 @@ class age_marks {
     time_point when;
     std::uint64_t sequence;
   };
+
+  // Also of two times that are further apart than a duration can say.
+  static bool is_old(mark const& m, time_point now, duration age) noexcept {
+    auto const ticks = [](time_point t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+    return now >= m.when && ticks(now) - ticks(m.when) >= static_cast<std::uint64_t>(age.count());
+  }
 
   std::array<mark, 16> marks_ = {};  // oldest first; eight of them span the age
   std::size_t count_ = 0;

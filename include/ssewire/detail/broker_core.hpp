@@ -133,16 +133,18 @@ template <class Traits> struct broker_core {
   }
 
   // Ends a subscription and destroys it: when this returns its hook neither runs nor will, unless this was called from
-  // inside it, or its filter: then it is destroyed after that. `self` is what keeps this core.
-  void close(subscriber* s, close_reason why, std::shared_ptr<broker_core>&& self) noexcept {
+  // inside it, or its filter: then it is destroyed after that. `self` is what keeps this core. Returns what it is counted
+  // as.
+  close_reason close(subscriber* s, close_reason why, std::shared_ptr<broker_core>&& self) noexcept {
     auto const keep = std::move(self);
     lock held(guard);
+    if (s->evicted != close_reason::none) why = s->evicted;
     subscribers.remove(*s);
     cursors.let_go(*s);
     s->armed = false;
     s->closed = true;
     for (auto& m : *s) m.unlink();
-    count_out(s->evicted != close_reason::none ? s->evicted : why, s->user);
+    count_out(why, s->user);
     for (auto& m : *s) leave(held, m);
     s->channels = 0;
     if (s->filtering) {
@@ -150,6 +152,7 @@ template <class Traits> struct broker_core {
     } else {
       hooks.destroy(held, s);
     }
+    return why;
   }
 
   // ---- changes while it is open ----------------------------------------------------------------------------------
@@ -525,8 +528,9 @@ template <class Traits> struct broker_core {
     if (is_due(s) && std::exchange(s.armed, false)) hooks.fire(held, s, wake::ready);
   }
 
+  // One that was ended before, in order, may be waiting for its last bytes to go: force ends that, too.
   void evict(lock& held, subscriber& s, close_reason why) noexcept {
-    if (s.evicted != close_reason::none) return;
+    if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
     s.evicted = why;
     s.armed = false;
     cursors.let_go(s);

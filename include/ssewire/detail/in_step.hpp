@@ -169,23 +169,28 @@ template <class Traits> struct in_step {
   }
 
   // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
-  static void close(core& at, subscriber const& leader, sleeper const& was, close_reason why) noexcept {
+  static close_reason close(core& at, subscriber const& leader, sleeper const& was, close_reason why) noexcept {
     lock held(at.guard);
-    at.count_out(at.closed ? close_reason::drained : why, was.user);
+    if (at.closed) why = close_reason::drained;
+    at.count_out(why, was.user);
     membership left;
     left.of = leader.begin()->of;
     at.leave(held, left);
+    return why;
   }
 
   // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send from it.
-  static void hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
+  // False: it has been ended meanwhile.
+  static bool hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
                         bool sends) noexcept {
     auto& at = *to.core_;
     auto& s = *to.state_;
     lock const held(at.guard);
     s.begin()->next_ordinal = leader.begin()->next_ordinal;
     add(at, {events, its.bytes()});
-    if (sends && s.evicted == close_reason::none) at.cursors.hold(s, its);
+    bool const open = s.evicted == close_reason::none;
+    if (sends && open) at.cursors.hold(s, its);
+    return open;
   }
 
   // ---- pull and park for all of them ---------------------------------------------------------------------------

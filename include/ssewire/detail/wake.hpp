@@ -13,7 +13,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Why a subscriber is woken.
 enum class wake : unsigned char {
   ready,    ///< there is something to pull; comes at most once for each park()
-  evicted,  ///< the broker has ended the subscription: stop, even in the middle of a write. Comes at most once
+  evicted,  ///< the broker has ended the subscription: stop, even in the middle of a write. Comes at most once; and once
+            ///< more if a drain's deadline finds that it has not stopped
 };
 
 /// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held, and never

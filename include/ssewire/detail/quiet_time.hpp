@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// quiet_time.hpp - for how long a stream has been quiet: when its heartbeat is due, or its peer has stalled. For drivers
+// that have no clock and look now and then.
+#pragma once
+
+#include <ssewire/stream.hpp>
+#include <ssewire/traits.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+class quiet_time {
+ public:
+  explicit quiet_time(timing_options timing) noexcept : timing_(timing) {}
+
+  // `progress`: another number than before if something has gone since. `waits`: for its peer, else for news.
+  void look(std::uint64_t progress, bool waits, time_point now) noexcept {
+    now_ = (std::max)(now_, now);
+    if (progress != progress_ || waits != waits_) since_ = now_;
+    progress_ = progress;
+    waits_ = waits;
+  }
+
+  // The heartbeat, or, of one that waits, the end.
+  [[nodiscard]] bool is_due() const noexcept {
+    auto const due = deadline();
+    return due && now_ >= *due;
+  }
+
+  // When to look again: twice in each interval, for what happens between two looks is seen by the second.
+  [[nodiscard]] std::optional<time_point> next_look() const noexcept {
+    std::optional<time_point> next;
+    for (auto const at : {detail::deadline(now_, timing_.heartbeat / 2),
+                          detail::deadline(now_, timing_.stall_time / 2), deadline()}) {
+      if (at && *at > now_ && (!next || *at < *next)) next = at;
+    }
+    return next;
+  }
+
+ private:
+  [[nodiscard]] std::optional<time_point> deadline() const noexcept {
+    return detail::deadline(since_, waits_ ? timing_.stall_time : timing_.heartbeat);
+  }
+
+  timing_options timing_;
+  std::uint64_t progress_ =
+      (std::numeric_limits<std::uint64_t>::max)();  // so that the first look begins the time
+  bool waits_ = false;
+  time_point since_ = {};
+  time_point now_ = (time_point::min)();
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
