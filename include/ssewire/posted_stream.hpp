@@ -40,7 +40,7 @@ post_stream(Writer to, Post post, basic_subscription<Traits> from = {}, stream_o
 /// One stream on its executor.
 /// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits for the peer to
 ///             go, a timer, a session. The completion of a `pending` write must. Tasks hold none: one that comes too late
-///             finds nothing, and so no publisher ever destroys a stream.
+///             finds nothing, and so no publisher ever destroys a stream. A writer that holds one itself never goes.
 /// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or whatever else is
 ///             called, finds what there is; and the second poll() that meets the same task posts anew.
 /// Threads     one at a time, the executor's, also from inside the writer: of an executor with several threads, a strand.
