@@ -40,15 +40,19 @@ class byte_ledger {
       out.append(word, 8);
     }
     out.resize(bytes);
+    made_ += bytes;
     return out;
   }
 
   /// A gathered write of which `pieces` begin at these bytes of what is taken; only for the words of a complaint.
   void offered(std::vector<std::size_t> pieces) { offers_.push_back({taken_.size(), std::move(pieces)}); }
   void taken(std::string_view bytes) { taken_ += bytes; }
-  void not_taken(std::string_view bytes) { not_taken_ += bytes; }
+  void not_taken(std::string_view bytes) {
+    if (not_taken_.size() < 16 * 1024 * 1024) not_taken_ += bytes;  // only for words
+  }
   void arrived(std::string_view bytes) { arrived_ += bytes; }
 
+  [[nodiscard]] std::size_t made_bytes() const noexcept { return made_; }
   [[nodiscard]] std::size_t taken_bytes() const noexcept { return taken_.size(); }
   [[nodiscard]] std::size_t arrived_bytes() const noexcept { return arrived_.size(); }
 
@@ -124,6 +128,7 @@ class byte_ledger {
   }
 
   std::size_t serial_ = 0;
+  std::size_t made_ = 0;
   std::string taken_;
   std::string not_taken_;
   std::string arrived_;

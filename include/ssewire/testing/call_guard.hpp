@@ -37,8 +37,10 @@ class call_guard {
  public:
   using milliseconds = std::chrono::milliseconds;
 
-  /// Input       `read`: takes bytes from the peer; what it gets is kept for taken().
-  explicit call_guard(std::function<std::string()> read) : read_(std::move(read)) {
+  /// Input       `read`: takes bytes from the peer; what it gets is kept for taken();
+  ///             `last_words`: what is printed before the program is ended.
+  call_guard(std::function<std::string()> read, std::function<std::string()> last_words)
+      : read_(std::move(read)), last_words_(std::move(last_words)) {
 #if defined(SIGPIPE)
     raised() = false;
     before_ = std::signal(SIGPIPE, [](int) { raised() = true; });
@@ -115,7 +117,7 @@ class call_guard {
     std::unique_lock held(guard_);
     running_ = false;
     changed_.notify_all();
-    changed_.wait(held, [&] { return !reading_; });
+    if (!changed_.wait_for(held, deadline_, [&] { return !reading_; })) give_up("read()");
     return waited_;
   }
 
@@ -126,12 +128,12 @@ class call_guard {
       if (stopping_) return;
       auto const call = call_;
       auto const over = [&] { return stopping_ || !running_ || call_ != call; };
-      auto const give_up = clock::now() + deadline_;
+      auto const end = clock::now() + deadline_;
       if (changed_.wait_for(held, patience_, over)) continue;
       waited_ = true;
       while (!over()) {
         std::string got;
-        if (reads_) {
+        if (reads_ && taken_.size() < most_taken) {
           reading_ = true;
           held.unlock();
           got = read_();
@@ -141,16 +143,21 @@ class call_guard {
           changed_.notify_all();
         }
         if (got.empty()) changed_.wait_for(held, milliseconds(1), over);
-        if (!over() && clock::now() > give_up) {
-          std::fprintf(stderr, "ssewire: %s does not return, whatever its peer does; the program ends here\n",
-                       name_.c_str());
-          std::abort();
-        }
+        if (!over() && clock::now() > end) give_up(name_);
       }
     }
   }
 
+  [[noreturn]] void give_up(std::string const& name) const {
+    std::fprintf(stderr, "%sssewire: %s does not return, whatever its peer does; the program ends here\n",
+                 last_words_().c_str(), name.c_str());
+    std::abort();
+  }
+
+  static constexpr std::size_t most_taken = 64 * 1024 * 1024;  // more than a writer ever has
+
   std::function<std::string()> read_;
+  std::function<std::string()> last_words_;
   std::mutex guard_;
   std::condition_variable changed_;
   std::string name_;

@@ -55,6 +55,10 @@ class driver_calls {
     note([](counts& c) { ++c.removed; });
   }
 
+  /// As a posted_stream has it, so that a writer can be a template over the one that it tells. A plain pointer, for this
+  /// outlives every connection.
+  driver_calls* shared_from_this() noexcept { return this; }
+
   struct counts {
     std::size_t writable = 0, written = 0, failed = 0, removed = 0, from_elsewhere = 0;
   };
@@ -77,11 +81,12 @@ class driver_calls {
 };
 
 struct conformance_options {
-  std::uint64_t seed = 1;                        ///< of the sizes; printed in the report
-  std::chrono::milliseconds patience{2000};      ///< silence of the loop for so long is silence for ever
-  std::chrono::milliseconds longest_call{2000};  ///< a write() that takes longer waits for its peer
-  std::chrono::milliseconds deadline{20000};     ///< a call that takes longer ends the program
-  std::size_t bytes = 1024 * 1024;               ///< sent in the check with random sizes
+  std::uint64_t seed = 1;                          ///< of the sizes; printed in the report
+  std::chrono::milliseconds patience{2000};        ///< silence of the loop for so long is silence for ever
+  std::chrono::milliseconds longest_call{2000};    ///< a write() that takes longer waits for its peer
+  std::chrono::milliseconds deadline{20000};       ///< a call that takes longer ends the program
+  std::chrono::milliseconds longest_check{30000};  ///< a check that takes longer ends
+  std::size_t bytes = 1024 * 1024;                 ///< sent in the check with random sizes
   std::size_t max_buffered =
       16 * 1024 *
       1024;  ///< so much may lie between a writer and a peer that does not read: sockets keep 4 to 6 MiB
@@ -150,8 +155,9 @@ class writer_check {
     testing::driver_calls tell;
     testing::byte_ledger ledger;
     bool open = false;                            // there is a writer
-    std::deque<std::vector<std::string>> memory;  // of all that was offered, scribbled over
-    std::string owed;                             // the rest of a piece that was begun
+    std::deque<std::vector<std::string>> memory;  // of what was offered, scribbled over
+    std::size_t memory_bytes = 0;
+    std::string owed;  // the rest of a piece that was begun
     bool blocked = false;
     bool pending = false;
     bool over = false;         // it says that the peer has gone
@@ -160,12 +166,17 @@ class writer_check {
     bool said_again = false;   // the last answer was
     bool failed = false;       // something is wrong with it: this check ends here
     std::size_t writable = 0;
+    clock::time_point until{};  // the end of its check
+    bool endless = false;       // and it was not over then
+    std::size_t moved = 0;      // the bytes taken and arrived, when ready() last found more of them
+    std::size_t in_vain = 0;    // how often it found none since
+    clock::time_point since{};
   };
 
  public:
   writer_check(conformance_subject subject, testing::conformance_options const& options)
       : subject_(std::move(subject)), options_(options), random_(options.seed),
-        guard_([this] { return subject_.read(64 * 1024); }) {}
+        guard_([this] { return subject_.read(64 * 1024); }, [this] { return report_.text(); }) {}
 
   testing::conformance_report run() {
     report_.seed = options_.seed;
@@ -258,8 +269,8 @@ class writer_check {
   template <class Call> bool guarded(link& l, std::string const& name, Call call) {
     bool const write = name == "write()";
     auto const patience = write && subject_.may_block ? std::chrono::milliseconds(5) : options_.longest_call;
-    auto const outcome =
-        guard_.run(name, patience, options_.deadline, write && !subject_.takes_everything, call);
+    auto const outcome = guard_.run(name_ + ": " + name, patience, options_.deadline,
+                                    write && !subject_.takes_everything, call);
     arrived(l, guard_.taken());
     if (outcome.waited && !(write && subject_.may_block) && name != "run()" && name != "connect()") {
       problem(l, name + " waited until the peer read: a loop would stand still for all. Make the socket "
@@ -275,7 +286,23 @@ class writer_check {
                      (write ? ": its stream would end there, with writer_threw" : ": nobody hears that"));
       l.over = true;
     }
+    if (!l.endless && clock::now() > l.until) {
+      endless(l, "was not over after " + std::to_string(longest_check().count()) +
+                     " ms, although something moved all the time. A harness that is so slow needs a longer "
+                     "longest_check");
+      late_ = true;
+    }
     return outcome.thrown.empty();
+  }
+
+  std::chrono::milliseconds longest_check() const {
+    return late_ ? options_.longest_check / 10 : options_.longest_check;
+  }
+
+  // From here on nothing that moves is worth waiting for.
+  void endless(link& l, std::string const& words) {
+    l.endless = true;
+    problem(l, words);
   }
 
   template <class Body> void check(std::string name, Body body) {
@@ -283,6 +310,8 @@ class writer_check {
     ++report_.checks;
     links_.push_back(std::make_unique<link>());
     auto& l = *links_.back();
+    l.since = clock::now();
+    l.until = l.since + longest_check();
     bool const connected = guarded(l, "connect()", [&] { subject_.connect(l.tell); });
     l.open = connected;
     if (connected) body(l);
@@ -291,7 +320,8 @@ class writer_check {
     name_.clear();
   }
 
-  // One turn of the loop; what it told the driver is done. Returns whether anything happened.
+  // One turn of the loop; what it told the driver is done. Returns whether a write that was pending is over: writable()
+  // may come each turn, and moves nothing.
   bool turn(link& l) {
     if (subject_.run) guarded(l, "run()", subject_.run);
     return collect(l);
@@ -299,6 +329,7 @@ class writer_check {
 
   bool collect(link& l) {
     auto const told = l.tell.take();
+    bool const was_pending = l.pending;
     if (told.from_elsewhere != 0) {
       problem(l, "writable(), written() or remove() came from another thread: a driver has one, post it to "
                  "the loop");
@@ -314,7 +345,7 @@ class writer_check {
     if (told.removed != 0) gone(l, "said remove()");
     if (told.writable != 0) l.blocked = false;
     l.writable += told.writable;
-    return told.writable + told.written + told.failed + told.removed != 0;
+    return was_pending && !l.pending;
   }
 
   void gone(link& l, std::string const& how) {
@@ -339,23 +370,40 @@ class writer_check {
     if (got.size() > most)
       problem(l, "the harness's read(" + std::to_string(most) + ") returned more than that");
     arrived(l, got);
+    if (!l.endless && l.ledger.arrived_bytes() > l.ledger.made_bytes() + 1024 * 1024) {
+      endless(l, l.ledger.complaint(false));  // more than there ever was: there need not be an end of it
+    }
     return got.size();
+  }
+
+  // What the harness can say of the far end; a harness that throws has said nothing.
+  testing::far_end sees(link& l) {
+    auto out = testing::far_end::open;
+    guarded(l, "sees()", [&] { out = subject_.sees(); });
+    return out;
+  }
+  std::size_t releases(link& l) {
+    std::size_t out = 0;
+    guarded(l, "releases()", [&] { out = subject_.releases(); });
+    return out;
   }
 
   void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 
-  // Turns of the loop, reading from the peer, until `done`. False: nothing happened for the length of the patience.
+  // The second silence is as good as the first, and need not take as long.
+  std::chrono::milliseconds patience() const { return silent_ ? options_.patience / 10 : options_.patience; }
+
+  // Turns of the loop, reading from the peer, until `done`. False: nothing moved for the length of the patience.
   template <class Done> bool wait_until(link& l, Done done) {
     auto last = clock::now();
-    // The second silence is as good as the first, and need not take as long.
-    auto const patience = silent_ ? options_.patience / 10 : options_.patience;
+    auto const enough = patience();
     for (std::size_t turns = 0; !done(); ++turns) {
-      if (turns >= 50 && clock::now() - last > patience) {
+      if (turns >= 50 && clock::now() - last > enough) {
         silent_ = true;
         return false;
       }
       bool const moved = turn(l);
-      if (read(l, 64 * 1024) != 0 || moved) {
+      if ((read(l, 64 * 1024) != 0 || moved) && !l.endless) {
         last = clock::now();
       } else {
         rest();
@@ -386,14 +434,24 @@ class writer_check {
     auto& pieces = l.memory.back();
     if (!l.owed.empty()) pieces.push_back(std::exchange(l.owed, {}));
     if (!subject_.same_bytes || pieces.empty()) {
-      for (auto const size : sizes) pieces.push_back(l.ledger.next(size));
+      for (auto const size : sizes) {  // who has taken nothing for long is not worth 300 KiB each time
+        pieces.push_back(l.ledger.next(l.in_vain > 4 ? (std::min)(size, std::size_t{64}) : size));
+      }
     }
     if (subject_.same_bytes && pieces.size() > 1) {
       for (std::size_t i = 1; i < pieces.size(); ++i) pieces[0] += pieces[i];
       pieces.resize(1);
     }
     if (subject_.same_bytes && pieces[0].size() > largest_kept_offer) pieces[0].resize(largest_kept_offer);
-    for (auto& piece : pieces) piece.append(fence_bytes, testing::byte_ledger::fence);
+    for (auto& piece : pieces) {
+      piece.append(fence_bytes, testing::byte_ledger::fence);
+      l.memory_bytes += piece.size();
+    }
+    auto const most =
+        options_.max_buffered + 16 * options_.bytes;  // more than a writer can keep and look at later
+    for (; l.memory_bytes > most && l.memory.size() > 1; l.memory.pop_front()) {
+      for (auto const& piece : l.memory.front()) l.memory_bytes -= piece.size();
+    }
 
     std::size_t first = 0, step = 0;  // what is taken of the first piece left
     while (good(l) && first < pieces.size()) {
@@ -493,6 +551,18 @@ class writer_check {
 
   // Until the writer takes more. The peer reads.
   bool ready(link& l) {
+    auto const moved = l.ledger.taken_bytes() + l.ledger.arrived_bytes();
+    if (moved != l.moved) {
+      l.moved = moved;
+      l.in_vain = 0;
+      l.since = clock::now();
+    } else if (++l.in_vain > 50 && clock::now() - l.since > patience()) {
+      silent_ = true;
+      problem(l, "answered `again` with no bytes each time it was told writable(), although the peer read "
+                 "everything");
+    } else if (l.in_vain > 1) {
+      rest();
+    }
     bool const in_time = wait_until(l, [&] { return !good(l) || (!l.blocked && !l.pending); });
     if (!in_time && l.blocked) {
       problem(l, "answered `again`, and then nobody said writable(), although the peer read everything");
@@ -535,11 +605,14 @@ class writer_check {
   }
 
   bool in_order(link& l) {
-    if (subject_.releases) {
-      if (subject_.releases() != 0) {
-        problem(l, "gave its connection back while the stream was open");
-        return false;
-      }
+    if (subject_.releases && releases(l) != 0) {
+      problem(l, "gave its connection back while the stream was open");
+      return false;
+    }
+    if (subject_.sees && sees(l) != testing::far_end::open) {
+      problem(l,
+              "sees() says that the response is over while the stream is open: does connect() begin anew?");
+      return false;
     }
     if (subject_.finish) guarded(l, "finish()", subject_.finish);
     if (!l.failed) closed(l, close_reason::finished);
@@ -551,7 +624,8 @@ class writer_check {
     wait_until(l, [&] { return l.failed || l.ledger.arrived_bytes() >= l.ledger.taken_bytes(); });
     settle(l, 8);
     compare(l, true);
-    if (!l.failed) after_the_end(l, true);
+    if (!l.failed) seen(l, true);
+    if (!l.failed) given_back(l);
     return !l.failed;
   }
 
@@ -559,7 +633,8 @@ class writer_check {
     close(l, why);
     settle(l, 8);
     compare(l, false);
-    if (!l.failed) after_the_end(l, false);
+    if (!l.failed) seen(l, false);
+    if (!l.failed) given_back(l);
   }
 
   void compare(link& l, bool all_due) {
@@ -567,36 +642,36 @@ class writer_check {
     if (!words.empty()) problem(l, words);
   }
 
-  void after_the_end(link& l, bool ended) {
-    if (subject_.sees) {
-      wait_until(l, [&] { return l.failed || subject_.sees() != testing::far_end::open; });
-      auto const end = subject_.sees();
-      if (end == testing::far_end::open && ended) {
-        problem(
-            l,
-            subject_.finish
-                ? "the response never ended: finish() was called, and the peer still waits"
-                : "the response never ended: the writer has no finish(), and its destructor did not end it");
-      } else if (end == testing::far_end::open) {
-        problem(l, subject_.abort
-                       ? "the response stayed open: abort() was called, and the peer still waits"
-                       : "the response of a dropped stream stayed open: the writer has no abort(), and "
-                         "its destructor "
-                         "did not close the connection");
-      } else if (end == testing::far_end::dropped && ended) {
-        problem(
-            l,
-            "the stream ended in order, and its connection was cut: the peer takes the response for broken");
-      }
+  // How the peer sees a response that is over.
+  void seen(link& l, bool ended) {
+    if (!subject_.sees) return;
+    auto end = testing::far_end::open;
+    wait_until(l, [&] { return l.failed || (end = sees(l)) != testing::far_end::open; });
+    if (l.failed) return;
+    if (end == testing::far_end::open && ended) {
+      problem(l, subject_.finish ? "the response never ended: finish() was called, and the peer still waits"
+                                 : "the response never ended: the writer has no finish(), and neither "
+                                   "on_closed() nor its destructor ended it");
+    } else if (end == testing::far_end::open) {
+      problem(l, subject_.abort
+                     ? "the response stayed open: abort() was called, and the peer still waits"
+                     : "the response of a dropped stream stayed open: the writer has no abort(), and "
+                       "neither on_closed() nor its destructor closed the connection");
+    } else if (end == testing::far_end::dropped && ended) {
+      problem(
+          l, "the stream ended in order, and its connection was cut: the peer takes the response for broken");
     }
-    if (subject_.releases) {
-      wait_until(l, [&] { return l.failed || subject_.releases() != 0; });
-      auto const times = subject_.releases();
-      if (times == 0) problem(l, "never gave its connection back: it leaks");
-      if (times > 1) {
-        problem(l, "gave its connection back " + std::to_string(times) +
-                       " times: the stream calls on_closed() once, at the end; nobody else must");
-      }
+  }
+
+  void given_back(link& l) {
+    if (!subject_.releases) return;
+    std::size_t times = 0;
+    wait_until(l, [&] { return l.failed || (times = releases(l)) != 0; });
+    if (l.failed) return;
+    if (times == 0) problem(l, "never gave its connection back: it leaks");
+    if (times > 1) {
+      problem(l, "gave its connection back " + std::to_string(times) +
+                     " times: the stream calls on_closed() once, at the end; nobody else must");
     }
   }
 
@@ -604,9 +679,7 @@ class writer_check {
     while (l.ledger.taken_bytes() < options_.bytes && good(l)) {
       std::vector<std::size_t> sizes(1 + random_.below(random_.below(4) == 0 ? 31 : 4));
       for (auto& size : sizes) size = 1 + random_.below(random_.below(8) == 0 ? 65'536 : 600);
-      if (l.blocked || l.pending) {
-        if (!ready(l)) return;
-      }
+      if (!ready(l)) return;
       offer(l, sizes);
       turn(l);
       if (random_.below(2) == 0) read(l, 1 + random_.below(100'000));
@@ -670,7 +743,7 @@ class writer_check {
         rest();
       }
       if (l.failed) return;
-      while (read(l, 64 * 1024) != 0) {
+      while (!l.failed && read(l, 64 * 1024) != 0) {
       }
       auto const before = l.ledger.arrived_bytes();
       close(l, close_reason::peer_gone);
@@ -679,9 +752,7 @@ class writer_check {
         problem(l, "sent bytes after it had said that the peer was gone");
       }
       compare(l, false);
-      if (subject_.releases) {
-        if (!l.failed) after_the_end(l, false);
-      }
+      if (!l.failed) given_back(l);  // what the peer sees is nobody's business any more
     }
   }
 
@@ -695,6 +766,7 @@ class writer_check {
   std::vector<std::size_t> repeated_;  // and in how many checks it was found again
   std::string name_;
   bool silent_ = false;
+  bool late_ = false;
   testing::call_guard guard_;  // last: its thread ends first
 };
 
@@ -738,21 +810,25 @@ namespace testing {
 
 /// Points at a writer and says in words what is wrong with it.
 ///
-/// The harness:
+/// The harness, of which it calls what is there; one connection at a time:
 ///
 /// | expression            | result               | meaning                                                              |
 /// |-----------------------|----------------------|----------------------------------------------------------------------|
-/// | `h.connect(calls)`    | the writer           | a new connection; the one before is over. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and remove() on it |
-/// | `h.read(n)`           | `std::string`        | takes at most n bytes of the body from the far end, and does not wait for them. Another thread calls it while write() waits |
-/// | `h.run()`             | any; optional        | one turn of the loop, which waits a few milliseconds at most          |
+/// | `h.connect(calls)`    | the writer           | a new connection; the one before is over, and its descriptor's number may come again: what the harness remembers of it begins anew. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and remove() on it |
+/// | `h.read(n)`           | `std::string`        | takes at most n bytes of the body from the far end, without chunk sizes and the like, and does not wait for them. Behind close_peer() it is called, too, and may return nothing. Another thread calls it while write() waits |
+/// | `h.run()`             | any; optional        | one turn of the loop, which waits a few milliseconds at most; it may say writable() each time, if there is room |
 /// | `h.close_peer()`      | any; optional        | the far end goes away                                                |
-/// | `h.sees()`         | `far_end`; optional  | how the response looks to the far end                                |
+/// | `h.sees()`            | `far_end`; optional  | how the response looks to the far end, from what read() has met: `open` until then. Not asked behind close_peer() |
 /// | `h.releases()`        | a number; optional   | how often this connection was given back: closed, freed               |
 /// | `H::may_block`        | `static constexpr bool`; optional | write() may wait for its peer: for serve_blocking       |
 /// | `H::takes_everything` | `static constexpr bool`; optional | there is no peer that could be slow: a file, a string   |
 ///
+/// A writer that holds the driver it tells may be a template over that: a driver_calls has a posted_stream's
+/// shared_from_this(), writable(), written(good) and remove().
 /// What it sends is overwritten when the writer must not look at it any more.
 /// Returns     what is wrong, and which optional members a driver finds.
+/// Errors      whatever writer and harness do, it comes to an end: each check by its longest_check. A call that does not
+///             return ends the program, behind what the report says up to there.
 /// Threads     one more, which looks on and frees a write() that waits. Ignores SIGPIPE meanwhile.
 template <class Harness>
 [[nodiscard]] conformance_report check_writer(Harness& harness, conformance_options const& options = {}) {
