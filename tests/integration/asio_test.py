@@ -22,7 +22,7 @@ SKIPPED = 77
 
 def build(folder):
     fences = read_fences((ROOT / "docs" / "writer.md").read_text(encoding="utf-8"), "docs/writer.md")
-    (adapter,) = [fence.code for fence in fences if "#include <asio.hpp>" in fence.code]
+    (adapter,) = [fence.code for fence in fences if "void serve(asio::ip::tcp::socket" in fence.code]
     (folder / "asio_adapter.hpp").write_text(adapter, encoding="utf-8")
     command = [COMPILER, "-std=c++20", "-O1", "-pthread", f"-I{ROOT / 'include'}", f"-I{folder}",
                str(ROOT / "tests" / "integration" / "asio_server.cpp"), "-o", str(folder / "server")]
