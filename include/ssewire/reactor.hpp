@@ -318,8 +318,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     act(s.at, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
       auto const park_it = [&](subscription& from) { return park(s, from); };
-      if (!detail::attempt([&] { s.stream.pump(scratch_, park_it); }))
-        scratch_.reset();  // what it threw has closed the stream
+      detail::attempt([&] { s.stream.pump(scratch_, park_it); });  // what it threw has closed the stream
     });
   }
 

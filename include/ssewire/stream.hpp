@@ -397,7 +397,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       return false;
     case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
     case pull_status::closed:
-      end_in_order(from_.reason() == close_reason::none ? close_reason::drained : from_.reason());
+      end_in_order(close_reason::drained);  // if the broker has no other reason: see end()
     }
     return true;
   }

@@ -49,9 +49,8 @@ STREAMS = [
       ("attempt([&] { w.on_closed(why); });", "(void)why;"),
       tests="unit/stream"),
     M("stream.wrong_reason", "G6", "stream.hpp",
-      ("end_in_order(from_.reason() == close_reason::none ? close_reason::drained : from_.reason());",
-       "end_in_order(close_reason::drained);"),
-      tests="unit/stream unit/stream_faults"),
+      ("reason_ = from_.close(why);", "from_.close(why);"),
+      tests="unit/stream"),
     M("reactor.stalled_ones_stay", "G6", "reactor.hpp",
       ("if (timing_.stall_time <= duration::zero()) return;", "return;"),
       tests="unit/reactor"),
@@ -220,9 +219,6 @@ STREAMS = [
     M("stream.shared_flight_used_twice", "G9 G2", "stream.hpp",
       ("auto scratch = std::move(shared);", "auto& scratch = shared;"),
       tests="unit/stream"),
-    M("reactor.what_threw_holds_its_events", "G11 G7", "reactor.hpp",
-      ("scratch_.reset();", "(void)0;"),
-      tests="unit/mutations_found"),
 
     # ---- G12, drain ----
     M("stream.drained_without_a_time_to_come_back", "G12", "stream.hpp",

@@ -141,7 +141,6 @@ TEST_CASE("who still sends what the log holds is not ended for max_pinned_bytes,
   CHECK(guilty.s.reason() == ssewire::close_reason::held_too_much);
 }
 
-// reactor.what_threw_holds_its_events
 TEST_CASE("a reactor holds no event that a writer threw at") {
   struct throwing_writer {
     ssewire::write_result write(ssewire::buffers offered) {
