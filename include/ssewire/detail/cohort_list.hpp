@@ -8,7 +8,6 @@
 #include <ssewire/detail/in_step.hpp>
 #include <ssewire/detail/wake.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <utility>
