@@ -8,7 +8,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <stdlib.h>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -31,9 +31,9 @@ namespace detail {
 // Not constexpr: reaching one of these in a constant expression is the compile error, and its name is the message.
 // (`throw` would say it too, but does not compile under -fno-exceptions, not even for good literals.)
 // clang 14 lets a consteval constructor run at start-up for a variable at namespace scope: there it aborts.
-[[noreturn]] inline void event_type_must_not_contain_CR_LF_or_NUL() noexcept { std::abort(); }
-[[noreturn]] inline void event_id_must_not_contain_CR_LF_or_NUL() noexcept { std::abort(); }
-[[noreturn]] inline void a_literal_must_end_in_NUL() noexcept { std::abort(); }
+[[noreturn]] inline void event_type_must_not_contain_CR_LF_or_NUL() noexcept { (abort)(); }
+[[noreturn]] inline void event_id_must_not_contain_CR_LF_or_NUL() noexcept { (abort)(); }
+[[noreturn]] inline void a_literal_must_end_in_NUL() noexcept { (abort)(); }
 
 constexpr bool has_cr_lf_or_nul(std::string_view text) noexcept {
   for (char const c : text) {

@@ -14,7 +14,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <limits>
 #include <optional>
 #include <string>
@@ -310,7 +310,7 @@ class parser {
     if (mark_bytes_ < byte_order_mark.size()) {
       line = skip_byte_order_mark(first, last);
       if (partial_line_.size() > limits_.max_line_bytes) {
-        return fail(errc::line_too_long, static_cast<std::size_t>(line - first), partial_line_.size());
+        return give_up(errc::line_too_long, static_cast<std::size_t>(line - first), partial_line_.size());
       }
       if (line == last) return all_read(bytes.size());
     }
@@ -318,7 +318,7 @@ class parser {
   }
 
   // `begun`: bytes of the line that came with earlier calls.
-  [[gnu::noinline]] feed_result fail(errc error, std::size_t consumed, std::size_t begun) noexcept {
+  [[gnu::__noinline__]] feed_result give_up(errc error, std::size_t consumed, std::size_t begun) noexcept {
     error_ = error;
     offset_ += consumed;
     offset_ -= begun;
@@ -352,7 +352,7 @@ class parser {
       if (scanner.may_end(line, static_cast<std::size_t>(last - line)) == 0) {
         after_cr_ = false;
         if (!append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
-          return fail(errc::line_too_long, consumed(line), partial_line_.size());
+          return give_up(errc::line_too_long, consumed(line), partial_line_.size());
         }
         return all_read(consumed(last));
       }
@@ -406,14 +406,14 @@ class parser {
         }
         if (error != errc::ok) [[unlikely]] {
           if (error == reset_by_callback) return {consumed(line), errc::ok};
-          return fail(error, consumed(begin), begun);
+          return give_up(error, consumed(begin), begun);
         }
       }
     }
     high_ = high;
     after_cr_ = behind_cr == last && line == last;
     if (line != last && !append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
-      return fail(errc::line_too_long, consumed(line), partial_line_.size());
+      return give_up(errc::line_too_long, consumed(line), partial_line_.size());
     }
     own_views(last);  // they look into the chunk
     return all_read(consumed(last));
@@ -427,7 +427,7 @@ class parser {
 
   // The unfinished line has found its end behind `rest`.
   template <class To>
-  [[gnu::noinline]] errc finish_line(std::string_view rest, char const* readable, To& to) {
+  [[gnu::__noinline__]] errc finish_line(std::string_view rest, char const* readable, To& to) {
     if (!append_partial(rest, readable)) return errc::line_too_long;
     auto const line = partial_line_.view();
     auto const* const end = line.data() + line.size();
@@ -446,7 +446,7 @@ class parser {
 
   // A line that is not empty. What lies behind `end` up to `readable` may be read.
   template <where Where, class To>
-  [[gnu::always_inline]] errc read_line(char const* line, char const* end, char const* readable, To& to) {
+  [[gnu::__always_inline__]] errc read_line(char const* line, char const* end, char const* readable, To& to) {
     if constexpr (To::comments) {
       if (*line == ':') [[unlikely]] {
         auto const text = value_behind(line + 1, end);
@@ -458,8 +458,8 @@ class parser {
   }
 
   template <where Where>
-  [[gnu::always_inline]] errc read_field(char const* line, char const* end, char const* readable) {
-    if (end - line >= 5 && std::memcmp(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
+  [[gnu::__always_inline__]] errc read_field(char const* line, char const* end, char const* readable) {
+    if (end - line >= 5 && (memcmp)(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
     }
     std::string_view const whole(line, static_cast<std::size_t>(end - line));
@@ -467,17 +467,18 @@ class parser {
                                         : call_other_field(whole, readable);
   }
 
-  [[gnu::noinline]] errc call_other_field(std::string_view line, char const* readable) {
+  [[gnu::__noinline__]] errc call_other_field(std::string_view line, char const* readable) {
     return read_other_field(line, readable);
   }
 
   // The value behind the colon: one space in front of it does not count.
-  [[gnu::always_inline]] static std::string_view value_behind(char const* first, char const* end) noexcept {
+  [[gnu::__always_inline__]] static std::string_view value_behind(char const* first,
+                                                                  char const* end) noexcept {
     if (first != end && *first == ' ') ++first;
     return {first, static_cast<std::size_t>(end - first)};
   }
 
-  [[gnu::always_inline]] errc read_other_field(std::string_view line, char const* readable) {
+  [[gnu::__always_inline__]] errc read_other_field(std::string_view line, char const* readable) {
     auto const* const end = line.data() + line.size();
     auto const begins = [line](std::string_view name) { return line.substr(0, name.size()) == name; };
     switch (line.front()) {
@@ -495,7 +496,7 @@ class parser {
     }
   }
 
-  [[gnu::always_inline]] errc read_data(std::string_view text, char const* readable) {
+  [[gnu::__always_inline__]] errc read_data(std::string_view text, char const* readable) {
     if (!(fields_ & has_data)) {
       if (text.size() > limits_.max_event_bytes - type_bytes_) return errc::event_too_long;
       fields_ |= has_data;
@@ -509,7 +510,7 @@ class parser {
     return errc::ok;
   }
 
-  [[gnu::always_inline]] errc read_type(std::string_view text) {
+  [[gnu::__always_inline__]] errc read_type(std::string_view text) {
     auto const data_bytes = fields_ & has_data ? data_.text().size() : 0;
     if (text.size() > limits_.max_event_bytes - data_bytes) return errc::event_too_long;
     fields_ |= has_type;
@@ -518,8 +519,8 @@ class parser {
     return errc::ok;
   }
 
-  [[gnu::always_inline]] errc read_id(std::string_view text) {
-    if (std::memchr(text.data(), '\0', text.size()) != nullptr) return errc::ok;
+  [[gnu::__always_inline__]] errc read_id(std::string_view text) {
+    if ((memchr)(text.data(), '\0', text.size()) != nullptr) return errc::ok;
     if (text.size() > limits_.max_id_bytes) return errc::id_too_long;
     fields_ |= has_id;
     id_.set(text);
@@ -562,7 +563,7 @@ class parser {
   }
 
   // Values are repaired one by one: the first byte of a sequence never swallows a line's end or a colon.
-  [[gnu::noinline]] void repair(event& e) {
+  [[gnu::__noinline__]] void repair(event& e) {
     if (e.data) e.data = detail::utf8_repair(*e.data, repaired_data_);
     e.type = detail::stream_access::type(detail::utf8_repair(e.type.value(), repaired_type_));
     if (e.id.has_value()) e.id = detail::stream_access::id(detail::utf8_repair(e.id.value(), repaired_id_));

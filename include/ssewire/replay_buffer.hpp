@@ -93,10 +93,10 @@ template <class Traits = default_traits> class basic_replay_buffer {
 
      private:
       friend class replay;
-      iterator(detail::log<Traits> const& log, std::uint64_t ordinal) noexcept
+      iterator(detail::entry_log<Traits> const& log, std::uint64_t ordinal) noexcept
           : log_(&log), ordinal_(ordinal) {}
 
-      detail::log<Traits> const* log_ = nullptr;
+      detail::entry_log<Traits> const* log_ = nullptr;
       std::uint64_t ordinal_ = 0;
     };
 
@@ -109,10 +109,10 @@ template <class Traits = default_traits> class basic_replay_buffer {
 
    private:
     friend class basic_replay_buffer;
-    replay(detail::log<Traits> const& log, resume_outcome outcome, std::uint64_t from) noexcept
+    replay(detail::entry_log<Traits> const& log, resume_outcome outcome, std::uint64_t from) noexcept
         : log_(&log), from_(from), outcome_(outcome) {}
 
-    detail::log<Traits> const* log_;
+    detail::entry_log<Traits> const* log_;
     std::uint64_t from_;
     resume_outcome outcome_;
   };
@@ -170,7 +170,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   position_id unset_;  // of no event
   std::uint64_t sequence_ = 0;
   detail::keyed_hash hash_;
-  detail::log<Traits> log_;
+  detail::entry_log<Traits> log_;
   detail::age_marks ages_;
 };
 

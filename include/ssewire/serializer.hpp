@@ -58,11 +58,11 @@ constexpr serialize_result write_frame(Frame const& frame, std::span<char> out, 
 
 // To the end of `out`, or nothing. What is small goes by the stack, which need not be zeroed as a string's new end is.
 template <class Frame> void write_frame(Frame const& frame, std::string& out, framing body) {
-  char small[2048];
-  if (surely_fits(frame, body, sizeof small)) {
-    span_output to(small);
+  char scratch[2048];
+  if (surely_fits(frame, body, sizeof scratch)) {
+    span_output to(scratch);
     put_framed(to, frame, body);
-    out.append(small, static_cast<std::size_t>(to.at() - small));
+    out.append(scratch, static_cast<std::size_t>(to.at() - scratch));
     return;
   }
   string_output to(out);

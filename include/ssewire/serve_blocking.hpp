@@ -38,7 +38,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   detail::check_writer<Writer>();
   using clock = time_point::clock;
 
-  struct bell {
+  struct doorbell {
     typename Traits::mutex guard;
     typename Traits::condition_variable rung;
     bool woken = false;
@@ -50,7 +50,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
       if (why == wake::evicted) evicted.store(true, std::memory_order_relaxed);
       rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
     }
-  } bell;
+  } doorbell;
 
   // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it likes.
   struct told_writer : detail::borrowed_writer<Writer> {
@@ -69,9 +69,9 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   };
 
   bool const empty = !from;
-  basic_stream<told_writer, Traits> stream({{&to}, bell.evicted}, std::move(from), std::move(options));
+  basic_stream<told_writer, Traits> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
   stream.writer_ref().of = &stream;
-  stream.set_hook(wake_hook::of(bell));
+  stream.set_hook(wake_hook::of(doorbell));
   if (empty) stream.abort();
   std::unique_ptr<detail::flight<Traits>> scratch;
   auto last_sent = clock::now();
@@ -87,16 +87,16 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
       break;
     case stream_state::idle: {
       if (std::exchange(sent_by_then, stream.bytes_sent()) != stream.bytes_sent()) last_sent = clock::now();
-      std::unique_lock held(bell.guard);
+      std::unique_lock held(doorbell.guard);
       auto const beat = detail::deadline(last_sent, timing.heartbeat);
-      while (!bell.woken && !(beat && clock::now() >= *beat)) {
+      while (!doorbell.woken && !(beat && clock::now() >= *beat)) {
         if (beat) {
-          bell.rung.wait_until(held, *beat);
+          doorbell.rung.wait_until(held, *beat);
         } else {
-          bell.rung.wait(held);
+          doorbell.rung.wait(held);
         }
       }
-      bool const woken = std::exchange(bell.woken, false);
+      bool const woken = std::exchange(doorbell.woken, false);
       held.unlock();
       if (!woken) stream.heartbeat();
       break;

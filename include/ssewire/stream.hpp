@@ -503,9 +503,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only the tail.
   void owe(flight& now, buffers parts, std::size_t skip = 0) {
-    std::size_t small = 0;
-    for (auto const part : parts) small += part.size() > detail::largest_kept_offer ? 0 : part.size();
-    owed_.reserve(small);
+    std::size_t copied = 0;
+    for (auto const part : parts) copied += part.size() > detail::largest_kept_offer ? 0 : part.size();
+    owed_.reserve(copied);
     bool pinned = false;
     for (auto part : parts) {
       auto const skipped = (std::min)(skip, part.size());

@@ -7,7 +7,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <stdlib.h>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -46,8 +46,8 @@ struct default_traits {
     return random ^ (ticks * 0x9E3779B97F4A7C15u);
   }
 
-  static void* allocate(std::size_t bytes) noexcept { return std::malloc(bytes); }
-  static void deallocate(void* memory, std::size_t) noexcept { std::free(memory); }
+  static void* allocate(std::size_t bytes) noexcept { return (malloc)(bytes); }
+  static void deallocate(void* memory, std::size_t) noexcept { (free)(memory); }
 };
 
 /// For a program with one thread, or with one broker a thread: no lock is taken.

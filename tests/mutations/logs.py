@@ -152,7 +152,8 @@ LOGS = [
 
     # ---- all logs together ----
     M("publish.refused_one_stays_in_the_log", "G11", "detail/histories.hpp",
-      ("while (done-- != 0) counting(to[done / events]->history, [](log<Traits>& h) { h.take_back(); });", ""),
+      ("while (done-- != 0) counting(to[done / events]->history, [](entry_log<Traits>& h)"
+       " { h.take_back(); });", ""),
       tests="unit/broker_publish unit/broker_model"),
     M("publish.refused_one_leaves_its_channel", "G11 G7", "detail/histories.hpp",
       ("while (found-- != 0) drop_if_unused(*to[found]);", ""),

@@ -39,12 +39,12 @@ struct counting_traits : ssewire::default_traits {
 
 using ssewire::detail::entry_facts;
 
-struct event_log : ssewire::detail::log<counting_traits> {
-  event_log() : log(ssewire::detail::keyed_hash{1}) {}
+struct event_log : ssewire::detail::entry_log<counting_traits> {
+  event_log() : entry_log(ssewire::detail::keyed_hash{1}) {}
 
-  using log::append;
+  using entry_log::append;
   bool append(std::string_view text, std::uint64_t position) noexcept {
-    return log::append(text, entry_facts{.position = position});
+    return entry_log::append(text, entry_facts{.position = position});
   }
   std::uint64_t trim_to(std::uint64_t max_events, std::size_t max_bytes) noexcept {
     auto const by_events = trim_to_events(max_events);
@@ -428,7 +428,7 @@ entry_facts facts_of(std::string_view id, std::uint64_t position, std::uint64_t 
 
 // As the broker does it.
 bool add(event_log& to, std::string const& text, entry_facts const& facts) {
-  if (text.size() <= ssewire::detail::largest_copied_frame) return to.log::append(text, facts);
+  if (text.size() <= ssewire::detail::largest_copied_frame) return to.entry_log::append(text, facts);
   auto own = pin::adopt(segment::make(0, text.size(), facts.tag != 0));
   if (!own) return false;
   std::copy(text.begin(), text.end(), own->tail());
@@ -489,7 +489,7 @@ TEST_CASE("without tags an entry takes 6 bytes, with them 14") {
   for (std::uint64_t const tag : {0u, 1u}) {
     event_log l;
     for (std::uint64_t p = 1; p <= 100; ++p)
-      REQUIRE(l.log::append("0123456789", {.position = p, .tag = tag}));
+      REQUIRE(l.entry_log::append("0123456789", {.position = p, .tag = tag}));
     CHECK(l.run(0, never, 100'000).count() == (tag == 0 ? 512 / 16 : 512 / 24));
   }
 }

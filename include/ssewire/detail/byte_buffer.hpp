@@ -5,7 +5,7 @@
 #include <ssewire/detail/copy.hpp>
 
 #include <cstddef>
-#include <cstring>
+#include <string.h>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -48,14 +48,14 @@ class byte_buffer {
   }
 
   // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
-  [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
+  [[gnu::__always_inline__]] void append(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + slack) grow(text.size());
     copy(bytes_.get() + size_, text, readable);
     size_ += text.size();
   }
 
   // The same, behind an LF.
-  [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
+  [[gnu::__always_inline__]] void append_line(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
     bytes_[size_] = '\n';
     copy(bytes_.get() + size_ + 1, text, readable);
@@ -77,22 +77,22 @@ class byte_buffer {
     auto const size = text.size();
     if (readable - from >= static_cast<std::ptrdiff_t>(size + slack) && size <= 512) {
       for (auto const* const end = from + size; from < end; from += slack, to += slack)
-        std::memcpy(to, from, slack);
+        (memcpy)(to, from, slack);
     } else {
       copy_exactly(to, text);
     }
   }
 
-  [[gnu::noinline]] void begin_anew(std::size_t bytes) {
+  [[gnu::__noinline__]] void begin_anew(std::size_t bytes) {
     byte_buffer fresh;
     fresh.grow(bytes);
     swap(fresh);
   }
 
-  [[gnu::noinline]] void grow(std::size_t more) {
+  [[gnu::__noinline__]] void grow(std::size_t more) {
     auto const capacity = (size_ + more) * 2 + 256;
     auto fresh = std::unique_ptr<char[]>(new char[capacity]);
-    if (size_ != 0) std::memcpy(fresh.get(), bytes_.get(), size_);
+    if (size_ != 0) (memcpy)(fresh.get(), bytes_.get(), size_);
     bytes_ = std::move(fresh);
     capacity_ = capacity;
   }

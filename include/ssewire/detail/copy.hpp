@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -18,10 +18,10 @@ template <std::size_t Block>
 inline void copy_overlapping(char* to, char const* from, std::size_t size) noexcept {
   char front[Block];
   char back[Block];
-  std::memcpy(front, from, Block);
-  std::memcpy(back, from + size - Block, Block);
-  std::memcpy(to, front, Block);
-  std::memcpy(to + size - Block, back, Block);
+  (memcpy)(front, from, Block);
+  (memcpy)(back, from + size - Block, Block);
+  (memcpy)(to, front, Block);
+  (memcpy)(to + size - Block, back, Block);
 }
 
 // Reads and writes no byte outside.
@@ -31,7 +31,7 @@ inline void copy_exactly(char* to, std::string_view text) noexcept {
   if (size > PTRDIFF_MAX) __builtin_unreachable();  // g++ warns of sizes it takes to have wrapped around
 #endif
   if (size > 32) {
-    std::memcpy(to, text.data(), size);
+    (memcpy)(to, text.data(), size);
   } else if (size >= 16) {
     copy_overlapping<16>(to, text.data(), size);
   } else if (size >= 8) {
@@ -52,7 +52,7 @@ inline void copy_exactly(char* to, std::string_view text) noexcept {
 inline char* copy_readable(char* to, char const* from, char const* end, char const* readable) noexcept {
   auto const size = static_cast<std::size_t>(end - from);
   if (readable - from >= 64) {
-    std::memcpy(to, from, 64);
+    (memcpy)(to, from, 64);
   } else {
     copy_exactly(to, {from, size});
   }

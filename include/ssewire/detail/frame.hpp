@@ -16,7 +16,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -136,7 +136,7 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
       ends &= ends - 1;
       if (!(lf & (end == behind_cr))) {
         at = copy_readable(at, line, end, readable);
-        std::memcpy(at, line_break, N - 1);
+        (memcpy)(at, line_break, N - 1);
         at += N - 1;
       }
       line = end + 1;

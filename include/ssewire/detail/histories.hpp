@@ -70,7 +70,7 @@ template <class Traits> class histories {
     }
     std::size_t done = 0;
     for (; error == errc::ok && done < prepared.size(); ++done) {
-      counting(to[done / events]->history, [&](log<Traits>& history) {
+      counting(to[done / events]->history, [&](entry_log<Traits>& history) {
         error = prepared[done].append_to(history, sequence + 1 + done % events);
       });
       if (error != errc::ok) break;
@@ -79,14 +79,14 @@ template <class Traits> class histories {
       for (auto* const c : to) channels_.add_events(*c);
       return error;
     }
-    while (done-- != 0) counting(to[done / events]->history, [](log<Traits>& h) { h.take_back(); });
+    while (done-- != 0) counting(to[done / events]->history, [](entry_log<Traits>& h) { h.take_back(); });
     while (found-- != 0) drop_if_unused(*to[found]);
     return error;
   }
 
   // To the limits of one channel.
   void trim(channel& c) noexcept {
-    counting(c.history, [&](log<Traits>& h) {
+    counting(c.history, [&](entry_log<Traits>& h) {
       count_trims(trim_cause::events, h.trim_to_events(options_.replay.max_events));
       count_trims(trim_cause::bytes, h.trim_to_bytes(options_.replay.max_bytes));
     });
@@ -98,7 +98,7 @@ template <class Traits> class histories {
       auto* const c = channels_.oldest();
       if (c == nullptr) return;
       std::uint64_t trimmed = 0;
-      counting(c->history, [&](log<Traits>& h) { trimmed = h.trim_through(newest, 1); });
+      counting(c->history, [&](entry_log<Traits>& h) { trimmed = h.trim_through(newest, 1); });
       if (trimmed == 0) return;
       count_trims(trim_cause::all_together, trimmed);
       drop_if_unused(*c);
@@ -111,7 +111,7 @@ template <class Traits> class histories {
       auto* const c = channels_.oldest();
       if (c == nullptr) return;
       std::uint64_t trimmed = 0;
-      counting(c->history, [&](log<Traits>& h) { trimmed = h.trim_through(position, events_a_step); });
+      counting(c->history, [&](entry_log<Traits>& h) { trimmed = h.trim_through(position, events_a_step); });
       if (trimmed == 0) return;
       count_trims(trim_cause::age, trimmed);
       drop_if_unused(*c);
@@ -125,7 +125,7 @@ template <class Traits> class histories {
       auto& c = channels_[i];
       std::uint64_t trimmed = 0;
       if (c.members == 0 && c.history.last_position() <= quiet)
-        counting(c.history, [&](log<Traits>& h) { trimmed = h.trim_through(quiet, events_a_step); });
+        counting(c.history, [&](entry_log<Traits>& h) { trimmed = h.trim_through(quiet, events_a_step); });
       count_trims(trim_cause::expiry, trimmed);
       if (c.is_used()) {
         i += trimmed == events_a_step ? 0 : 1;
@@ -139,7 +139,7 @@ template <class Traits> class histories {
   static constexpr std::uint64_t events_a_step = 64;
 
   // Changes a log and keeps the totals.
-  template <class Change> void counting(log<Traits>& history, Change change) noexcept {
+  template <class Change> void counting(entry_log<Traits>& history, Change change) noexcept {
     counts_.events -= history.events();
     counts_.frame_bytes -= history.frame_bytes();
     counts_.log_bytes -= history.allocated_bytes();

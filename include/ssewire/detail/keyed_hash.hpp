@@ -31,12 +31,12 @@ struct keyed_hash {
             key1 ^ 0x7465646279746573u};
     auto const* at = text.data();
     auto left = text.size();
-    for (; left >= 8; at += 8, left -= 8) s.add(word(at));
+    for (; left >= 8; at += 8, left -= 8) s.add(word_at(at));
     auto last = std::uint64_t{text.size()} << 56;
     while (left-- != 0) last |= byte(at[left]) << 8 * left;
     s.add(last);
     s.c ^= 0xFF;
-    for (int i = 0; i < 3; ++i) s.round();
+    for (int i = 0; i < 3; ++i) s.mix();
     return s.a ^ s.b ^ s.c ^ s.d;
   }
 
@@ -46,11 +46,11 @@ struct keyed_hash {
 
     void add(std::uint64_t word) noexcept {
       d ^= word;
-      round();
+      mix();
       a ^= word;
     }
 
-    void round() noexcept {
+    void mix() noexcept {
       a += b;
       b = std::rotl(b, 13) ^ a;
       a = std::rotl(a, 32);
@@ -67,7 +67,7 @@ struct keyed_hash {
   static std::uint64_t byte(char c) noexcept { return static_cast<unsigned char>(c); }
 
   // Written out, for this compilers turn into one load.
-  static std::uint64_t word(char const* at) noexcept {
+  static std::uint64_t word_at(char const* at) noexcept {
     return byte(at[0]) | byte(at[1]) << 8 | byte(at[2]) << 16 | byte(at[3]) << 24 | byte(at[4]) << 32 |
            byte(at[5]) << 40 | byte(at[6]) << 48 | byte(at[7]) << 56;
   }

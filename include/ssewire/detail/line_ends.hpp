@@ -7,7 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -37,7 +37,7 @@ struct line_ends {
 // byte, the exact question is asked for the block.
 class block_scanner {
  public:
-  [[nodiscard, gnu::always_inline]] std::uint64_t may_end(char const* at) const noexcept {
+  [[nodiscard, gnu::__always_inline__]] std::uint64_t may_end(char const* at) const noexcept {
     return ~join(at, plain_);
   }
   [[nodiscard]] std::uint64_t may_end(char const* at, std::size_t bytes) const noexcept {
@@ -55,7 +55,7 @@ class block_scanner {
   // Copies a block, and asks the cheap question about it.
   [[nodiscard]] std::uint64_t copy(char* to, char const* from) const noexcept {
     auto const ends = may_end(from);
-    std::memcpy(to, from, block_bytes);
+    (memcpy)(to, from, block_bytes);
     return ends;
   }
 
@@ -87,7 +87,7 @@ class block_scanner {
   };
 
   template <class Ask>
-  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  [[gnu::__always_inline__]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     auto const a = ask(load(at));
     auto const b = ask(load(at + 16));
     auto const c = ask(load(at + 32));
@@ -99,7 +99,7 @@ class block_scanner {
   template <class Ask> static std::uint64_t join(char const* at, std::size_t bytes, Ask const& ask) noexcept {
     if (bytes < 16) {
       char few[16];
-      std::memset(few, '.', sizeof few);
+      (memset)(few, '.', sizeof few);
       for (std::size_t i = 0; i < bytes; ++i) few[i] = at[i];
       return ask(load(few));
     }
@@ -115,7 +115,7 @@ class block_scanner {
 
   static std::uint64_t load(char const* at, std::size_t bytes) noexcept {
     std::uint64_t word = ones * '.';
-    std::memcpy(&word, at, bytes);
+    (memcpy)(&word, at, bytes);
     if constexpr (std::endian::native == std::endian::big) {
       word = (word & 0x00FF00FF00FF00FFu) << 8 | (word >> 8 & 0x00FF00FF00FF00FFu);
       word = (word & 0x0000FFFF0000FFFFu) << 16 | (word >> 16 & 0x0000FFFF0000FFFFu);
@@ -154,7 +154,7 @@ class block_scanner {
   };
 
   template <class Ask>
-  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  [[gnu::__always_inline__]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     return join(at, block_bytes, ask);
   }
 
@@ -177,7 +177,7 @@ inline bool may_hold_line_end(std::string_view few) noexcept {
 }
 
 // Calls f(first, end) for every line of `text`; a text has one line more than line ends. Reads no byte outside.
-template <class F> void for_each_line_in_blocks(std::string_view text, F f) {
+template <class Use> void for_each_line_in_blocks(std::string_view text, Use use) {
   block_scanner const scanner;
   auto const* const last = text.data() + text.size();
   auto const* line = text.data();
@@ -196,19 +196,19 @@ template <class F> void for_each_line_in_blocks(std::string_view text, F f) {
       }
       ends &= ends - 1;
       auto const* const first = std::exchange(line, end + 1);
-      if (*end == '\r' || end != behind_cr) f(first, end);
+      if (*end == '\r' || end != behind_cr) use(first, end);
     }
     block += bytes;
     left -= bytes;
   }
-  f(line, last);
+  use(line, last);
 }
 
-template <class F> constexpr void for_each_line(std::string_view text, F f) {
-  if (!std::is_constant_evaluated()) return for_each_line_in_blocks(text, f);
+template <class Use> constexpr void for_each_line(std::string_view text, Use use) {
+  if (!std::is_constant_evaluated()) return for_each_line_in_blocks(text, use);
   for (;;) {
     auto const end = text.find_first_of("\r\n");
-    f(text.data(), text.data() + (std::min)(end, text.size()));
+    use(text.data(), text.data() + (std::min)(end, text.size()));
     if (end == text.npos) return;
     text.remove_prefix(text.substr(end, 2) == "\r\n" ? end + 2 : end + 1);
   }

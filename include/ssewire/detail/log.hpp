@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -79,13 +79,13 @@ struct entry_facts {
 // difference of two ordinals is a number of events.
 //
 // Threads: one at a time; the broker's lock sees to it.
-template <class Traits> class log {
+template <class Traits> class entry_log {
  public:
   // `ids`: how the hashes of its publishers' IDs are made. `pins`: who counts what is sent of it when it has forgotten it.
-  explicit log(keyed_hash ids, pin_ledger pins = {}) noexcept : id_hash_{ids}, pins_(std::move(pins)) {}
-  log(log const&) = delete;
-  log& operator=(log const&) = delete;
-  ~log() {
+  explicit entry_log(keyed_hash ids, pin_ledger pins = {}) noexcept : id_hash_{ids}, pins_(std::move(pins)) {}
+  entry_log(entry_log const&) = delete;
+  entry_log& operator=(entry_log const&) = delete;
+  ~entry_log() {
     for (std::size_t i = 0; i < pages_; ++i) page(i)->forget(pins_);
     free_ring();
   }
@@ -118,18 +118,18 @@ template <class Traits> class log {
       // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already; but
       // so much that a few such events find room in it, or half of every page would be waste.
       auto const tags = tagged_ ? segment<Traits>::tag_bytes * static_cast<std::size_t>(events()) : 0;
-      auto const unused = page_bytes_ - frame_bytes_ - (std::min)(page_bytes_ - frame_bytes_, tags);
+      auto const spare = page_bytes_ - frame_bytes_ - (std::min)(page_bytes_ - frame_bytes_, tags);
       auto const each =
           text.size() + segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
       auto const few = (std::max)(3 * each, (std::min)(8 * each, std::size_t{1024}));
-      auto const left = (std::max)(frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, unused), few);
+      auto const left = (std::max)(frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, spare), few);
       auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, left), segment<Traits>::smallest_bytes,
                                        segment<Traits>::largest_bytes);
       auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged_));
       if (!fresh || !push_page(fresh)) return false;
     }
     auto* const newest = page(pages_ - 1);
-    std::memcpy(newest->tail(), text.data(), text.size());
+    (memcpy)(newest->tail(), text.data(), text.size());
     return commit(*newest, text.size(), facts);
   }
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <span>
 #include <string_view>
 
@@ -36,7 +36,7 @@ template <class Traits> class prepared_event {
  public:
   // How large the event is, if a log may have it. `unset`: any position of the epoch; must live as long as this.
   [[nodiscard]] errc measure(event const& e, position_id const& unset, std::size_t max_bytes) noexcept {
-    if (auto const error = check(e, unset); error != errc::ok) return error;
+    if (auto const error = error_in(e, unset); error != errc::ok) return error;
     size_ = serialized_size(with_id(e));
     return size_ > (std::min)(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
   }
@@ -61,7 +61,7 @@ template <class Traits> class prepared_event {
   // Both in one step: what surely fits is not measured.
   [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, position_id const& unset, keyed_hash hash,
                              std::size_t max_bytes, std::span<char, largest_copied_frame> room) noexcept {
-    if (auto const error = check(e, unset); error != errc::ok) return error;
+    if (auto const error = error_in(e, unset); error != errc::ok) return error;
     auto const written = serialize(with_id(e), std::span<char>(room));
     if (written.error == errc::ok) {
       take_facts(e, tag, hash);
@@ -81,12 +81,12 @@ template <class Traits> class prepared_event {
     if (!page_) return true;
     other.page_ = segment_pin<Traits>::adopt(segment<Traits>::make(0, size_, facts_.tag != 0));
     if (!other.page_) return false;
-    other.text_ = static_cast<char*>(std::memcpy(other.page_->tail(), text_, size_));
+    other.text_ = static_cast<char*>((memcpy)(other.page_->tail(), text_, size_));
     return true;
   }
 
   // Appends it at `position`: the publish takes effect here or not at all.
-  [[nodiscard]] errc append_to(log<Traits>& to, std::uint64_t position) noexcept {
+  [[nodiscard]] errc append_to(entry_log<Traits>& to, std::uint64_t position) noexcept {
     constexpr std::size_t digits = 4 + position_id::epoch_bytes + 1;  // behind "id: ", the epoch and a hyphen
     facts_.position = position;
     if (!facts_.own_id) {
@@ -99,7 +99,7 @@ template <class Traits> class prepared_event {
   }
 
  private:
-  [[nodiscard]] errc check(event const& e, position_id const& unset) noexcept {
+  [[nodiscard]] errc error_in(event const& e, position_id const& unset) noexcept {
     if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
       return errc::type_reserved;
     unset_ = &unset;

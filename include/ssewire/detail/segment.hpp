@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <limits>
 #include <new>
 #include <string_view>
@@ -87,9 +87,9 @@ template <class Traits> class segment {
     // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the page does.
     auto const border = static_cast<std::uint16_t>(used_);
     auto* const at = entry(count_);
-    std::memcpy(at, &border, 2);
-    std::memcpy(at + 2, &delta, 4);
-    if (tagged()) std::memcpy(at + entry_bytes, &tag, tag_bytes);
+    (memcpy)(at, &border, 2);
+    (memcpy)(at + 2, &delta, 4);
+    if (tagged()) (memcpy)(at + entry_bytes, &tag, tag_bytes);
     ++count_;
   }
 
@@ -106,13 +106,13 @@ template <class Traits> class segment {
 
   [[nodiscard]] std::uint64_t position(std::size_t index) const noexcept {
     std::uint32_t delta = 0;
-    std::memcpy(&delta, entry(index) + 2, 4);
+    (memcpy)(&delta, entry(index) + 2, 4);
     return base_position_ + delta;
   }
 
   [[nodiscard]] std::uint64_t tag(std::size_t index) const noexcept {
     std::uint64_t tag = 0;
-    if (tagged()) std::memcpy(&tag, entry(index) + entry_bytes, tag_bytes);
+    if (tagged()) (memcpy)(&tag, entry(index) + entry_bytes, tag_bytes);
     return tag;
   }
 
@@ -123,7 +123,7 @@ template <class Traits> class segment {
   [[nodiscard]] std::size_t end_of(std::size_t index) const noexcept {
     if (capacity_ > largest_bytes) return capacity_ - entry_bytes_;  // its only frame
     std::uint16_t border = 0;
-    std::memcpy(&border, entry(index), 2);
+    (memcpy)(&border, entry(index), 2);
     return border;
   }
 

@@ -90,7 +90,7 @@ template <class Traits> struct channel {
       : name(called), history(hash, pins) {}
 
   std::string name;
-  log<Traits> history;
+  entry_log<Traits> history;
   parked_list<Traits> parked;
   subscriber<Traits>* leaders = nullptr;  // see in_step.hpp
   std::size_t members = 0;

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <string>
 #include <string_view>
 
@@ -100,7 +100,7 @@ inline bool is_utf8(std::string_view text) noexcept {
   auto left = text.size();
   for (; left >= 8; at += 8, left -= 8) {
     std::uint64_t word = 0;
-    std::memcpy(&word, at, sizeof word);
+    (memcpy)(&word, at, sizeof word);
     if ((word & 0x8080808080808080u) == 0 && (state & mask) == utf8_automaton::whole) continue;
     for (int i = 0; i < 8; ++i) step(at[i]);
   }
@@ -114,7 +114,7 @@ inline std::size_t utf8_good_prefix(std::string_view text) noexcept {
   while (good < text.size()) {
     std::uint64_t word = 0;
     if (text.size() - good >= sizeof word) {
-      std::memcpy(&word, text.data() + good, sizeof word);
+      (memcpy)(&word, text.data() + good, sizeof word);
       if ((word & 0x8080808080808080u) == 0) {
         good += sizeof word;
         continue;

@@ -5,10 +5,10 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
+#include <signal.h>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
+#include <stdio.h>
+#include <stdlib.h>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -43,7 +43,7 @@ class call_guard {
       : read_(std::move(read)), last_words_(std::move(last_words)) {
 #if defined(SIGPIPE)
     raised() = false;
-    before_ = std::signal(SIGPIPE, [](int) { raised() = true; });
+    before_ = (signal)(SIGPIPE, [](int) { raised() = true; });
 #endif
     watcher_ = std::thread([this] { watch(); });
   }
@@ -57,7 +57,7 @@ class call_guard {
     changed_.notify_all();
     watcher_.join();
 #if defined(SIGPIPE)
-    std::signal(SIGPIPE, before_);
+    (signal)(SIGPIPE, before_);
 #endif
   }
 
@@ -83,7 +83,7 @@ class call_guard {
     out.waited = end();
 #if defined(SIGPIPE)
     out.sigpipe = raised().exchange(false);
-    if (out.sigpipe) std::signal(SIGPIPE, [](int) { raised() = true; });  // some systems forget it
+    if (out.sigpipe) (signal)(SIGPIPE, [](int) { raised() = true; });  // some systems forget it
 #endif
     return out;
   }
@@ -149,9 +149,9 @@ class call_guard {
   }
 
   [[noreturn]] void give_up(std::string const& name) const {
-    std::fprintf(stderr, "%sssewire: %s does not return, whatever its peer does; the program ends here\n",
+    (fprintf)(stderr, "%sssewire: %s does not return, whatever its peer does; the program ends here\n",
                  last_words_().c_str(), name.c_str());
-    std::abort();
+    (abort)();
   }
 
   static constexpr std::size_t most_taken = 64 * 1024 * 1024;  // more than a writer ever has

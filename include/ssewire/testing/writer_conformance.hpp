@@ -183,27 +183,28 @@ class writer_check {
     report_.members = subject_.members;
     check_members();
 
-    check("one event", [&](link& l) { send(l, {64}) && finish(l); });
-    check("two events, one behind the other", [&](link& l) { send(l, {64}) && send(l, {80}) && finish(l); });
-    check("a gathered write of three pieces", [&](link& l) { send(l, {24, 40, 32}) && finish(l); });
-    check("pieces small and large", [&](link& l) { send(l, {5000, 24, 9000, 16}) && finish(l); });
-    check("a gathered write of 31 pieces",
-          [&](link& l) { send(l, std::vector<std::size_t>(31, 24)) && finish(l); });
-    check("an event of 300 KiB", [&](link& l) { send(l, {300 * 1024}) && send(l, {32}) && finish(l); });
-    check("random sizes", [&](link& l) { random_sizes(l); });
-    check("a stream without a byte", [&](link& l) { finish(l); });
-    check("dropped before the first byte", [&](link& l) { drop(l, close_reason::removed); });
-    check("dropped in the middle", [&](link& l) { drop_in_the_middle(l); });
+    run_check("one event", [&](link& l) { send(l, {64}) && finish(l); });
+    run_check("two events, one behind the other",
+              [&](link& l) { send(l, {64}) && send(l, {80}) && finish(l); });
+    run_check("a gathered write of three pieces", [&](link& l) { send(l, {24, 40, 32}) && finish(l); });
+    run_check("pieces small and large", [&](link& l) { send(l, {5000, 24, 9000, 16}) && finish(l); });
+    run_check("a gathered write of 31 pieces",
+              [&](link& l) { send(l, std::vector<std::size_t>(31, 24)) && finish(l); });
+    run_check("an event of 300 KiB", [&](link& l) { send(l, {300 * 1024}) && send(l, {32}) && finish(l); });
+    run_check("random sizes", [&](link& l) { random_sizes(l); });
+    run_check("a stream without a byte", [&](link& l) { finish(l); });
+    run_check("dropped before the first byte", [&](link& l) { drop(l, close_reason::removed); });
+    run_check("dropped in the middle", [&](link& l) { drop_in_the_middle(l); });
     if (subject_.takes_everything) {
       remark("not checked: a peer that does not read, for the harness takes everything");
     } else if (subject_.may_block) {
       remark(
           "not checked: that write() gives up when the peer does not read. Give the socket a send timeout");
     } else {
-      check("a peer that does not read", [&](link& l) { slow_peer(l); });
+      run_check("a peer that does not read", [&](link& l) { slow_peer(l); });
     }
     if (subject_.close_peer) {
-      check("a peer that goes", [&](link& l) { closing_peer(l); });
+      run_check("a peer that goes", [&](link& l) { closing_peer(l); });
     } else {
       remark("not checked: a peer that goes, for the harness has no close_peer()");
     }
@@ -305,7 +306,7 @@ class writer_check {
     problem(l, words);
   }
 
-  template <class Body> void check(std::string name, Body body) {
+  template <class Body> void run_check(std::string name, Body body) {
     name_ = std::move(name);
     ++report_.checks;
     links_.push_back(std::make_unique<link>());
