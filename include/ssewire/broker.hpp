@@ -120,7 +120,14 @@ template <class Traits = default_traits> class basic_subscription {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
   }
 
-  /// While the broker drains: how long this client should wait before it comes back. Each client has another.
+  /// Whether its client gets position events; as it was subscribed.
+  [[nodiscard]] position_events position() const noexcept {
+    return state_ == nullptr || state_->says_position ? position_events::sent : position_events::left_out;
+  }
+
+  /// While the broker drains: how long this client should wait before it comes back, at least broker_options::least_retry. Each client
+  /// has another. Zero before a drain. Streams tell it to clients that get position events; a program that takes every
+  /// event for one of its own may take the field alone, too, for an event.
   [[nodiscard]] reconnection_time drain_retry() const noexcept {
     return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
   }
@@ -250,8 +257,9 @@ template <class Traits = default_traits> class basic_broker {
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any more. Each stream
   /// has its turn in the first half of the time until `deadline`. Before that it stays open, and is sent what was published
-  /// until now; then its client is told to come back at its own time within `spread`, and it ends. The turns are even over
-  /// that half, and so are the times over `spread`, in the same order: clients neither leave nor return in a crowd.
+  /// until now; then its client is told to come back at its own time, broker_options::least_retry and a part of `spread`, and it
+  /// ends. The turns are even over that half, and so are the times over `spread`, in the same order: clients neither leave nor
+  /// return in a crowd. The first event of each new stream tells them their normal time again (broker_options::retry).
   /// From `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that time, a fiftieth
   /// of it, say, until stats().subscribers is 0.
   /// `deadline` not later than `now`: it is everybody's turn at once, and the next tick() at or behind it forces.

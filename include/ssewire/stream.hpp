@@ -395,7 +395,9 @@ template <class Writer, class Traits = default_traits> class basic_stream {
         return true;  // its filter may have asked
       state_ = stream_state::idle;
       return false;
-    case pull_status::draining: serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];
+    case pull_status::draining:
+      if (from_.position() == position_events::sent) serialize({.retry = from_.drain_retry()}, outbox_);
+      [[fallthrough]];
     case pull_status::closed:
       end_in_order(close_reason::drained);  // if the broker has no other reason: see end()
     }

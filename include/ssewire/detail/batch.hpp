@@ -115,6 +115,23 @@ template <class Traits> class basic_batch {
     return events;
   }
 
+  struct entry_count {
+    std::uint64_t all = 0;
+    std::uint64_t before = 0;  // of these, those before a position
+  };
+
+  // The entries that were read from the log of this membership's channel.
+  [[nodiscard]] entry_count entries_of(std::uint32_t membership, std::uint64_t position) const noexcept {
+    entry_count found;
+    for (std::size_t i = 0; i < runs_; ++i) {
+      auto const& run = pinned_[i];
+      if (run.membership != membership) continue;
+      found.all += run.last - run.first;
+      found.before += run.first_at(position) - run.first;
+    }
+    return found;
+  }
+
   // Takes over the runs of another; it has none itself.
   void take_runs(basic_batch& from) noexcept {
     for (std::size_t i = 0; i < from.runs_; ++i) pinned_[i] = std::move(from.pinned_[i]);

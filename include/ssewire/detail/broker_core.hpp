@@ -25,6 +25,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,7 +54,7 @@ template <class Traits> struct broker_core {
 
   explicit broker_core(broker_options const& o)
       : options(o), unset(Traits::epoch(), 0), hash{Traits::epoch()}, logs(options, hash, counts),
-        hooks(o.on_presence), cursors(options, unset, sequence, hooks, counts) {}
+        hooks(o.on_presence), cursors(options, unset, sequence, hash, hooks, counts) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
@@ -61,7 +62,7 @@ template <class Traits> struct broker_core {
     if (!good_name(name)) return {{}, refuse_unlocked(errc::channel_name_refused)};
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
-    if (e.type == options.gap_type) return {{}, refuse_unlocked(errc::type_reserved)};
+    if (is_reserved(e.type)) return {{}, refuse_unlocked(errc::type_reserved)};
     auto const error = prepared.prepare(e, tag, unset, hash, options.replay.max_bytes, room);
     if (error != errc::ok) return {{}, refuse_unlocked(error)};
     parked_list<Traits> woken;
@@ -82,7 +83,7 @@ template <class Traits> struct broker_core {
     std::size_t all = 0;
     std::size_t copied = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
-      if (events[i].type == options.gap_type) return {{}, refuse_unlocked(errc::type_reserved)};
+      if (is_reserved(events[i].type)) return {{}, refuse_unlocked(errc::type_reserved)};
       auto const error = prepared[i].measure(events[i], unset, options.replay.max_bytes);
       if (error != errc::ok) return {{}, refuse_unlocked(error)};
       all += prepared[i].size();
@@ -116,17 +117,22 @@ template <class Traits> struct broker_core {
     s->memberships = std::make_unique<membership[]>(distinct.size());
     s->policy = how.lag;
     s->filter = how.filter;
+    s->says_position = how.position == position_events::sent;
     if (!how.user.empty()) s->user = hash(how.user) | 1;
     std::optional<std::uint64_t> own_id;  // its hash
     if (good_own_id(last_event_id)) own_id = hash(last_event_id);
 
     lock held(guard);
     if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, refuse(error)};
-    place(*s, last_event_id, own_id, how.start, sequence, unset);
+    auto const resumes_after = place(*s, last_event_id, own_id, how.start, sequence, unset);
     s->joined_at = s->said = sequence;
     s->number = ++joined;
     subscribers.add(*s);
     ++counts.subscribers;
+    if (s->filter) {
+      keep_lost_headers(*s);
+      if (s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
+    }
     ++counts.resumes[static_cast<std::size_t>(s->outcome)];
     for (auto& m : *s) hooks.tell_presence(held, *m.of);
     return {s.release(), errc::ok};
@@ -167,14 +173,14 @@ template <class Traits> struct broker_core {
     if (member_of(s, name) != nullptr) return errc::ok;
     if (s.channels == options.max_channels_per_stream) return refuse(errc::too_many_channels);
     if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return refuse(error);
-    grown[s.channels].next_ordinal = grown[s.channels].joined_ordinal =
-        grown[s.channels].of->history.end_ordinal();
+    grown[s.channels].next_ordinal = grown[s.channels].of->history.end_ordinal();
     for (std::size_t i = 0; i < s.channels; ++i) {
       s.memberships[i].unlink();
       grown[i] = s.memberships[i];
     }
     s.memberships = std::move(grown);
     ++s.channels;
+    if (s.filter) keep_lost_headers(s);
     s.say_behind = sequence;
     say_position(held, s);  // its hook may have closed it, and so the channel may be gone
     if (auto* const c = logs.find(name)) {
@@ -206,6 +212,8 @@ template <class Traits> struct broker_core {
     if (s.evicted != close_reason::none) return errc::closed;
     if (s.filtering) return errc::called_from_inside;
     std::swap(s.filter, filter);
+    s.admitted = s.refused = 0;
+    if (s.filter) keep_lost_headers(s);
     say_position(held, s);
     return errc::ok;
   }
@@ -220,6 +228,7 @@ template <class Traits> struct broker_core {
     typename puller<Traits>::ending end;
     lock held(guard);
     cursors.let_go(s);
+    int questions = 2;  // about IDs; what others do meanwhile may raise another one
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
       bool const lags = s.lags();
@@ -227,8 +236,17 @@ template <class Traits> struct broker_core {
         s.evicted = close_reason::lagged;
         return pull_status::closed;
       }
-      if (lags || !s.opened || puller<Traits>::may_say_position(s)) cursors.tell(s, out);
+      if (lags || !s.opened || puller<Traits>::may_say_position(s)) {
+        if (questions != 0 && cursors.wants_to_know(s)) {
+          --questions;
+          cursors.ask_about_own_id(held, s, end);
+          if (end.has_come) return pull_status::closed;
+          continue;
+        }
+        cursors.tell(s, out);
+      }
       if (!s.filter) {
+        cursors.begin_pull(s);
         cursors.merge(s, out, room);
         break;
       }
@@ -357,10 +375,12 @@ template <class Traits> struct broker_core {
     hooks.end_presence(held);
   }
 
-  // As far into the spread as its turn is into the turns.
+  // As far into the spread as its turn is into the turns, after what everybody waits for.
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
     lock const held(guard);
-    return static_cast<std::uint64_t>(turn_of(s.number) * static_cast<double>(drain_spread_ms));
+    if (!draining) return 0;
+    auto const part = static_cast<std::uint64_t>(turn_of(s.number) * static_cast<double>(drain_spread_ms));
+    return part + (std::min)(options.least_retry.milliseconds, (std::numeric_limits<std::uint64_t>::max)() - part);
   }
 
   [[nodiscard]] broker_stats stats() noexcept {
@@ -437,6 +457,11 @@ template <class Traits> struct broker_core {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   }
 
+  // What the library says must not be taken for a publisher's, unless the program wants it to come as events of no type do.
+  [[nodiscard]] bool is_reserved(event_type type) const noexcept {
+    return type.name() != event_type().name() && (type == options.gap_type || type == options.position_type);
+  }
+
   // Each name once.
   errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
     if (names.empty()) return errc::no_channel;
@@ -486,6 +511,30 @@ template <class Traits> struct broker_core {
     m.key = s.next_key++;
     ++c->members;
     return errc::ok;
+  }
+
+  // Without memory its channels keep nothing; then it may be told a gap where nothing was missing for it.
+  void keep_lost_headers(subscriber& s) noexcept {
+    auto const max_events = (std::min)(options.replay.max_events, (std::uint64_t{1} << 62)) / 2 + 1;
+    for (auto& m : s)
+      attempt([&] { m.of->history.keep_lost_headers(max_events, options.replay.max_bytes / 4); });
+  }
+
+  // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go. Where that is not
+  // known, or the filter throws, they count as missing.
+  void ask_about_losses(lock& held, subscriber& s, std::uint64_t after) noexcept {
+    for (auto& m : s) {
+      if (!m.resumed_past_loss) continue;
+      std::optional<lost_headers::copy> known;
+      if (auto const* const lost = m.of->history.lost()) attempt([&] { known = lost->copy_after(after); });
+      if (!known) continue;
+      held.unlock();
+      bool missing = true;
+      attempt([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
+      held.lock();
+      m.resumed_past_loss = missing;
+    }
+    s.outcome = outcome_of_resuming(s);
   }
 
   void leave_user(std::uint64_t user) noexcept {

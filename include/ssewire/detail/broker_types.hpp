@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -34,12 +35,14 @@ struct broker_options {
       64 * 1024 *
       1024;  ///< memory that the logs have forgotten and streams still send from. Beyond it streams that
              ///< hold some are ended, the one that pulled first before the others
-  std::size_t max_channels = 100'000;  ///< channels that have subscribers or hold an event
+  /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came: filters are asked
+  /// about it when such a stream comes back.
+  std::size_t max_channels = 100'000;
   duration channel_expiry =
       std::chrono::hours(1);  ///< a channel that nobody follows and nothing was published to for so
                               ///< long goes, with its events; 0: never. Kept by tick()
   std::size_t max_expired_channels =
-      10'000;  ///< expired channels that are remembered, about 120 bytes each. Of older ones
+      10'000;  ///< expired channels that are remembered, about 140 bytes each. Of older ones
                ///< a client that comes back is told a gap, there or not
   std::size_t max_subscribers = 100'000;  ///< subscriptions open at the same time
   std::size_t max_subscribers_per_channel =
@@ -48,7 +51,18 @@ struct broker_options {
       (std::numeric_limits<std::size_t>::max)();  ///< of these, with one subscribe_options::user
   std::size_t max_channels_per_stream = 64;       ///< parking takes the lock for a step for each
   std::size_t max_channel_name_bytes = 128;
-  event_type gap_type = "ssewire.gap";  ///< of the event that tells a gap. Borrowed: must outlive the broker
+  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without a type. Of
+  /// another one no event can be published. Borrowed, as the next two: they must outlive the broker.
+  event_type gap_type = "ssewire.gap";
+  /// The type of the event that says where a stream stands; as for gap_type.
+  event_type position_type = "ssewire.position";
+  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must go on.
+  std::string_view position_data = "{}";
+  /// What each stream tells its client at its beginning, with the position event: how long to wait before it comes back. It ends
+  /// what a drain or a refusal has told it for one occasion. None: the client keeps what it was told last.
+  std::optional<reconnection_time> retry = reconnection_time(3000);
+  /// No client is told to come back from a drain sooner than this.
+  reconnection_time least_retry = reconnection_time(1000);
   presence_hook on_presence = {};       ///< told how many follow a channel: presence_hook::of(callable)
 };
 
@@ -64,10 +78,20 @@ struct start_at {
   [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
 };
 
+/// Whether a stream gets position events: the first event that says where it stands, and later ones after a filter has
+/// skipped much, or after join(), leave() and set_filter().
+enum class position_events : unsigned char {
+  sent,  ///< its client can resume at any time
+  /// For programs that take every event for one of yours, as SDKs do whose requests are POSTs. A client that is cut before its
+  /// first event cannot resume; one with a filter may be told a gap that was none for it. broker_options::retry is not told.
+  left_out,
+};
+
 struct subscribe_options {
   start_at start = {};
   lag_policy lag = lag_policy::tell;
   event_filter filter = {};  ///< which events of its channels it gets; empty: all
+  position_events position = position_events::sent;
   std::string_view user =
       {};  ///< whose it is, for max_subscribers_per_user; empty: nobody's. Borrowed for the call
 };
@@ -107,7 +131,7 @@ struct broker_stats {
           ///< when they come back
   std::uint64_t missed =
       0;  ///< events that those had missed on each of their channels, also such as came by another
-          ///< channel or were not for their filter
+          ///< channel or were not for their filter; without gaps whose number is not known
   std::uint64_t trimmed = 0;  ///< events the logs have forgotten; one on several channels counts on each
   std::array<std::uint64_t, 5> trims = {};    ///< the same by trim_cause
   std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome

@@ -48,7 +48,8 @@ template <class Traits> class channel_table {
     bool const good = attempt([&] {
       auto const hash = by_name_.hash_function().of;
       auto fresh = std::make_unique<channel>(name, hash, pins_);
-      fresh->history.continue_behind(forgotten_.lost_through(hash(name)));
+      auto const before = forgotten_.last_loss(hash(name));
+      fresh->history.continue_behind(before.position, before.id);
       fresh->index = all_.size();
       if (all_.capacity() == all_.size()) all_.reserve(all_.size() * 2 + 8);
       by_age_.reserve(all_.capacity());  // so that add_events() never allocates
@@ -60,9 +61,9 @@ template <class Traits> class channel_table {
     return {made, errc::ok};
   }
 
-  // For a channel without members and events. What stays is how far it had lost events.
+  // For a channel without members and events. What stays is what it had lost last.
   void drop(channel& c) noexcept {
-    forgotten_.remember(by_name_.hash_function().of(c.name), c.history.lost_through());
+    forgotten_.remember(by_name_.hash_function().of(c.name), {c.history.lost_through(), c.history.lost_id()});
     if (c.age_index != nowhere) remove_from_ages(c.age_index);
     all_.back()->index = c.index;
     all_[c.index] = all_.back();

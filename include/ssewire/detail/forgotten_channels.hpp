@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -28,24 +29,30 @@ class forgotten_channels {
 
   [[nodiscard]] std::size_t size() const noexcept { return lost_.size(); }
 
-  // Through which position a channel of this name may have lost events. It stays remembered.
-  [[nodiscard]] std::uint64_t lost_through(std::uint64_t name) const noexcept {
+  // What a channel had lost last: the position, and the hash of the ID there, if its publisher gave it one.
+  struct loss {
+    std::uint64_t position = 0;
+    std::optional<std::uint64_t> id = {};
+  };
+
+  // What a channel of this name may have lost last. It stays remembered.
+  [[nodiscard]] loss last_loss(std::uint64_t name) const noexcept {
     auto const at = lost_.find(name);
-    return (std::max)(floor_, at == lost_.end() ? 0 : at->second);
+    return at == lost_.end() || at->second.position < floor_ ? loss{floor_} : at->second;
   }
 
-  void remember(std::uint64_t name, std::uint64_t lost_through) noexcept {
+  void remember(std::uint64_t name, loss const& last) noexcept {
     auto const known = lost_.find(name);
-    if (lost_through <= floor_ || (known != lost_.end() && known->second >= lost_through)) return;
+    if (last.position <= floor_ || (known != lost_.end() && known->second.position >= last.position)) return;
     bool const kept = attempt([&] {
-      by_position_.emplace(lost_through, name);
+      by_position_.emplace(last.position, name);
       if (known == lost_.end()) {
-        lost_.emplace(name, lost_through);
+        lost_.emplace(name, last);
       } else {
-        by_position_.erase({std::exchange(known->second, lost_through), name});
+        by_position_.erase({std::exchange(known->second, last).position, name});
       }
     });
-    if (!kept) floor_ = lost_through;  // what was half remembered goes below
+    if (!kept) floor_ = last.position;  // what was half remembered goes below
     while (lost_.size() > limit_ || (!by_position_.empty() && by_position_.begin()->first <= floor_)) {
       auto const oldest = by_position_.begin();
       floor_ = (std::max)(floor_, oldest->first);
@@ -55,7 +62,7 @@ class forgotten_channels {
   }
 
  private:
-  std::unordered_map<std::uint64_t, std::uint64_t> lost_;
+  std::unordered_map<std::uint64_t, loss> lost_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> by_position_;  // the same the other way round
   std::uint64_t floor_ = 0;
   std::size_t limit_;

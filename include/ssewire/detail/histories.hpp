@@ -127,6 +127,7 @@ template <class Traits> class histories {
       if (c.members == 0 && c.history.last_position() <= quiet)
         counting(c.history, [&](entry_log<Traits>& h) { trimmed = h.trim_through(quiet, events_a_step); });
       count_trims(trim_cause::expiry, trimmed);
+      if (c.members == 0 && c.history.last_position() <= quiet) c.history.forget_lost_headers();
       if (c.is_used()) {
         i += trimmed == events_a_step ? 0 : 1;
       } else {

@@ -51,6 +51,7 @@ template <class Traits> struct in_step {
     std::uint64_t user = 0;
     lag_policy policy = lag_policy::tell;
     resume_outcome outcome = resume_outcome::fresh;
+    bool says_position = true;
   };
 
   [[nodiscard]] static std::shared_ptr<core> const& core_of(subscription const& s) noexcept {
@@ -140,7 +141,7 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
-    left = {s.number, s.user, s.policy, s.outcome};
+    left = {s.number, s.user, s.policy, s.outcome, s.says_position};
     m.unlink();  // it may have been parked alone until now
     at.subscribers.remove(s);
     gone.reset(std::exchange(from.state_, nullptr));
@@ -156,13 +157,14 @@ template <class Traits> struct in_step {
     lock const held(at.guard);
     place_in(s, *leader.begin()->of);
     auto& m = *s.begin();
-    m.next_ordinal = m.joined_ordinal = leader.begin()->next_ordinal - behind;
+    m.next_ordinal = leader.begin()->next_ordinal - behind;
     s.next_key = leaders_key + 1;
     s.hook = hook;
     s.number = was.number;
     s.user = was.user;
     s.policy = was.policy;
     s.outcome = was.outcome;
+    s.says_position = was.says_position;
     if (at.closed) s.evicted = close_reason::drained;
     at.subscribers.add(s);
     return subscription(of, &s);
@@ -186,6 +188,7 @@ template <class Traits> struct in_step {
     auto& at = *to.core_;
     auto& s = *to.state_;
     lock const held(at.guard);
+    s.begin()->pulled_from = s.begin()->next_ordinal;
     s.begin()->next_ordinal = leader.begin()->next_ordinal;
     add(at, {events, its.bytes()});
     bool const open = s.evicted == close_reason::none;

@@ -5,6 +5,7 @@
 #include <ssewire/detail/event_header.hpp>
 #include <ssewire/detail/id_index.hpp>
 #include <ssewire/detail/keyed_hash.hpp>
+#include <ssewire/detail/lost_headers.hpp>
 #include <ssewire/detail/segment.hpp>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <string.h>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -101,8 +103,22 @@ template <class Traits> class entry_log {
   // The highest position ever trimmed. A cursor missed something if and only if this is greater.
   [[nodiscard]] std::uint64_t lost_through() const noexcept { return lost_through_; }
 
-  // Makes a new log the continuation of one that is gone, and had lost all through `position`.
-  void continue_behind(std::uint64_t position) noexcept { lost_through_ = position; }
+  // The hash of the ID of the event lost last, if its publisher gave it one.
+  [[nodiscard]] std::optional<std::uint64_t> lost_id() const noexcept { return lost_id_; }
+
+  // Makes a new log the continuation of one that is gone: what that had lost last.
+  void continue_behind(std::uint64_t position, std::optional<std::uint64_t> id) noexcept {
+    lost_through_ = position;
+    lost_id_ = id;
+  }
+
+  // From now on it keeps what filters are asked about of the events lost last.
+  void keep_lost_headers(std::uint64_t max_events, std::size_t max_bytes) {
+    if (!lost_) lost_ = std::make_unique<lost_headers>(max_events, max_bytes, lost_through_);
+  }
+  void forget_lost_headers() noexcept { lost_.reset(); }
+  // Null: it keeps nothing.
+  [[nodiscard]] lost_headers const* lost() const noexcept { return lost_.get(); }
 
   // The position of the newest entry held, or if there is none, of the last one lost.
   [[nodiscard]] std::uint64_t last_position() const noexcept {
@@ -155,6 +171,7 @@ template <class Traits> class entry_log {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
     lost_through_ = oldest->position(index);
+    if (lost_) lost_->add(lost_through_, header_of(oldest->frames(index, index + 1), oldest->tag(index)));
     if (own_ids_.size() != 0 || lost_id_) lost_id_ = forget_id(first_ordinal_);
     frame_bytes_ -= oldest->frames(index, index + 1).size();
     ++first_ordinal_;
@@ -333,6 +350,7 @@ template <class Traits> class entry_log {
   std::uint64_t lost_through_ = 0;
   id_index<Traits> own_ids_;
   std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
+  std::unique_ptr<lost_headers> lost_;
   keyed_hash id_hash_;
   pin_ledger pins_;
   bool tagged_ = false;  // an event had a tag: so do the pages from then on

@@ -2,9 +2,7 @@
 // notices.hpp - the events the library itself puts into a stream: where it stands, and what it is missing.
 #pragma once
 
-#include <ssewire/detail/position.hpp>
-#include <ssewire/event.hpp>
-#include <ssewire/serializer.hpp>
+#include <ssewire/detail/utf8.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -29,10 +27,11 @@ constexpr std::string_view name(gap_cause cause) noexcept {
   return "";
 }
 
-// Channel names hold no control characters, so these two are all there is to escape.
+// Channel names hold no control characters, so besides UTF-8 that is broken these two are all there is to mend.
 inline void append_json_string(std::string& out, std::string_view text) {
+  std::string repaired;
   out += '"';
-  for (char const c : text) {
+  for (char const c : utf8_repair(text, repaired)) {
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }
@@ -54,12 +53,6 @@ inline std::string gap_data(gap_cause cause, std::string_view channel, std::opti
   }
   data += '}';
   return data;
-}
-
-// An event of a type nobody listens to, with empty data: it makes a client resumable before its first event. (An ID
-// alone would not: Firefox forgets the `id` of a block without data.)
-inline void append_position(std::string& out, position_id const& at) {
-  serialize({.type = "ssewire.position", .data = "", .id = at}, out);
 }
 
 }  // namespace detail

@@ -42,10 +42,18 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
   return few;
 }
 
-// Where a stream begins: behind its last event ID, or, where that says nothing, at `start`.
+// What became of the last event ID of a stream that goes on where it stood.
+template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; })) return resume_outcome::gap;
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); })) return resume_outcome::resumed;
+  return resume_outcome::up_to_date;
+}
+
+// Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the position of its last
+// event ID, where that says one.
 // `own_id`: the hash of the last event ID, if it may be a publisher's.
 template <class Traits>
-void place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
+std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
            start_at start, std::uint64_t sequence, position_id const& unset) noexcept {
   auto reading = read_position(last_event_id, unset);
   if (own_id) {
@@ -56,17 +64,12 @@ void place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<
     if (oldest != never) reading = {id_reading::kind::ours, oldest};
   }
   if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
-    s.outcome = resume_outcome::up_to_date;
     for (auto& m : s) {
       m.next_ordinal = m.of->history.ordinal_after(reading.sequence);
       m.resumed_past_loss = m.of->history.lost_through() > reading.sequence;
-      if (m.resumed_past_loss) {
-        s.outcome = resume_outcome::gap;
-      } else if (m.has_news() && s.outcome == resume_outcome::up_to_date) {
-        s.outcome = resume_outcome::resumed;
-      }
     }
-    return;
+    s.outcome = outcome_of_resuming(s);
+    return reading.sequence;
   }
   s.outcome = last_event_id.empty() ? resume_outcome::fresh : resume_outcome::unknown;
   if (s.outcome == resume_outcome::unknown) {
@@ -74,6 +77,7 @@ void place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<
   }
   auto const from = start_position(s, start, sequence);
   for (auto& m : s) m.next_ordinal = m.of->history.ordinal_after(from);
+  return std::nullopt;
 }
 
 }  // namespace detail

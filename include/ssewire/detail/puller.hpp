@@ -4,11 +4,15 @@
 
 #include <ssewire/detail/batch.hpp>
 #include <ssewire/detail/broker_types.hpp>
+#include <ssewire/detail/event_header.hpp>
 #include <ssewire/detail/holder_list.hpp>
 #include <ssewire/detail/hook_calls.hpp>
+#include <ssewire/detail/keyed_hash.hpp>
+#include <ssewire/detail/log.hpp>
 #include <ssewire/detail/notices.hpp>
 #include <ssewire/detail/position.hpp>
 #include <ssewire/detail/subscriber.hpp>
+#include <ssewire/event.hpp>
 #include <ssewire/serializer.hpp>
 
 #include <algorithm>
@@ -42,21 +46,73 @@ template <class Traits> class puller {
   };
 
   // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps the totals in.
-  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
+  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence, keyed_hash hash,
          hook_calls<Traits>& hooks, broker_stats& counts) noexcept
-      : options_(options), unset_(unset), sequence_(sequence), hooks_(hooks), counts_(counts) {}
+      : options_(options), unset_(unset), sequence_(sequence), hash_(hash), hooks_(hooks), counts_(counts) {}
 
-  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
-  // fails, nothing has been told.
-  void tell(subscriber& s, batch& out) {
+  // Where the stream stands, before its next event: a position after which that is the next one on its channels.
+  [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
     auto next = never;
     for (auto const& m : s) {
       auto const& h = m.of->history;
       auto const first = (std::max)(m.next_ordinal, h.first_ordinal());
       if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
     }
-    auto const position = next == never ? sequence_ : next - 1;
-    auto const here = unset_.at(position);
+    return next == never ? sequence_ : next - 1;
+  }
+
+  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's, and this ID
+  // leads back to it alone. A client that keeps such IDs over restarts of this process keeps one, if its filter admits it.
+  [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
+    log_run<Traits> newest;
+    std::uint64_t its = 0;
+    for (auto const& m : s) {
+      auto const& h = m.of->history;
+      auto const after = h.ordinal_after(position);
+      bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
+      auto const at = is_held ? h.position_of(after - 1) : (std::min)(h.lost_through(), position);
+      if (at < its || (at == its && !is_held)) continue;
+      newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
+      its = at;
+    }
+    if (newest.page == nullptr) return {};
+    auto const id = id_of(newest.bytes());
+    if (has_position_form(id)) return {};
+    for (auto const& m : s) {
+      if (m.of->history.position_of_id(id, hash_(id)).value_or(its) != its) return {};
+    }
+    return newest;
+  }
+
+  // Its filter has not said yet whether it admits the event whose ID it would be told.
+  [[nodiscard]] bool wants_to_know(subscriber const& s) const noexcept {
+    if (!s.filter) return false;
+    auto const own = own_id_at(s, place_of(s));
+    return own.page != nullptr && own.last_position() != s.admitted && own.last_position() != s.refused;
+  }
+
+  // Asks it, with the lock let go; see pull_filtered.
+  void ask_about_own_id(lock& held, subscriber& s, ending& end) {
+    batch about;
+    about.add(own_id_at(s, place_of(s)), 0);
+    auto const& page = *about.pinned_[0].pin.get();
+    auto const index = about.pinned_[0].first;
+    bool admits = false;
+    {
+      asking question{*this, held, s, end};
+      admits = s.filter(header_of(page.frames(index, index + 1), page.tag(index)));
+    }
+    if (!end.has_come) (admits ? s.admitted : s.refused) = page.position(index);
+  }
+
+  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
+  // fails, nothing has been told.
+  void tell(subscriber& s, batch& out) {
+    auto const position = place_of(s);
+    auto const own = own_id_at(s, position);
+    bool const says_own = own.page != nullptr && (!s.filter || own.last_position() == s.admitted);
+    auto const ours = unset_.at(position);
+    auto const here = says_own ? stream_access::id(id_of(own.bytes())) : event_id(ours);
 
     std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
     notices.clear();
@@ -66,7 +122,7 @@ template <class Traits> class puller {
     auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> lost,
                          bool last) {
       auto const data = gap_data(cause, name, lost);
-      serialize({.type = options_.gap_type, .data = data, .id = last ? event_id(here) : event_id()}, notices);
+      serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
       ++gaps;
     };
     // Only the last one carries the ID. If the connection is cut between two, the client must not come back from
@@ -75,23 +131,26 @@ template <class Traits> class puller {
         std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
     if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
     for (auto const& m : s) {
-      if (m.resumed_past_loss) {
-        gap(gap_cause::trimmed, m.of->name, std::nullopt, --left == 0);
-      } else if (m.lags()) {
-        auto const lost = m.of->history.first_ordinal() - m.next_ordinal;
+      if (!m.resumed_past_loss && !m.lags()) continue;
+      std::optional<std::uint64_t> lost;
+      if (!m.resumed_past_loss) {
         ++lags;
-        missed += lost;
-        // How many of them a filter would have admitted nobody knows.
-        gap(gap_cause::trimmed, m.of->name, s.filter ? std::nullopt : std::optional(lost), --left == 0);
+        if (!m.lost_unknown_number) lost = m.of->history.first_ordinal() - m.next_ordinal;
+        missed += lost.value_or(0);
+        if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
       }
+      gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
     }
-    if (!s.opened || gaps == 0) append_position(notices, here);
+    if (s.says_position && (!s.opened || gaps == 0)) {
+      auto const retry = s.opened ? std::nullopt : options_.retry;
+      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry}, notices);
+    }
 
     out.bytes_ += notices.size() - out.notices_.size();
     out.notices_ = std::move(notices);
     for (auto& m : s) {
       m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
-      m.resumed_past_loss = false;
+      m.resumed_past_loss = m.lost_unknown_number = false;
     }
     s.unplaced = gap_cause::none;
     s.opened = true;
@@ -108,6 +167,11 @@ template <class Traits> class puller {
     return s.must_say && std::none_of(s.begin(), s.end(), [&](membership const& m) {
              return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
            });
+  }
+
+  // Before each merge: where a batch that comes back, or a part of it, is pulled again from.
+  static void begin_pull(subscriber& s) noexcept {
+    for (auto& m : s) m.pulled_from = m.next_ordinal;
   }
 
   // The next events of all channels in the broker's order, as runs that lie together.
@@ -147,22 +211,25 @@ template <class Traits> class puller {
   // throws leaves the cursor where it was. Returns how many it was asked about; 0: none are left, or it has ended.
   std::uint64_t pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, ending& end) {
     batch next;
+    begin_pull(s);
     merge(s, next, room);
     if (next.empty()) return 0;
     typename batch::picking picked;
     batch admitted;  // the caller's own is not touched while the filter may see it, or throw
     {
-      asking question{*this, held, s, next, end};
+      asking question{*this, held, s, end, &next};
       picked = admitted.add_admitted(next, s.filter);
-      question.answered = true;
+      question.about = nullptr;
     }
     if (end.has_come) return 0;
     out.take_runs(admitted);
     if (picked.cut != never) return_from(s, next, picked.cut);
     for (std::size_t i = 0; i < out.runs_; ++i)
       count_delivered(s, *out.pinned_[i].pin.get(), out.pinned_[i].first, out.pinned_[i].last, true);
+    s.said_before = s.said;
+    s.skipped_before = s.skipped;
     if (picked.last_admitted != 0) {
-      s.said = picked.last_admitted;
+      s.said = s.admitted = picked.last_admitted;
       s.skipped = 0;
     }
     s.skipped += picked.skipped_since;
@@ -208,6 +275,7 @@ template <class Traits> class puller {
     }
     if (cut != never) {
       return_from(s, out, cut);
+      take_back_said(s, out, cut);
       for (std::size_t i = 0; i < out.runs_; ++i) {
         auto const& run = out.pinned_[i];
         count_delivered(s, *run.pin.get(), run.first_at(cut), run.last, false);
@@ -250,17 +318,16 @@ template <class Traits> class puller {
   // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
   static constexpr std::size_t largest_copied_rest = 16 * 1024;
 
-  // While this exists a filter is being asked, with the lock let go.
+  // While this exists a filter is being asked, with the lock let go. If it throws, `about` is pulled again.
   struct asking {
     puller& by;
     lock& held;
     subscriber& s;
-    batch const& about;
     ending& end;
-    bool answered = false;
+    batch const* about;
 
-    asking(puller& asker, lock& let_go, subscriber& whose, batch const& events, ending& its) noexcept
-        : by(asker), held(let_go), s(whose), about(events), end(its) {
+    asking(puller& asker, lock& let_go, subscriber& whose, ending& its, batch const* events = nullptr) noexcept
+        : by(asker), held(let_go), s(whose), end(its), about(events) {
       s.filtering = true;
       held.unlock();
     }
@@ -273,42 +340,45 @@ template <class Traits> class puller {
       if (s.closed) {
         end.keeps = std::move(s.keeps);
         by.hooks_.destroy(held, &s);
-      } else if (!answered) {
-        return_from(s, about, 0);
+      } else if (about != nullptr) {
+        return_from(s, *about, 1);  // all of it
       }
     }
   };
 
-  // What of a batch lies at or behind this position is pulled again. If a log has forgotten it meanwhile, the cursor says so.
+  // The entries of a batch at `position` and after it are pulled again. What was pulled stands in the memberships, as it was
+  // then, so nothing that has changed since can hide an event: a channel that was joined later has no part in it, one that
+  // was left is gone, and on each of the others every entry since `pulled_from` comes back, whichever channel's log it was
+  // read from. Of those that the log has forgotten meanwhile the cursor says that they are missing.
   static void return_from(subscriber& s, batch const& from, std::uint64_t position) noexcept {
-    auto oldest = never;
-    bool left = false;  // a channel
-    for (std::size_t i = 0; i < from.runs_; ++i) {
-      auto const& run = from.pinned_[i];
-      auto const first = run.first_at(position);
-      if (first == run.last) continue;
-      oldest = (std::min)(oldest, run.pin->position(first));
-      if (auto* const m = member_of(s, run.membership)) {
-        m->next_ordinal = (std::min)(m->next_ordinal, run.pin->base_ordinal() + first);
+    for (auto& m : s) {
+      if (m.pulled_from >= m.next_ordinal) continue;
+      auto const& h = m.of->history;
+      if (h.first_ordinal() > m.pulled_from && h.lost_through() >= position) {
+        auto const read = from.entries_of(m.key, position);
+        // An event on several channels was read from one log and passed on the others: where on these is forgotten, too.
+        bool const counted = read.all == m.next_ordinal - m.pulled_from;
+        m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
+        m.lost_unknown_number = m.lost_unknown_number || !counted;
       } else {
-        left = true;
+        m.next_ordinal = (std::clamp)(h.ordinal_after(position - 1), m.pulled_from, m.next_ordinal);
       }
     }
-    if (oldest == never) return;
-    if (s.channels > 1 || left) {  // an event that is on several of them was passed on each
-      for (auto& m : s) {
-        auto const& h = m.of->history;
-        auto const floor = (std::max)(h.first_ordinal(), m.joined_ordinal);
-        while (m.next_ordinal > floor && h.position_of(m.next_ordinal - 1) >= oldest) --m.next_ordinal;
-        // What came through a channel that it has left may have been on this one, and is lost here.
-        if (left && m.next_ordinal == h.first_ordinal() && m.next_ordinal > m.joined_ordinal &&
-            h.lost_through() >= oldest)
-          --m.next_ordinal;
-      }
+  }
+
+  // Of a filtered stream's batch the events from the position `cut` on have come back: its client will present what came
+  // before them.
+  static void take_back_said(subscriber& s, batch const& out, std::uint64_t cut) noexcept {
+    if (!s.filter || s.said < cut) return;
+    s.said = s.said_before;
+    s.skipped = s.skipped_before;
+    for (std::size_t i = 0; i < out.runs_; ++i) {
+      auto const& run = out.pinned_[i];
+      auto const kept = run.first_at(cut);
+      if (kept == run.first) break;
+      s.said = run.pin->position(kept - 1);
+      s.skipped = 1;  // perhaps: what its filter refused between these is asked about again
     }
-    if (s.said < oldest) return;
-    s.said = oldest - 1;
-    s.skipped = 0;
   }
 
   // Events [first, last) of a page were handed to a stream, or, if not `more`, came back.
@@ -325,6 +395,7 @@ template <class Traits> class puller {
   broker_options const& options_;
   position_id const& unset_;
   std::uint64_t const& sequence_;
+  keyed_hash hash_;
   hook_calls<Traits>& hooks_;
   broker_stats& counts_;
   holder_list<Traits> holders_;

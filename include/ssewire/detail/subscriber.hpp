@@ -42,9 +42,10 @@ template <class Traits> struct membership {
   std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
   std::uint64_t held_from =
       never;  // the oldest entry in the batch it pulled last, while it may still send from that
-  std::uint64_t joined_ordinal = 0;  // the entry it began with: it never goes back before that
-  std::uint32_t key = 0;             // names it among those of its owner, also when they change
-  bool resumed_past_loss = false;    // it came back too late; how many it missed meanwhile nobody knows
+  std::uint64_t pulled_from = never;  // the entry the batch pulled last began with; never: there was none yet
+  std::uint32_t key = 0;              // names it among those of its owner, also when they change
+  bool resumed_past_loss = false;     // it came back too late; how many it missed meanwhile nobody knows
+  bool lost_unknown_number = false;   // it lags, and how many events it has missed cannot be told
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 
@@ -99,7 +100,10 @@ template <class Traits> struct channel {
   std::size_t index = 0;                                 // in the broker's list of channels
   std::size_t age_index = static_cast<std::size_t>(-1);  // in the order of their oldest events
 
-  [[nodiscard]] bool is_used() const noexcept { return members != 0 || telling || history.events() != 0; }
+  [[nodiscard]] bool is_used() const noexcept {
+    return members != 0 || telling || history.events() != 0 ||
+           (history.lost() != nullptr && history.lost()->has_lost());
+  }
 };
 
 // A hook that is being called right now; it lives on the stack of the thread that calls it.
@@ -118,6 +122,10 @@ template <class Traits> struct subscriber {
   std::uint64_t say_behind = 0;  // a position: nothing behind it comes before where it stands is said
   std::uint64_t said = 0;        // the position that its client will present, of a filtered one
   std::uint64_t skipped = 0;     // events behind that one which its filter kept from it
+  std::uint64_t said_before = 0;     // what these two were before the batch pulled last
+  std::uint64_t skipped_before = 0;
+  std::uint64_t admitted = 0;  // the position of an event that its filter admits: the last one, or one it was asked about
+  std::uint64_t refused = 0;   // of one that it was asked about, and does not admit
   event_filter filter;
   wake_hook hook;
   firing<Traits>* now_firing = nullptr;
@@ -134,6 +142,7 @@ template <class Traits> struct subscriber {
   resume_outcome outcome = resume_outcome::fresh;
   gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
   close_reason evicted = close_reason::none;
+  bool says_position = true;  // subscribe_options::position
   bool opened = false;
   bool must_say = false;  // its channels or filter have changed: where it stands is said behind `say_behind`
   bool armed = false;
