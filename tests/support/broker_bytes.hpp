@@ -88,8 +88,12 @@ inline std::string id(std::uint64_t position) {
 inline std::string frame(std::uint64_t position, std::string_view data) {
   return "id: " + id(position) + "\ndata: " + std::string(data) + "\n\n";
 }
+/// Where a stream stands: when it begins, with the client's normal reconnection time, and later.
 inline std::string position_event(std::uint64_t position) {
-  return "id: " + id(position) + "\nevent: ssewire.position\ndata: \n\n";
+  return "id: " + id(position) + "\nevent: ssewire.position\nretry: 3000\ndata: {}\n\n";
+}
+inline std::string checkpoint(std::uint64_t position) {
+  return "id: " + id(position) + "\nevent: ssewire.position\ndata: {}\n\n";
 }
 inline std::string gap_event(std::string_view json) {
   return "event: ssewire.gap\ndata: " + std::string(json) + "\n\n";
@@ -97,7 +101,6 @@ inline std::string gap_event(std::string_view json) {
 inline std::string gap_event(std::uint64_t position, std::string_view json) {
   return "id: " + id(position) + '\n' + gap_event(json);
 }
-
 } // namespace support
 
 namespace doctest {

@@ -65,7 +65,8 @@ struct model_broker {
     std::size_t held_from = 0;             // index of the oldest that is held
     bool exists = false;                   // somebody follows it or it holds an event
     std::uint64_t presumed_lost = 0;       // when it was made again: what was remembered of it, or the floor
-    std::optional<std::string> lost_id = {};  // its publisher's, of what it forgot last, since it was made
+    std::optional<std::string> lost_id = {};  // its publisher's, of what it forgot last
+    std::optional<std::size_t> filtered_from = {};  // held_from when a stream with a filter first followed it, since it was made
 
     [[nodiscard]] std::size_t end() const { return positions.size(); }
     [[nodiscard]] std::size_t held() const { return end() - held_from; }
@@ -75,6 +76,8 @@ struct model_broker {
     [[nodiscard]] std::uint64_t lost_through() const {
       return (std::max)(presumed_lost, forgotten_through());
     }
+    /// It has lost something since filters may be asked about that.
+    [[nodiscard]] bool remembers() const { return filtered_from && held_from > *filtered_from; }
     [[nodiscard]] std::size_t index_after(std::uint64_t position) const {
       return static_cast<std::size_t>(std::upper_bound(positions.begin(), positions.end(), position) -
                                       positions.begin());
@@ -97,7 +100,11 @@ struct model_broker {
   std::optional<drain_turns> draining = {};
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
-  std::map<std::size_t, std::uint64_t> remembered = {};  // channels that are gone: what they had lost
+  struct loss {
+    std::uint64_t position;
+    std::optional<std::string> id;
+  };
+  std::map<std::size_t, loss> remembered = {};  // channels that are gone: what they had lost last
   std::uint64_t floor = 0;                               // of those not remembered
 
   [[nodiscard]] std::uint64_t last() const { return order.size(); }
@@ -149,7 +156,32 @@ struct model_broker {
   [[nodiscard]] std::uint64_t find_to_resume(std::size_t in, std::string_view own_id) const {
     auto const& c = channels[in];
     auto const held = find(in, own_id);
-    return held == never && c.lost_id == own_id ? c.forgotten_through() : held;
+    return held == never && c.lost_id == own_id ? c.lost_through() : held;
+  }
+
+  /// Is it known whether filters would have admitted what this channel lost after `position`? All of it must be among what
+  /// it lost last, which is kept in a limited number and size, and since a filter first needed it.
+  [[nodiscard]] bool knows_losses_after(std::size_t in, std::uint64_t position) const {
+    auto const& c = channels[in];
+    if (!c.filtered_from) return false;
+    std::uint64_t events = 0;
+    std::size_t bytes = 0;
+    auto const size = [](std::uint64_t number) {
+      std::size_t n = 1;
+      while (number >>= 7) ++n;
+      return n;
+    };
+    for (auto i = c.held_from; i > *c.filtered_from && c.positions[i - 1] > position; --i) {
+      auto const& e = at(c.positions[i - 1]);
+      auto const before = (std::max)(c.presumed_lost, i == 1 ? 0 : c.positions[i - 2]);
+      auto const id = e.own_id ? e.own_id->size() : 0;
+      bytes += size(c.positions[i - 1] - before) + size(e.tag) + size(e.type.size()) + size(id) + e.type.size() + id;
+      ++events;
+      if (events > options.replay.max_events / 2 + 1 || bytes > options.replay.max_bytes / 4) return false;
+    }
+    auto const first = *c.filtered_from;
+    auto const begins_at = (std::max)(c.presumed_lost, first == 0 ? 0 : c.positions[first - 1]);
+    return position >= begins_at;
   }
 
   /// Why these cannot be published. Any of them may be what the publisher hears; none: they are.
@@ -226,6 +258,8 @@ struct model_broker {
       auto& c = channels[at];
       bool const expires = c.held() != 0 && c.positions.back() <= quiet && !followed(at);
       while (expires && c.held() != 0) forget(c, ssewire::trim_cause::expiry);
+      auto const last = c.held() != 0 ? c.positions.back() : c.lost_through();
+      if (c.exists && quiet != 0 && last <= quiet && !followed(at)) c.filtered_from = {};
     }
     sweep(followed);
   }
@@ -245,22 +279,29 @@ struct model_broker {
     auto& c = channels[at];
     if (c.exists) return;
     c.exists = true;
-    c.lost_id = {};
-    c.presumed_lost = (std::max)(floor, remembered.count(at) != 0 ? remembered[at] : 0);
+    c.filtered_from = {};
+    auto const known = remembered.find(at);
+    bool const said = known != remembered.end() && known->second.position >= floor;
+    c.lost_id = said ? known->second.id : std::nullopt;
+    c.presumed_lost = said ? known->second.position : floor;
+  }
+  /// A stream with a filter follows it.
+  void filter_on(std::size_t at) {
+    if (!channels[at].filtered_from) channels[at].filtered_from = channels[at].held_from;
   }
 
   /// Channels that nobody follows and that hold nothing are gone.
   template <class Followed> void sweep(Followed followed) {
     for (std::size_t at = 0; at < channels.size(); ++at) {
       auto& c = channels[at];
-      if (!c.exists || c.held() != 0 || followed(at)) continue;
+      if (!c.exists || c.held() != 0 || c.remembers() || followed(at)) continue;
       c.exists = false;
-      if (c.lost_through() > floor) remembered[at] = c.lost_through();
+      if (c.lost_through() > floor) remembered[at] = {c.lost_through(), c.lost_id};
       while (remembered.size() > options.max_expired_channels) {
         floor = std::min_element(remembered.begin(), remembered.end(), [](auto const& a, auto const& b) {
-                  return a.second < b.second;
-                })->second;
-        std::erase_if(remembered, [&](auto const& each) { return each.second <= floor; });
+                  return a.second.position < b.second.position;
+                })->second.position;
+        std::erase_if(remembered, [&](auto const& each) { return each.second.position <= floor; });
       }
     }
   }

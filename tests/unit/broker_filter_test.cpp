@@ -30,6 +30,7 @@ using ssewire::event_header;
 using ssewire::pull_status;
 using ssewire::resume_outcome;
 using ssewire::start_at;
+using support::checkpoint;
 using support::all_room;
 using support::frame;
 using support::gap_event;
@@ -211,9 +212,9 @@ TEST_CASE(
   CHECK(pull(s) == "");
   fill(b, 9000);
   auto const told = pull(s, 10'000);  // whole batches are asked about
-  CHECK(told.ends_with("\nevent: ssewire.position\ndata: \n\n"));
-  CHECK(told >= position_event(24'096 + 4096));
-  CHECK(told < position_event(24'096 + 9000));
+  CHECK(told.ends_with("\nevent: ssewire.position\ndata: {}\n\n"));
+  CHECK(told >= checkpoint(24'096 + 4096));
+  CHECK(told < checkpoint(24'096 + 9000));
 }
 
 TEST_CASE(
@@ -227,7 +228,7 @@ TEST_CASE(
     REQUIRE(b.publish("a", {.data = "other"}));
     auto const got = pull(s);
     if (!got.empty()) {
-      CHECK(got == position_event(p));
+      CHECK(got == checkpoint(p));
       stands = p;
     }
     // So whoever comes back now is told no gap.
@@ -272,7 +273,7 @@ TEST_CASE("tick tells a parked filtered stream where it stands, before what it s
   }
   CHECK(rings.rings == 1);
   told += pull_all(s);
-  CHECK(told.ends_with(position_event(110)));
+  CHECK(told.ends_with(checkpoint(110)));
   REQUIRE(s.park());
   for (int i = 0; i < 40; ++i) b.tick(now += std::chrono::seconds(1));
   CHECK(rings.rings == 1);  // once is enough
@@ -287,7 +288,7 @@ TEST_CASE("a filtered stream that drains says where it stands before it ends, th
     CHECK(pull(s) == frame(11, "11"));
     for (int i = 0; i < 3; ++i) REQUIRE(b.publish("a", {.data = "other"}));
     if (draining) b.drain({}, {});
-    CHECK(pull(s) == (draining ? position_event(14) : ""));
+    CHECK(pull(s) == (draining ? checkpoint(14) : ""));
     batch pulled;
     CHECK(s.pull(pulled, all_room) == (draining ? pull_status::draining : pull_status::nothing));
   }
@@ -312,12 +313,12 @@ TEST_CASE("set_filter says where, and admits from the next pull on") {
   CHECK(pull_all(s) == frame(1, "1"));
   REQUIRE(s.set_filter([](event_header const& e) { return e.tag % 2 == 0; }) == errc::ok);
   fill(b, 2, 3);
-  CHECK(pull_all(s) == position_event(2) + frame(4, "4"));
+  CHECK(pull_all(s) == checkpoint(2) + frame(4, "4"));
   REQUIRE(s.set_filter({}) == errc::ok);
   fill(b, 2, 5);
-  CHECK(pull_all(s) == position_event(4) + frame(5, "5") + frame(6, "6"));
+  CHECK(pull_all(s) == checkpoint(4) + frame(5, "5") + frame(6, "6"));
   REQUIRE(s.set_filter(none) == errc::ok);
-  CHECK(pull_all(s) == position_event(6));
+  CHECK(pull_all(s) == checkpoint(6));
 }
 
 TEST_CASE("set_filter wakes a parked stream, which cannot park before it has been told") {
@@ -329,7 +330,7 @@ TEST_CASE("set_filter wakes a parked stream, which cannot park before it has bee
   REQUIRE(s.set_filter(none) == errc::ok);
   CHECK(rings.rings == 1);
   CHECK_UNARY(!s.park());
-  CHECK(pull(s) == position_event(0));
+  CHECK(pull(s) == checkpoint(0));
   CHECK_UNARY(s.park());
 }
 
@@ -483,7 +484,7 @@ TEST_CASE("a filter that always publishes another event that it refuses does not
     return false;
   });
   fill(b, 1);
-  CHECK(pull(s) == position_event(4096));
+  CHECK(pull(s) == checkpoint(4096));
   CHECK(asked == 4096);
 }
 

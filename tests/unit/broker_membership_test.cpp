@@ -33,6 +33,7 @@ using ssewire::presence_hook;
 using ssewire::pull_status;
 using ssewire::resume_outcome;
 using ssewire::start_at;
+using support::checkpoint;
 using support::all_room;
 using support::follow;
 using support::frame;
@@ -70,7 +71,7 @@ TEST_CASE("join follows a channel from now on") {
   REQUIRE(s.join("b") == errc::ok);
   publish(b, "b", "2");
   publish(b, "a", "3");
-  CHECK(pull_all(s) == position_event(1) + frame(2, "2") + frame(3, "3"));
+  CHECK(pull_all(s) == checkpoint(1) + frame(2, "2") + frame(3, "3"));
 }
 
 TEST_CASE("behind join what has come before comes first, then a position event says where the change was") {
@@ -80,7 +81,7 @@ TEST_CASE("behind join what has come before comes first, then a position event s
   publish(b, "b", "2");
   REQUIRE(s.join("b") == errc::ok);
   publish(b, "b", "3");
-  CHECK(pull_all(s) == frame(1, "1") + position_event(2) + frame(3, "3"));
+  CHECK(pull_all(s) == frame(1, "1") + checkpoint(2) + frame(3, "3"));
 }
 
 TEST_CASE("who resumes with the new set from where join said it stands is told no gap of what was before") {
@@ -90,7 +91,7 @@ TEST_CASE("who resumes with the new set from where join said it stands is told n
   auto s = opened(b, {"a"});
   for (int i = 0; i < 9; ++i) publish(b, "b", "old");
   REQUIRE(s.join("b") == errc::ok);
-  CHECK(pull_all(s) == position_event(9));
+  CHECK(pull_all(s) == checkpoint(9));
   auto again = follow(b, {"a", "b"}, id(9));
   CHECK(again.outcome() == resume_outcome::up_to_date);
 }
@@ -157,7 +158,7 @@ TEST_CASE(
   REQUIRE(s.join("b") == errc::ok);
   CHECK(rings.rings == 1);
   CHECK_UNARY(!s.park());
-  CHECK(pull(s) == position_event(0));
+  CHECK(pull(s) == checkpoint(0));
   REQUIRE(s.park());
   publish(b, "b", "1");
   CHECK(rings.rings == 2);
@@ -165,7 +166,7 @@ TEST_CASE(
   REQUIRE(s.park());
   REQUIRE(s.leave("a") == errc::ok);
   CHECK(rings.rings == 3);
-  CHECK(pull(s) == position_event(1));
+  CHECK(pull(s) == checkpoint(1));
   REQUIRE(s.park());
   publish(b, "a", "2");
   CHECK(rings.rings == 3);

@@ -47,6 +47,7 @@ struct client {
   ssewire::lag_policy policy = ssewire::lag_policy::tell;
   std::string user;
   bool parked = false;
+  bool is_sending = false;  // a batch, of which something may come back
   unsigned ready = 0;  // wake-ups that came
   unsigned evicted = 0;
   unsigned owed = 0;  // wake-ups that must have come
@@ -68,6 +69,7 @@ struct history {
   support::model_broker model;
   std::vector<std::unique_ptr<client>> clients;
   ssewire::time_point now = ssewire::time_point{} + std::chrono::hours(1);
+  ssewire::time_point latest = (ssewire::time_point::max)();  // no tick goes beyond this
   std::uint64_t epoch;
   std::map<std::string, std::uint64_t, std::less<>> told;  // by the presence hook
   std::array<std::uint64_t, ssewire::errc_count> refused = {};
@@ -270,7 +272,7 @@ struct history {
 
   // ---- time ----------------------------------------------------------------------------------------------------
 
-  void tick(ssewire::time_point latest = (ssewire::time_point::max)()) {
+  void tick() {
     if (random.one_in(3)) settle();
     now = (std::min)(now + std::chrono::milliseconds(random.below(random.one_in(8) ? 3000 : 300)), latest);
     real->tick(now);
@@ -301,6 +303,7 @@ struct history {
   // Everybody waits.
   void settle() {
     for (auto& c : clients) {
+      if (c->is_sending) continue;
       pull_all(*c);
       if (c->stream) park(*c);
     }
@@ -386,6 +389,7 @@ struct history {
     if (random.one_in(4)) names.push_back(names[0]);  // counts once
     std::vector<std::string_view> const views(names.begin(), names.end());
     auto const objections = objections_to(channels, user);
+    c.throws_in = c.publishes = 0;
     auto made = real->subscribe(std::span(views), presented, how);
     CHECK((objections.empty() ? made.error == errc::ok : contains(objections, made.error)));
     ++refused[static_cast<std::size_t>(made.error)];
@@ -397,7 +401,10 @@ struct history {
     c.parked = false;
     c.ready = c.evicted = c.owed = 0;
     c.must_evict = false;
-    for (auto const at : channels) model.make(at);
+    for (auto const at : channels) {
+      model.make(at);
+      if (admits.is_set()) model.filter_on(at);
+    }
     auto const outcome = c.model.connect(model, channels, presented, how.start, admits);
     CHECK(c.stream.outcome() == outcome);
     CHECK(c.stream.backlog() == c.model.backlog(model));
@@ -415,13 +422,16 @@ struct history {
     c.throws_in = random.one_in(12) ? 1 + random.below(4) : 0;
     c.publishes = random.one_in(12) ? 1 + random.below(8) : 0;
     auto status = pull_status::nothing;
+    auto const seen_before = c.model.seen;
     try {
       status = c.stream.pull(pulled, room);
     } catch (filter_threw const&) {
       c.model.pulled_at = model.last();
+      c.model.count_nothing();
       return false;
     }
     c.model.pulled_at = model.last();
+    if (c.model.filter.is_set()) c.model.count_nothing();  // it may have found no room for all that was admitted
     auto const bytes = support::bytes_of(pulled);
     if (status == pull_status::closed) {
       CHECK_UNARY(closes);
@@ -444,16 +454,54 @@ struct history {
       return false;
     }
     auto const taken = random.below(bytes.size() + 1);
-    c.model.receive(model, std::string_view(bytes).substr(0, taken));
-    auto const rest = c.stream.give_back(pulled, taken);
-    CHECK_UNARY(std::string_view(bytes).substr(taken, rest.size()) == rest);
-    count(std::string_view(bytes).substr(0, taken + rest.size()));
+    auto const begun = whole_frames(bytes, taken);
     if (random.one_in(3)) {
+      c.model.receive(model, std::string_view(bytes).substr(0, taken));
+      auto const rest = c.stream.give_back(pulled, taken);
+      CHECK_UNARY(std::string_view(bytes).substr(taken, begun - taken) == rest);
+      count(std::string_view(bytes).substr(0, begun));
       cut(c);  // in the middle of a frame, often
       return true;
     }
-    c.model.receive(model, rest);
+    c.model.receive(model, std::string_view(bytes).substr(0, begun));
+    c.model.begin_sending(model, seen_before);
+    c.is_sending = true;
+    if (random.one_in(2)) while_it_is_sent(c);
+    c.is_sending = false;
+    auto const rest = c.stream.give_back(pulled, taken);
+    CHECK_UNARY(std::string_view(bytes).substr(taken, begun - taken) == rest);
+    count(std::string_view(bytes).substr(0, begun));
+    c.model.end_sending(begun == bytes.size() ? support::never : comes_back_after(c, bytes.substr(begun)));
     return false;
+  }
+
+  // What has gone when so much was taken: all notices of the library, which come first, and whole frames.
+  static std::size_t whole_frames(std::string_view bytes, std::size_t taken) {
+    for (std::size_t end = 0;;) {
+      auto const size = bytes.find("\n\n", end) + 2 - end;
+      bool const notice = bytes.substr(end, size).find("event: ssewire.") != std::string_view::npos;
+      if (end == bytes.size() || (end >= taken && !notice)) return end;
+      end += size;
+    }
+  }
+
+  // The position before the first event of these frames.
+  std::uint64_t comes_back_after(client const& c, std::string_view frames) const {
+    auto const id = frames.substr(4, frames.find('\n') - 4);
+    auto position = c.model.seen + 1;
+    while (model.id_at(position) != id) ++position;
+    return position - 1;
+  }
+
+  // Others publish, time passes, and its own writer changes what it follows.
+  void while_it_is_sent(client& c) {
+    for (auto n = 1 + random.below(4); n != 0; --n) {
+      switch (random.below(4)) {
+      case 0: tick(); break;
+      case 1: change(c); break;
+      default: publish();
+      }
+    }
   }
 
   // Whole frames, which the broker takes for sent.
@@ -497,6 +545,9 @@ struct history {
       changes = !c.must_evict;
       CHECK(done == (changes ? errc::ok : errc::closed));
       if (changes) c.model.set_filter(admits);
+      for (auto const& p : c.model.places) {
+        if (changes && admits.is_set()) model.filter_on(p.channel);
+      }
     } else if (follows && random.one_in(4)) {
       CHECK(c.stream.join(name) == (c.must_evict || model.draining ? errc::closed : errc::ok));
       return;
@@ -525,6 +576,7 @@ struct history {
     ++refused[static_cast<std::size_t>(done)];
     if (done != errc::ok) return false;
     model.make(channel);
+    if (c.model.filter.is_set()) model.filter_on(channel);
     c.model.join(model, channel);
     return true;
   }
@@ -605,7 +657,8 @@ struct history {
     for (auto& c : clients) {
       if (!c->stream || c->must_evict) continue;
       auto const part =
-          static_cast<double>(c->stream.drain_retry().milliseconds) / static_cast<double>(whole);
+          static_cast<double>(c->stream.drain_retry().milliseconds - options.least_retry.milliseconds) /
+          static_cast<double>(whole);
       auto const gone = static_cast<double>((now - model.draining->began).count());
       auto const all = static_cast<double>(model.draining->half.count());
       if (gone >= all || gone > all * part)
@@ -621,6 +674,7 @@ struct history {
     take_turns();
     CHECK(real->subscribe("c0").error == errc::closed);
     auto const deadline = now + 2 * half;
+    latest = deadline - std::chrono::milliseconds(1);
     for (;;) {
       for (int i = 0; i < 3; ++i) publish();
       for (auto& c : clients) {
@@ -630,7 +684,7 @@ struct history {
         if (c->stream && random.one_in(2)) park(*c);
         if (c->stream) check_wakes(*c);
       }
-      tick(deadline - std::chrono::milliseconds(1));
+      tick();
       if (now >= deadline - std::chrono::milliseconds(1)) break;
     }
     for (auto& c : clients) {

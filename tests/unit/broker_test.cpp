@@ -28,6 +28,7 @@ using ssewire::resume_outcome;
 using ssewire::start_at;
 using ssewire::wake;
 using support::all_room;
+using support::checkpoint;
 using support::frame;
 using support::gap_event;
 using support::id;
@@ -1078,8 +1079,8 @@ TEST_CASE("a drain wakes who is parked in its turn, once, and tick evicts who is
   CHECK(closes[static_cast<std::size_t>(close_reason::drain_forced)] == 2);
 }
 
-TEST_CASE("drain gives each client its own time to come back, evenly over the spread") {
-  broker b;
+TEST_CASE("drain gives each client its own time to come back, evenly over the spread, after the least time") {
+  broker b({.least_retry = ssewire::reconnection_time(700)});
   constexpr std::uint64_t spread = 10'000;
   std::vector<subscription> streams;
   for (int i = 0; i < 1000; ++i) streams.push_back(subscribe(b, {"a"}));
@@ -1088,7 +1089,8 @@ TEST_CASE("drain gives each client its own time to come back, evenly over the sp
   std::vector<int> tenths(10);
   std::set<std::uint64_t> different;
   for (auto const& s : streams) {
-    auto const ms = s.drain_retry().milliseconds;
+    REQUIRE(s.drain_retry().milliseconds >= 700);
+    auto const ms = s.drain_retry().milliseconds - 700;
     REQUIRE(ms <= spread);
     different.insert(ms);
     ++tenths[(std::min)(ms / (spread / 10), std::uint64_t{9})];
@@ -1104,7 +1106,27 @@ TEST_CASE("the largest spread and no spread are spreads too") {
   b.drain(start, start, ssewire::reconnection_time(~std::uint64_t{0}));
   CHECK(s.drain_retry().milliseconds > std::uint64_t{1} << 62);
   b.drain(start, start, ssewire::reconnection_time(0));
-  CHECK(s.drain_retry().milliseconds == 0);
+  CHECK(s.drain_retry().milliseconds == 1000);  // nobody comes back sooner
+}
+
+TEST_CASE("the largest least time is no overflow") {
+  broker b({.least_retry = ssewire::reconnection_time(~std::uint64_t{0})});
+  auto s = subscribe(b, {"a"});
+  b.drain(start, start, ssewire::reconnection_time(5000));
+  CHECK(s.drain_retry().milliseconds == ~std::uint64_t{0});
+}
+
+TEST_CASE("each stream is told its client's normal time again, at its beginning only") {
+  broker b;
+  auto s = subscribe(b, {"a"});
+  CHECK(pull(s) == position_event(0));
+  REQUIRE(position_event(0).find("\nretry: 3000\n") != std::string::npos);
+  CHECK(s.join("b") == errc::ok);
+  CHECK(pull(s) == checkpoint(0));
+
+  broker silent({.retry = std::nullopt});
+  auto t = subscribe(silent, {"a"});
+  CHECK(pull(t) == checkpoint(0));
 }
 
 TEST_CASE("a hook that drain or tick calls may close any stream") {

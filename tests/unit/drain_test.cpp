@@ -31,6 +31,9 @@
 
 namespace {
 
+// So that a retry says how far its turn is into the spread.
+ssewire::broker_options no_least_time() { return {.least_retry = ssewire::reconnection_time(0)}; }
+
 using namespace std::chrono_literals;
 using ssewire::close_reason;
 using ssewire::duration;
@@ -376,7 +379,7 @@ template <class Driver> void drain(framing body, bool stalling) {
                      (stalling ? ", a third stalls" : "");
   INFO(label);
   virtual_clock clock;
-  ssewire::basic_broker<typename Driver::traits> b;
+  ssewire::basic_broker<typename Driver::traits> b(no_least_time());
   std::vector<std::unique_ptr<client>> clients;
   {
     Driver driver;
@@ -494,7 +497,7 @@ struct bell {
 
 TEST_CASE("until its turn a stream of a draining broker is sent what was there, and parks; then it is woken, "
           "once") {
-  broker b;
+  broker b(no_least_time());
   auto s = opened(b);
   bell rings;
   s.set_hook(ssewire::wake_hook::of(rings));
@@ -528,7 +531,7 @@ TEST_CASE("until its turn a stream of a draining broker is sent what was there, 
 }
 
 TEST_CASE("drain(t, t) ends everybody at once, and forces with the next tick") {
-  broker b;
+  broker b(no_least_time());
   auto parked = opened(b);
   auto busy = support::follow(b, {"c"});
   bell rings;
@@ -548,7 +551,7 @@ TEST_CASE("drain(t, t) ends everybody at once, and forces with the next tick") {
 /// When each of many streams is woken.
 std::vector<duration> turns(duration second_at, duration second_deadline) {
   constexpr duration fine = 5ms;
-  broker b;
+  broker b(no_least_time());
   std::vector<subscription> streams;
   std::vector<bell> rings(1000);
   for (auto& each : rings) {
@@ -599,7 +602,7 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
          {(time_point::min)(), time_point{} - 1h, time_point{}, start, start + 1ns, start + 3h, never}) {
       for (auto const milliseconds :
            {std::uint64_t{0}, std::uint64_t{1}, (std::numeric_limits<std::uint64_t>::max)()}) {
-        broker b;
+        broker b(no_least_time());
         std::vector<subscription> streams;
         std::vector<bell> rings(20);
         for (auto& each : rings) {
@@ -627,7 +630,7 @@ TEST_CASE("times may be as far apart as a clock can say") {
   for (auto const now : {(time_point::min)(), time_point{}, (time_point::max)()}) {
     for (auto const deadline : {(time_point::min)(), time_point{}, (time_point::max)()}) {
       for (std::uint64_t const within : {std::uint64_t{0}, (std::numeric_limits<std::uint64_t>::max)()}) {
-        broker b;
+        broker b(no_least_time());
         auto idle = support::opened(b, {"c"});
         auto s = support::follow(b, {"c"});
         b.tick(now);
@@ -643,7 +646,7 @@ TEST_CASE("times may be as far apart as a clock can say") {
 }
 
 TEST_CASE("a stream whose turn comes inside its filter is given what that admits, and ends then") {
-  broker b;
+  broker b(no_least_time());
   int asked = 0;
   auto s = support::follow(b, {"c"}, {}, {.filter = [&](ssewire::event_header const&) {
                              ++asked;
@@ -659,7 +662,7 @@ TEST_CASE("a stream whose turn comes inside its filter is given what that admits
 }
 
 TEST_CASE("a filtered stream says where it stands in its turn, not before") {
-  broker b;
+  broker b(no_least_time());
   auto s =
       support::follow(b, {"c"}, {}, {.filter = [](ssewire::event_header const& e) { return e.tag == 1; }});
   (void)support::pull(s);
@@ -700,7 +703,7 @@ TEST_CASE("who is blocked or sending when its turn comes ends in order as soon a
   for (auto const mood : {ssewire::write_status::again, ssewire::write_status::pending}) {
     for (bool const in_time : {true, false}) {
       for (std::size_t const others : {0u, 3u}) {  // in step with it, until it says that
-        broker b;
+        broker b(no_least_time());
         ssewire::reactor<moody_writer> r({}, {.stall_time = 0s});
         moody_writer::state its;
         std::vector<moody_writer::state> theirs(others);
@@ -748,7 +751,7 @@ TEST_CASE("who is blocked or sending when its turn comes ends in order as soon a
 TEST_CASE("until its turn a stream is kept alive by heartbeats, in step with others and alone") {
   for (std::size_t const streams : {1u, 200u}) {
     virtual_clock clock;
-    broker b;
+    broker b(no_least_time());
     ssewire::reactor<client_writer> r({}, {.heartbeat = 1s});
     std::vector<std::unique_ptr<client>> clients;
     for (std::size_t i = 0; i < streams; ++i) {
@@ -782,7 +785,7 @@ TEST_CASE("until its turn a stream is kept alive by heartbeats, in step with oth
 }
 
 TEST_CASE("a loop that has slept through all turns ends everybody when it wakes") {
-  broker b;
+  broker b(no_least_time());
   std::vector<subscription> streams;
   std::vector<bell> rings(50);
   for (auto& each : rings) {

@@ -27,6 +27,7 @@ using ssewire::lag_policy;
 using ssewire::poll_result;
 using ssewire::stream_id;
 using ssewire::time_point;
+using support::checkpoint;
 using support::answer;
 using support::frame;
 using support::peer;
@@ -510,7 +511,7 @@ TEST_CASE("a drain ends the streams in order, and by force those that stall") {
   run(r, at(5s));
   CHECK(good.closed == once(close_reason::drained));
   CHECK(support::decode_chunked(good.taken).ended);
-  CHECK(support::decode_chunked(good.taken).body == position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 0\n\n");
+  CHECK(support::decode_chunked(good.taken).body == position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 1000\n\n");
   CHECK(r.size() == 2);
   b.tick(at(10s - 1ns));
   run(r, at(10s - 1ns));
@@ -930,8 +931,8 @@ TEST_CASE("a stream among others changes its channels and its filter, and the ot
   b.publish("d", {.data = "8"});
   run(r, at(0s));
   auto const before = position_event(0) + frame(1, "1");
-  CHECK(peers[0].taken == before + position_event(2) + frame(3, "3") + frame(4, "4") + position_event(4) +
-                              frame(6, "6") + position_event(7) + frame(8, "8"));
+  CHECK(peers[0].taken == before + checkpoint(2) + frame(3, "3") + frame(4, "4") + checkpoint(4) +
+                              frame(6, "6") + checkpoint(7) + frame(8, "8"));
   for (int i = 1; i < 3; ++i) {
     CHECK(peers[i].taken == before + frame(3, "3") + frame(5, "5") + frame(6, "6") + frame(7, "7"));
   }
