@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -77,6 +78,131 @@ struct bell {
   int rings = 0;
   void operator()(ssewire::wake) noexcept { ++rings; }
 };
+
+// ---- coming back
+
+// Publishes so many events of this tag.
+void publish_tagged(broker& b, std::uint64_t n, std::uint64_t tag) {
+  for (std::uint64_t i = 0; i < n; ++i) REQUIRE(b.publish("a", {.data = "x"}, tag));
+}
+// Its client's last event ID, when it has read all.
+std::string read_to_the_end(subscription& s, std::string id = {}) {
+  for (auto const all = pull_all(s); auto const& line : {all}) {
+    auto const at = line.rfind("id: ");
+    if (at != std::string::npos) id = line.substr(at + 4, line.find('\n', at) - at - 4);
+  }
+  return id;
+}
+
+// Publishes what it does not get, and reads, until so many events lie after its last event ID.
+std::string fall_back(broker& b, subscription& s, std::uint64_t behind) {
+  std::string last;
+  std::uint64_t position = 0;
+  do {
+    publish_tagged(b, 1, 2);
+    ++position;
+    last = read_to_the_end(s, last);
+  } while (position < 20 || last != id(position - behind));
+  return last;
+}
+
+TEST_CASE("a client that was up to date is told no gap as long as all that came since it went is held: what was lost "
+          "before that was for others") {
+  for (auto const kept : std::initializer_list<std::uint64_t>{1, 2, 3, 10, 100}) {
+    for (std::uint64_t before = 0; before < 2 * kept + 3; ++before) {
+      for (auto const away : {std::uint64_t{0}, kept / 2, kept - 1, kept}) {
+        broker b(holding(kept));
+        std::string last;
+        {
+          auto s = follow(b, {"a"}, odd);
+          last = read_to_the_end(s);
+          for (std::uint64_t i = 0; i < before; ++i) {
+            publish_tagged(b, 1, i == kept / 3 ? 1 : 2);
+            last = read_to_the_end(s, last);
+          }
+        }
+        publish_tagged(b, away, 2);
+        auto s = follow(b, {"a"}, odd, last);
+        CHECK(s.outcome() != resume_outcome::gap);
+        CHECK(pull_all(s).find("ssewire.gap") == std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("one of the lost events was for it: it is told") {
+  for (std::uint64_t lost = 0; lost < 10; ++lost) {
+    broker b(holding(10));
+    std::string last;
+    {
+      auto s = follow(b, {"a"}, odd);
+      publish_tagged(b, 10, 2);
+      last = read_to_the_end(s);
+    }
+    for (std::uint64_t i = 0; i < 15; ++i) publish_tagged(b, 1, i == lost ? 1 : 2);
+    auto s = follow(b, {"a"}, odd, last);
+    CHECK((s.outcome() == resume_outcome::gap) == (lost < 5));
+    CHECK(pull_all(s).starts_with("id: 000000000000-00000000000000" + std::string(lost < 5 ? "15\nevent: ssewire.gap" : "")));
+  }
+}
+
+TEST_CASE("another filter than before is asked about what was lost itself") {
+  broker b(holding(10));
+  std::string last;
+  {
+    auto s = follow(b, {"a"}, odd);
+    last = fall_back(b, s, 3);
+  }
+  publish_tagged(b, 9, 2);
+  CHECK(follow(b, {"a"}, odd, last).outcome() == resume_outcome::resumed);
+  CHECK(follow(b, {"a"}, tagged, last).outcome() == resume_outcome::gap);
+  CHECK(follow(b, {"a"}, {}, last).outcome() == resume_outcome::gap);
+}
+
+TEST_CASE("a filter that throws, or publishes, when it is asked about what was lost") {
+  broker b(holding(4));
+  std::string last;
+  {
+    auto s = follow(b, {"a"}, odd);
+    last = fall_back(b, s, 1);
+  }
+  publish_tagged(b, 4, 2);
+  auto const throws = [](event_header const&) -> bool { throw 1; };
+  CHECK(follow(b, {"a"}, throws, last).outcome() == resume_outcome::gap);
+  int asked = 0;
+  auto s = follow(
+      b, {"a"},
+      [&](event_header const& e) {
+        if (++asked == 1) publish_tagged(b, 6, 1);
+        return e.tag == 1;
+      },
+      last);
+  CHECK(s.outcome() == resume_outcome::resumed);  // what its own filter made the log forget is a lag, and told
+  CHECK(asked >= 1);
+  CHECK(pull_all(s).find("ssewire.gap") != std::string::npos);
+}
+
+TEST_CASE("a quiet channel whose events are too old is kept for clients with filters until it expires") {
+  broker b({.replay = {.max_age = std::chrono::seconds(1)}, .channel_expiry = std::chrono::seconds(60)});
+  std::string last;
+  {
+    auto s = follow(b, {"a"}, odd);
+    publish_tagged(b, 1, 1);
+    last = read_to_the_end(s);
+    publish_tagged(b, 1, 2);
+    last = read_to_the_end(s, last);
+    CHECK(last == id(1));
+  }
+  auto now = ssewire::time_point{};
+  for (int i = 0; i < 40; ++i) b.tick(now += std::chrono::milliseconds(100));
+  CHECK(b.stats().events == 0);
+  CHECK(b.stats().channels == 1);
+  CHECK(follow(b, {"a"}, odd, last).outcome() == resume_outcome::up_to_date);
+  CHECK(follow(b, {"a"}, {}, last).outcome() == resume_outcome::gap);
+  for (int i = 0; i < 700; ++i) b.tick(now += std::chrono::milliseconds(100));
+  CHECK(b.stats().channels == 0);
+  CHECK(b.stats().expired_channels == 1);
+}
 
 // ---- what a filter is shown
 

@@ -502,6 +502,24 @@ TEST_CASE("a client that presents an ID of the publisher's that is gone is told 
   CHECK(follow(b, {"a"}, "two").outcome() == resume_outcome::unknown);
 }
 
+TEST_CASE("who else follows a channel does not decide whether a client can come back with its publisher's ID") {
+  for (bool const followed : {true, false}) {
+    broker b({.replay = {.max_age = std::chrono::seconds(1)}});
+    auto const other = followed ? follow(b, {"a"}) : decltype(follow(b, {"a"}))();
+    REQUIRE(b.publish("a", own("older")));
+    REQUIRE(b.publish("a", own("mine")));
+    ssewire::time_point now{};
+    for (int i = 0; i < 40; ++i) b.tick(now += std::chrono::milliseconds(100));
+    REQUIRE(b.stats().events == 0);
+    REQUIRE(b.stats().channels == (followed ? 1 : 0));
+    CHECK(follow(b, {"a"}, "mine").outcome() == resume_outcome::up_to_date);
+    CHECK(follow(b, {"a"}, "older").outcome() == resume_outcome::unknown);
+    REQUIRE(b.publish("a", {.data = "next"}));
+    CHECK(follow(b, {"a"}, "mine").outcome() == resume_outcome::resumed);
+    REQUIRE(b.publish("a", own("mine")));  // the ID is free
+  }
+}
+
 TEST_CASE("an ID that several of a stream's channels hold resumes behind the oldest: rather twice than not "
           "at all") {
   broker b;
