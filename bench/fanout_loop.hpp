@@ -80,7 +80,7 @@ inline system_calls calls;
 
 // As long as the library's frame is with its ID, so that both send as many bytes.
 inline constexpr std::string_view bare_head = "id: 000000000000-0000000000000000\ndata: ";
-inline constexpr std::string_view greeting = "event: ssewire.position\ndata:\n\n";
+inline constexpr std::string_view greeting = "event: ssewire.position\ndata: {}\n\n";
 
 // ---- the library ----
 

@@ -5,7 +5,8 @@
 //   -- back after one event: resumed
 //   id: 0123456789ab-0000000000000001
 //   event: ssewire.position
-//   data:
+//   retry: 3000
+//   data: {}
 //
 //   id: 0123456789ab-0000000000000002
 //   data: two
@@ -17,7 +18,8 @@
 //
 //   id: 0123456789ab-0000000000000003
 //   event: ssewire.position
-//   data:
+//   retry: 3000
+//   data: {}
 //
 //   id: 0123456789ab-0000000000000004
 //   data: four

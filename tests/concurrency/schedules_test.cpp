@@ -305,7 +305,7 @@ struct model {
       gaps_told += gaps.size();
       for (auto const& g : gaps)
         lines += "ssewire.gap {\"reason\":" + g + "} " + (&g == &gaps.back() ? stands : "") + '\n';
-      if (!std::exchange(opened, true)) lines += "ssewire.position  " + stands + '\n';
+      if (!std::exchange(opened, true)) lines += "ssewire.position {} " + stands + '\n';
     }
     for (std::size_t p = 1; p <= sequence(t); ++p) {
       for (std::size_t c = 0; c < on.size(); ++c) {

@@ -145,7 +145,7 @@ class client {
       law(position.has_value(), "an event has the broker's ID or none", shown(e));
     }
     if (e.type == "ssewire.position") {
-      law(!opened_ && e.data == "" && position, "the position is told once", shown(e));
+      law(!opened_ && e.data == "{}" && position, "the position is told once", shown(e));
       opened_ = true;
     } else if (e.type == "ssewire.gap") {
       gap(e);

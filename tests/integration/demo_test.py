@@ -173,7 +173,7 @@ class LiveEvents(DemoTest):
         demo = self.start()
         before = demo.publish("before")
         first = self.stream(demo).events[0]
-        self.assertEqual((first.type, first.data), (POSITION, ""))
+        self.assertEqual((first.type, first.data), (POSITION, "{}"))
         self.assertEqual(first.id, before)
 
     def test_a_silent_stream_gets_heartbeats_that_are_no_events(self):

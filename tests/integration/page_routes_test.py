@@ -91,7 +91,7 @@ class PageRoutes(unittest.TestCase):
         first = self.stream(demo)
         hello, position = first.events
         self.assertEqual((hello.type, json.loads(hello.data), hello.id), ("demo.hello", {"log": 7, "n": {}}, None))
-        self.assertEqual((position.type, position.data), ("ssewire.position", ""))
+        self.assertEqual((position.type, position.data), ("ssewire.position", "{}"))
         self.assertEqual(first.retries, [800])
         last = demo.publish("one", "two", "three")
         again = self.stream(demo, last_event_id=position.id)

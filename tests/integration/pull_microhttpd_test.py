@@ -93,7 +93,7 @@ class PullMicrohttpd(unittest.TestCase):
         with Server() as server:
             with Client(server.port) as client:
                 self.assertIn(b"Content-Type: text/event-stream", client.head)
-                client.read_until(rb"event: ssewire.position\ndata: \n\n")
+                client.read_until(rb"event: ssewire.position\nretry: 3000\ndata: {}\n\n")
                 server.order("publish one")
                 seen = client.read_until(rb"id: (\S+)\ndata: one\n\n")[1].decode()
                 client.read_until(rb"data: one\n\n:\n\n:\n\n")
