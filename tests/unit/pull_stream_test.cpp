@@ -30,6 +30,7 @@ using ssewire::errc;
 using ssewire::framing;
 using ssewire::read_status;
 using ssewire::wake;
+using support::checkpoint;
 using support::frame;
 using support::position_event;
 
@@ -41,7 +42,7 @@ using pull_stream = ssewire::basic_pull_stream<traits>;
 constexpr ssewire::timing_options timeless{0s, 0s};
 constexpr ssewire::time_point start{1h};
 
-std::string const retry_0 = "retry: 0\n\n";
+std::string const retry_1000 = "retry: 1000\n\n";
 
 /// Counts its calls, and does what the test says.
 struct counting_hook {
@@ -328,7 +329,7 @@ TEST_CASE("drained: what was published, when to come back, and the end") {
     CHECK(hook.ready == 1);
     auto const got = read_all(s, 11);
     CHECK((body == framing::raw ? got.text : support::decode_chunked(got.text).body) ==
-          frame(1, "x") + retry_0);
+          frame(1, "x") + retry_1000);
     CHECK(got.end == read_status::finished);
     CHECK(s.reason() == close_reason::drained);
   }
@@ -343,7 +344,7 @@ TEST_CASE("a drain wakes a parked stream") {
   CHECK(s.park());
   b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(hook.ready == 1);
-  CHECK(read_all(s).text == retry_0);
+  CHECK(read_all(s).text == retry_1000);
 }
 
 TEST_CASE("evicted while parked: it is woken as for bytes, and the read says how it ended") {
@@ -474,7 +475,7 @@ TEST_CASE("from inside the hook: read, park, send, publish, join, end, destroy")
         CHECK(got.text == (by_publish ? "data: sent inside\n\n" + x : x + "data: sent inside\n\n"));
         break;
       case 2: CHECK(got.text == x + frame(last + 1, "published inside")); break;
-      case 3: CHECK(got.text == x + position_event(last)); break;
+      case 3: CHECK(got.text == x + checkpoint(last)); break;
       // What it has not pulled is not sent behind finish().
       default: CHECK(got.text == (by_publish ? "" : x));
       }

@@ -90,7 +90,7 @@ TEST_CASE("it sends what is there, and returns when the broker has drained") {
     b.publish("c", {.data = "y"});
     b.drain({}, {}, ssewire::reconnection_time(0));
     CHECK(serve_blocking(std::move(from), w, {.body = body, .preamble = "head\n"}) == close_reason::drained);
-    auto const frames = position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 0\n\n";
+    auto const frames = position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 1000\n\n";
     CHECK(to.taken.substr(0, 5) == "head\n");
     CHECK((body == ssewire::framing::raw ? to.taken.substr(5)
                                          : support::decode_chunked(to.taken.substr(5)).body) == frames);
@@ -116,7 +116,7 @@ TEST_CASE("it sleeps while there is nothing, and goes on with each event") {
   };
   CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drained);
   CHECK(slept == 4);
-  CHECK(to.taken == position_event(0) + frame(1, "1") + frame(2, "2") + frame(3, "3") + "retry: 0\n\n");
+  CHECK(to.taken == position_event(0) + frame(1, "1") + frame(2, "2") + frame(3, "3") + "retry: 1000\n\n");
 }
 
 TEST_CASE("in a drain it sleeps on until its turn") {
@@ -131,7 +131,7 @@ TEST_CASE("in a drain it sleeps on until its turn") {
   };
   CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drained);
   CHECK(slept == 3);
-  CHECK(to.taken == position_event(0) + "retry: 0\n\n");
+  CHECK(to.taken == position_event(0) + "retry: 1000\n\n");
 }
 
 TEST_CASE("an eviction wakes it: a lagging stream, a forced drain, a broker that ends") {
@@ -173,7 +173,7 @@ TEST_CASE("a spurious wake-up sends nothing") {
   };
   watched_traits::deadlines.clear();
   CHECK(serve_blocking(follow(b), w, {}, {1h, 0s}) == close_reason::drained);
-  CHECK(to.taken == position_event(0) + "retry: 0\n\n");
+  CHECK(to.taken == position_event(0) + "retry: 1000\n\n");
   for (auto const d : watched_traits::deadlines) CHECK(d == watched_traits::deadlines.front());
 }
 
@@ -219,7 +219,7 @@ TEST_CASE("heartbeats come while it is idle, between frames, and end with the st
   };
   CHECK(serve_blocking(follow(b), w, {}, {2ms, 0s}) == close_reason::drained);
   std::string const beat = ":\n\n";
-  auto const events = position_event(0) + beat + beat + frame(1, "x") + beat + beat + "retry: 0\n\n";
+  auto const events = position_event(0) + beat + beat + frame(1, "x") + beat + beat + "retry: 1000\n\n";
   CHECK(to.taken == events);
 }
 
@@ -274,7 +274,7 @@ TEST_CASE("`again` with some bytes goes on, and the frame with it") {
   b.publish("c", {.data = "x"});
   b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(serve_blocking(std::move(from), w) == close_reason::drained);
-  CHECK(taken == position_event(0) + frame(1, "x") + "retry: 0\n\n");
+  CHECK(taken == position_event(0) + frame(1, "x") + "retry: 1000\n\n");
 }
 
 struct tls_like {
@@ -320,7 +320,7 @@ TEST_CASE("a writer needs nothing but write, and may be incapable of moving") {
   auto from = follow(b);
   b.drain({}, {}, ssewire::reconnection_time(0));
   CHECK(serve_blocking(std::move(from), w) == close_reason::drained);
-  CHECK(w.got == position_event(0) + "retry: 0\n\n");
+  CHECK(w.got == position_event(0) + "retry: 1000\n\n");
 }
 
 } // namespace

@@ -129,10 +129,7 @@ template <class Traits> struct broker_core {
     s->number = ++joined;
     subscribers.add(*s);
     ++counts.subscribers;
-    if (s->filter) {
-      keep_lost_headers(*s);
-      if (s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
-    }
+    if (s->filter && s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
     ++counts.resumes[static_cast<std::size_t>(s->outcome)];
     for (auto& m : *s) hooks.tell_presence(held, *m.of);
     return {s.release(), errc::ok};
@@ -173,14 +170,19 @@ template <class Traits> struct broker_core {
     if (member_of(s, name) != nullptr) return errc::ok;
     if (s.channels == options.max_channels_per_stream) return refuse(errc::too_many_channels);
     if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return refuse(error);
-    grown[s.channels].next_ordinal = grown[s.channels].of->history.end_ordinal();
+    auto& into = *grown[s.channels].of;
+    if (s.filter && !keep_lost_headers(into)) {
+      --into.members;
+      logs.drop_if_unused(into);
+      return refuse(errc::no_memory);
+    }
+    grown[s.channels].next_ordinal = into.history.end_ordinal();
     for (std::size_t i = 0; i < s.channels; ++i) {
       s.memberships[i].unlink();
       grown[i] = s.memberships[i];
     }
     s.memberships = std::move(grown);
     ++s.channels;
-    if (s.filter) keep_lost_headers(s);
     s.say_behind = sequence;
     say_position(held, s);  // its hook may have closed it, and so the channel may be gone
     if (auto* const c = logs.find(name)) {
@@ -213,7 +215,9 @@ template <class Traits> struct broker_core {
     if (s.filtering) return errc::called_from_inside;
     std::swap(s.filter, filter);
     s.admitted = s.refused = 0;
-    if (s.filter) keep_lost_headers(s);
+    if (s.filter) {
+      for (auto& m : s) (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
+    }
     say_position(held, s);
     return errc::ok;
   }
@@ -489,6 +493,9 @@ template <class Traits> struct broker_core {
       if (error != errc::ok) break;
       ++s.channels;
     }
+    for (auto& m : s) {
+      if (error == errc::ok && s.filter && !keep_lost_headers(*m.of)) error = errc::no_memory;
+    }
     if (error == errc::ok) return error;
     for (auto& m : s) {
       --m.of->members;
@@ -513,11 +520,10 @@ template <class Traits> struct broker_core {
     return errc::ok;
   }
 
-  // Without memory its channels keep nothing; then it may be told a gap where nothing was missing for it.
-  void keep_lost_headers(subscriber& s) noexcept {
-    auto const max_events = (std::min)(options.replay.max_events, (std::uint64_t{1} << 62)) / 2 + 1;
-    for (auto& m : s)
-      attempt([&] { m.of->history.keep_lost_headers(max_events, options.replay.max_bytes / 4); });
+  // From now on its filters can be asked about what it loses. False: there is no memory.
+  [[nodiscard]] bool keep_lost_headers(channel& c) const noexcept {
+    auto const max_events = (std::min)(options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
+    return attempt([&] { c.history.keep_lost_headers(max_events, options.replay.max_bytes / 4); });
   }
 
   // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go. Where that is not
