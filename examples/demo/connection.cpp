@@ -42,8 +42,8 @@ connection::~connection() {
 void connection::on_events(std::uint32_t events) {
   constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
   if ((events & (EPOLLOUT | broken)) != 0) writable_ = true;
-  if ((events & (EPOLLIN | EPOLLRDHUP | broken)) != 0) readable_ = true;
-  if ((events & (EPOLLRDHUP | broken)) != 0) hung_up_ = true;
+  if ((events & (EPOLLIN | broken)) != 0) readable_ = true;
+  if ((events & broken) != 0) broken_ = true;
   advance();
 }
 
@@ -86,11 +86,14 @@ void connection::advance() {
 std::optional<std::size_t> connection::receive(std::span<char> into) {
   for (;;) {
     auto const got = ::recv(socket_.get(), into.data(), into.size(), 0);
-    if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return 0;
-    readable_ = false;
-    return std::nullopt;
+    if (got > 0) return static_cast<std::size_t>(got);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      readable_ = false;
+      return std::nullopt;
+    }
+    (got == 0 ? half_closed_ : broken_) = true;
+    return 0;
   }
 }
 
@@ -106,6 +109,14 @@ bool connection::step_requesting(budget& left) {
   }
   if (parser_.current_state() == request_parser::state::error) {
     refuse(parser_.error_status(), parser_.error_text());
+    return true;
+  }
+  // Asked for also by a head that came in one packet with the request before it.
+  if (parser_.take_expects_continue()) {
+    // Nothing is being written, so the kernel has room for this; a client that filled it is no loss.
+    constexpr std::string_view proceed = "HTTP/1.1 100 Continue\r\n\r\n";
+    auto const sent = ::send(socket_.get(), proceed.data(), proceed.size(), MSG_NOSIGNAL);
+    if (sent != static_cast<::ssize_t>(proceed.size())) abort();
     return true;
   }
   if (!readable_) return false;
@@ -124,12 +135,8 @@ bool connection::step_requesting(budget& left) {
   bool const was_idle = parser_.idle();
   parser_.feed({chunk, *got});
   // From the first byte to the last, not from each to the next: or a byte every nine seconds keeps a place.
-  if (was_idle) server_.set_deadline(*this, clock::now() + server_.options_.request_timeout);
-  if (parser_.take_expects_continue()) {
-    // Nothing is being written, so the kernel has room for this; a client that filled it is no loss.
-    constexpr std::string_view proceed = "HTTP/1.1 100 Continue\r\n\r\n";
-    auto const sent = ::send(socket_.get(), proceed.data(), proceed.size(), MSG_NOSIGNAL);
-    if (sent != static_cast<::ssize_t>(proceed.size())) abort();
+  if (was_idle && !parser_.idle()) {
+    server_.set_deadline(*this, clock::now() + server_.options_.request_timeout);
   }
   return true;
 }
@@ -165,10 +172,15 @@ void connection::respond(int status, std::string_view type, std::string_view bod
   start_response(format_response(status, type, body, extra, part, then), then);
 }
 
+void connection::respond_head(std::string head) {
+  assert(in_handler_ && parser_.current().method == "HEAD");
+  if (in_handler_ && phase_ == phase::requesting) start_response(std::move(head), afterwards::close);
+}
+
 void connection::refuse(int status, std::string_view text) {
   auto const body = std::string(text) + "\n";
-  start_response(format_response(status, "text/plain", body, {}, body_part::sent, afterwards::close),
-                 afterwards::close);
+  auto const part = parser_.current().method == "HEAD" ? body_part::left_out : body_part::sent;
+  start_response(format_response(status, "text/plain", body, {}, part, afterwards::close), afterwards::close);
 }
 
 void connection::start_response(std::string bytes, afterwards then) {
@@ -219,8 +231,7 @@ void connection::upgrade(std::unique_ptr<stream_peer> peer) {
 }
 
 bool connection::step_streaming(budget& left) {
-  // The client's half-close counts as leaving: an EventSource has nothing more to say, but never says so.
-  if (hung_up_) {
+  if (broken_) {
     lost();
     return false;
   }
@@ -236,7 +247,7 @@ bool connection::step_lingering(budget& left) { return discard(left); }
 
 // Throws away what a client sends to a response. Returns whether to go on.
 bool connection::discard(budget& left) {
-  if (!readable_) return false;
+  if (!readable_ || half_closed_) return false;
   if (left.bytes == 0) {
     server_.schedule(*this);
     return false;
@@ -245,6 +256,11 @@ bool connection::discard(budget& left) {
   auto const got = receive(chunk);
   if (!got) return false;
   if (*got == 0) {
+    // RFC 9112, 9.6 lets a client shut down its side after its request and read on, and some do.
+    if (phase_ == phase::streaming && !broken_) {
+      peer_->on_half_closed();
+      return true;
+    }
     lost();
     return false;
   }
@@ -253,7 +269,7 @@ bool connection::discard(budget& left) {
 }
 
 send_result connection::send_some(std::span<std::string_view const> pieces) {
-  if (phase_ != phase::streaming || hung_up_) return {send_status::gone};
+  if (phase_ != phase::streaming || broken_) return {send_status::gone};
   if (!writable_) {
     wants_writable_ = true;
     return {send_status::again};
@@ -275,7 +291,7 @@ send_result connection::send_some(std::span<std::string_view const> pieces) {
   } while (sent < 0 && errno == EINTR);
   if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
     // The peer hears of it in the next turn, not here, inside its own call.
-    hung_up_ = true;
+    broken_ = true;
     server_.schedule(*this);
     return {send_status::gone};
   }
@@ -292,6 +308,7 @@ void connection::shutdown_write() {
 
 // A close with unread bytes in the socket sends a reset, and that can overtake the response's last bytes.
 void connection::linger() {
+  if (half_closed_) return close();  // there are none, and there will be none
   phase_ = phase::lingering;
   ::shutdown(socket_.get(), SHUT_WR);
   server_.set_deadline(*this, clock::now() + server_.options_.linger_timeout);

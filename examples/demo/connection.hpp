@@ -27,6 +27,10 @@ struct stream_peer {
   /// The socket has room again. Called only after `send_some` answered `again`.
   virtual void on_writable() = 0;
 
+  /// The client has sent all that it will ever send. It may still read, or have left: the bytes that are sent to
+  /// it next find out, for a client that has left answers them with a reset. Called at most once.
+  virtual void on_half_closed() = 0;
+
   /// The client has left. Called at most once, and not after `abort`, `shutdown_write` or the server's end.
   virtual void on_gone() = 0;
 };
@@ -62,6 +66,10 @@ class connection {
 
   /// Answers the request. Only inside the handler, once. HEAD, keep-alive and close are seen to.
   void respond(int status, std::string_view type, std::string_view body, http_fields const& extra = {});
+
+  /// Answers HEAD where GET is answered by a stream: `head` is all there is, and says `Connection: close`. Only
+  /// inside the handler, instead of `respond`.
+  void respond_head(std::string head);
 
   /// Takes the connection over, the response's head included: the server sends nothing more of its own.
   /// Only inside the handler, instead of `respond`.
@@ -114,7 +122,8 @@ class connection {
   // Edges are reported once, so they are remembered until a call has met EAGAIN.
   bool readable_ = false;
   bool writable_ = true;
-  bool hung_up_ = false;         // the client shut down its side, or the connection broke
+  bool half_closed_ = false;     // the client shut down its side: there is no more to read
+  bool broken_ = false;          // the connection was reset, or timed out
   bool wants_writable_ = false;  // the peer was told `again`
   bool in_handler_ = false;
   bool scheduled_ = false;  // for the next turn, without an event

@@ -71,22 +71,25 @@ void event_streams::open(request const& asked, connection& on) {
     return;
   }
 
-  auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
-  auto subscribed = broker_.subscribe(channels, last);
-  if (!subscribed) {
-    on.respond(200, "text/event-stream", come_back_later, {{"Cache-Control", "no-store, no-transform"}});
-    return;
-  }
-
   // HTTP/1.0 knows no chunks: there the body ends with the connection.
   bool const chunks = asked.minor > 0;
   auto const version = chunks ? ssewire::http_version::http_1_1 : ssewire::http_version::http_1_0;
   ssewire::stream_options how;
   how.body = chunks ? ssewire::framing::chunked : ssewire::framing::raw;
   http_fields head;
-  for (auto const& field : ssewire::response_fields(version, how.body))
-    head.emplace_back(field.name, field.value);
+  for (auto const& field : ssewire::response_fields(version, how.body)) {
+    // The connection ends with its stream: what else came on it was thrown away.
+    head.emplace_back(field.name, field.name == "Connection" ? "close" : field.value);
+  }
   how.preamble = format_head(200, head);
+  if (asked.method == "HEAD") return on.respond_head(std::move(how.preamble));
+
+  auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
+  auto subscribed = broker_.subscribe(channels, last);
+  if (!subscribed) {
+    on.respond(200, "text/event-stream", come_back_later, {{"Cache-Control", "no-store, no-transform"}});
+    return;
+  }
 
   auto peer = std::make_unique<event_peer>(streams_);
   auto& its = *peer;

@@ -53,6 +53,8 @@ class event_peer : public stream_peer {
 
   void is(ssewire::stream_id id) { id_ = id; }
   void on_writable() override { streams_.writable(id_); }
+  // A blank line, which no client takes for anything: the write shows whether there is still somebody.
+  void on_half_closed() override { streams_.send(id_, {}); }
   void on_gone() override { streams_.remove(id_, ssewire::close_reason::peer_gone); }
 
  private:
@@ -79,7 +81,7 @@ class event_streams {
   /// GET /events?channels=cpu,net: begins a stream, or goes on with one where its last event ID says.
   /// With &client=NAME the stream can be named in the calls below. It is greeted by an event of its own, without an
   /// ID: `demo.hello` {"log":1000,"n":{"cpu":7}} where a stream begins, with the number of each channel's newest
-  /// event; `demo.replay` {"replayed":3} where it goes on.
+  /// event; `demo.replay` {"replayed":3} where it goes on. HEAD gets the stream's fields, and no stream.
   void open(request const& asked, connection& on);
 
   ssewire::publish_result publish(std::string_view channel, std::string_view data);

@@ -163,7 +163,9 @@ request_parser::state request_parser::refuse(int status, std::string_view text) 
   error_status_ = status;
   error_text_ = text;
   buffer_ = {};
+  auto method = std::move(request_.method);  // an error is answered without a body, too, if this is HEAD
   request_ = {};
+  request_.method = std::move(method);
   return state_ = state::error;
 }
 
@@ -217,6 +219,8 @@ bool request_parser::on_request_line(std::string_view line) {
   auto const target = line.substr(first + 1, last - first - 1);
   auto const version = line.substr(last + 1);
   if (!is_token(method)) return wrong(400, "the method is not a token");
+  request_.method = method;
+  if (method == "CONNECT") return wrong(501, "this server is no proxy");
   if (!is_target(target)) return wrong(400, "the target holds a byte that must be percent-encoded");
   if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || !is_digit(version[5]) ||
       !is_digit(version[7])) {
@@ -225,7 +229,10 @@ bool request_parser::on_request_line(std::string_view line) {
   if (version[5] != '1') return wrong(505, "this server speaks HTTP/1.0 and HTTP/1.1");
 
   auto path = target;
-  if (path.front() != '/' && path != "*") {
+  if (path == "*") {
+    // RFC 9112, 3.2.4: the server as a whole, of which only OPTIONS can ask.
+    if (method != "OPTIONS") return wrong(400, "only OPTIONS asks for '*'");
+  } else if (path.front() != '/') {
     // RFC 9112, 3.2.2: a server accepts the absolute form too.
     auto const scheme = path.find("://");
     if (scheme == npos || scheme == 0) return wrong(400, "the target is no path and no address");
@@ -233,7 +240,6 @@ bool request_parser::on_request_line(std::string_view line) {
     path = slash == npos ? std::string_view("/") : path.substr(slash);
   }
   auto const question = path.find('?');
-  request_.method = method;
   request_.target = target;
   request_.path = path.substr(0, question);
   request_.query = question == npos ? std::string_view() : path.substr(question + 1);

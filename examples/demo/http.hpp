@@ -60,15 +60,17 @@ class request_parser {
 
   state current_state() const noexcept { return state_; }
 
-  /// The request, while the state is `complete`.
+  /// The request, while the state is `complete`. While it is not: its method, once that is known, and no more.
   request const& current() const noexcept { return request_; }
 
   /// While the state is `error`: 400, 413, 414, 431, 501 or 505, and a sentence for the response's body.
   int error_status() const noexcept { return error_status_; }
   std::string_view error_text() const noexcept { return error_text_; }
 
-  /// No byte of a request has come yet, not even an empty line before it.
-  bool idle() const noexcept { return state_ == state::need_more && head_bytes_ == 0 && buffer_.empty(); }
+  /// No byte of a request has come yet. The empty lines that some clients send after a body are none of it.
+  bool idle() const noexcept {
+    return state_ == state::need_more && part_ == part::start && buffer_.empty();
+  }
 
   /// True once, when the head asked for `100 Continue` and the body is still to come.
   bool take_expects_continue() noexcept { return std::exchange(expects_continue_, false); }
@@ -87,7 +89,7 @@ class request_parser {
   part part_ = part::start;
   std::string buffer_;           // bytes that no finished line or body has taken
   std::size_t searched_ = 0;     // of buffer_, known to hold no line end
-  std::size_t head_bytes_ = 0;   // of this request, in finished lines
+  std::size_t head_bytes_ = 0;   // of this request, in finished lines, empty ones before it included
   std::size_t body_bytes_ = 0;   // announced by Content-Length
   bool expects_continue_ = false;
   request request_ = {};

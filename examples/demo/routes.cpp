@@ -136,9 +136,19 @@ constexpr route routes[] = {
      }},
 };
 
-void refuse_method(connection& on, std::string_view allowed) {
-  on.respond(405, plain_text, "this resource is asked for by " + std::string(allowed) + "\n",
-             {{"Allow", std::string(allowed)}});
+// Whether a resource that is asked for by GET, or by POST, is. Any other method has been answered: OPTIONS by naming
+// those it knows. A browser asks by it, too, before it lets a page of another site read or speak here; no
+// Access-Control field in the answer tells it no.
+bool is_asked_by(std::string_view method, request const& asked, connection& on) {
+  bool const reads = method == "GET";
+  if (asked.method == method || (reads && asked.method == "HEAD")) return true;
+  std::string const known = reads ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+  if (asked.method == "OPTIONS") {
+    on.respond(204, plain_text, "", {{"Allow", known}});
+  } else {
+    on.respond(405, plain_text, "this resource is asked for by " + known + "\n", {{"Allow", known}});
+  }
+  return false;
 }
 
 }  // namespace
@@ -148,17 +158,15 @@ std::string stats_json(demo_site const& site) {
 }
 
 void answer(demo_site const& site, request const& asked, connection& on) {
+  if (asked.path == "*") return on.respond(204, plain_text, "", {{"Allow", "GET, HEAD, POST, OPTIONS"}});
   for (auto const& file : page_files) {
     if (file.path != asked.path) continue;
-    if (asked.method != "GET" && asked.method != "HEAD") return refuse_method(on, "GET, HEAD");
+    if (!is_asked_by("GET", asked, on)) return;
     return on.respond(200, file.type, file.bytes, fields_of(file));
   }
   for (auto const& r : routes) {
     if (r.path != asked.path) continue;
-    bool const has_head = r.method == "GET" && r.path != "/events";
-    if (asked.method != r.method && !(has_head && asked.method == "HEAD")) {
-      return refuse_method(on, has_head ? "GET, HEAD" : r.method);
-    }
+    if (!is_asked_by(r.method, asked, on)) return;
     if (r.method == "POST" && from_another_site(asked)) {
       return say(on, 403, "only pages of this server may speak here\n");
     }

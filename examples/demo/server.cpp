@@ -165,7 +165,7 @@ void server::admit(unique_fd socket) {
   auto& which = *made;
   connections_.emplace(id, std::move(made));
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLIN | EPOLLOUT | EPOLLET;
   event.data.u64 = id;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     which.close();

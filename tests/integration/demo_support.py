@@ -238,10 +238,46 @@ class CurlStream(EventReader):
         self._process.stdout.close()
 
 
+class Wire:
+    """A connection that sends what it is told to, and reads the responses one by one."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        self._bytes = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def end_requests(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def head(self):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = self._bytes.readline()
+            assert line, f"the server closed the connection after {head}"
+            head += line
+        return parsed_head(head[:-4])
+
+    def response(self, to="GET"):
+        status, fields = self.head()
+        size = 0 if to == "HEAD" else int(fields.get("content-length", 0))
+        return Response(status, fields, self._bytes.read(size))
+
+    def rest(self):
+        """All that comes until the end of the connection. A reset is an error."""
+        return self._bytes.read()
+
+    def close(self):
+        self._bytes.close()
+        self.socket.close()
+
+
 class RawStream(EventReader):
     """A stream on a bare socket, read only when asked to. It speaks HTTP/1.0: no chunks."""
 
-    def __init__(self, demo, target, last_event_id="", receive_buffer=0):
+    def __init__(self, demo, target, last_event_id="", receive_buffer=0, extra=b""):
+        """`extra`: bytes that come in one packet with the request."""
         super().__init__()
         self.socket = socket.socket()
         self.socket.settimeout(PATIENCE)
@@ -249,7 +285,7 @@ class RawStream(EventReader):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(("127.0.0.1", demo.port))
         field = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
-        self.socket.sendall(f"GET {target} HTTP/1.0\r\n{field}\r\n".encode())
+        self.socket.sendall(f"GET {target} HTTP/1.0\r\n{field}\r\n".encode() + extra)
         self.received = 0
         self._head = b""
 
@@ -266,6 +302,12 @@ class RawStream(EventReader):
     def read_until(self, condition):
         while not condition(self):
             self.read()
+        return self
+
+    def read_to_the_end(self):
+        """Until the connection ends in order. A reset is an error."""
+        while data := self.socket.recv(65536):
+            self.feed(data)
         return self
 
     def reset(self):

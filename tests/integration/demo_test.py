@@ -14,10 +14,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 import urllib.parse
 
-from demo_support import PATIENCE, CurlStream, Demo, RawStream, Room, bytes_of, text_of
+from demo_support import PATIENCE, CurlStream, Demo, RawStream, Room, Wire, bytes_of, text_of
 
 BINARY = sys.argv[1] if len(sys.argv) > 1 else sys.exit(__doc__)
 ROOM = "/events?channels=room"
@@ -53,6 +54,17 @@ class DemoTest(unittest.TestCase):
 
     def resume(self, demo, last):
         return self.stream(demo, ROOM, *last_event_id(last))
+
+    def wire(self, demo):
+        wire = Wire(demo)
+        self.addCleanup(wire.close)
+        return wire
+
+    def wait_for_subscribers(self, demo, count):
+        """Of a server to which nothing is published and no heartbeat is due."""
+        deadline = time.monotonic() + PATIENCE
+        while (now := demo.stats()["subscribers"]) != count:
+            self.assertLess(time.monotonic(), deadline, f"subscribers: {now}, not {count}")
 
     def raw(self, demo, target=ROOM, **how):
         client = RawStream(demo, target, **how)
@@ -91,8 +103,53 @@ class Resources(DemoTest):
 
     def test_HEAD_answers_the_fields_of_GET_and_no_body(self):
         demo = self.start()
-        get, head = demo.ask("/"), demo.ask("/", "--head")
-        self.assertEqual((head.status, head.fields, head.body), (200, get.fields, b""))
+        targets = ("/", "/page.js", "/client?client=c", "/room", "/nothing", "/events?channels=bad",
+                   "/events?client=,", "/end")
+        wire = self.wire(demo)
+        for target in targets:
+            with self.subTest(target=target):
+                get, head = demo.ask(target), demo.ask(target, "--head")
+                self.assertEqual((head.status, head.fields, head.body), (get.status, get.fields, b""))
+                self.assertGreater(int(head.fields["content-length"]), 0)
+                wire.send(b"HEAD %b HTTP/1.1\r\nHost: x\r\n\r\n" % target.encode())
+                self.assertEqual(wire.response("HEAD").fields, get.fields)  # a body would be the next head
+        self.assertEqual(demo.ask("/stats", "--head").status, 200)
+
+    def test_HEAD_of_a_stream_answers_its_fields_and_begins_none(self):
+        demo = self.start()
+        for version in "--http1.1", "--http1.0":
+            stream, head = self.stream(demo, ROOM, version), demo.ask(ROOM, "--head", version)
+            self.assertEqual((head.status, head.fields, head.body), (200, stream.fields, b""))
+            stream.kill()
+        wire = self.wire(demo)
+        wire.send(b"HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual((wire.head()[0], wire.rest()), (200, b""))
+
+    def test_an_error_answers_HEAD_without_a_body_too(self):
+        demo = self.start()
+        for lines in (b"HEAD / HTTP/1.1", b"HEAD / HTTP/1.1\r\nHost: x\r\nbad", b"HEAD / HTTP/2.0", b"HEAD * HTTP/1.1"):
+            wire = self.wire(demo)
+            wire.send(lines + b"\r\n\r\n")
+            status, fields = wire.head()
+            self.assertIn(status, (400, 505))
+            self.assertGreater(int(fields["content-length"]), 0)
+            self.assertEqual(wire.rest(), b"", lines)
+
+    def test_OPTIONS_names_the_methods_and_lets_no_other_site_in(self):
+        demo = self.start()
+        preflight = ("--header", "Origin: http://other.example", "--header", "Access-Control-Request-Method: GET",
+                     "--header", "Access-Control-Request-Headers: last-event-id")
+        for target, allowed in (("/", "GET, HEAD, OPTIONS"), ("/page.js", "GET, HEAD, OPTIONS"),
+                                (ROOM, "GET, HEAD, OPTIONS"), ("/stats", "GET, HEAD, OPTIONS"),
+                                ("/room", "POST, OPTIONS"), ("/drop?client=c", "POST, OPTIONS")):
+            for more in (), preflight:
+                answer = demo.ask(target, "--request", "OPTIONS", *more)
+                self.assertEqual((answer.status, answer.fields, answer.body),
+                                 (204, {"allow": allowed, "connection": "keep-alive"}, b""), target)
+        self.assertEqual(demo.ask("/nothing", "--request", "OPTIONS").status, 404)
+        whole = demo.ask("", "--request", "OPTIONS", "--request-target", "*")
+        self.assertEqual((whole.status, whole.fields["allow"]), (204, "GET, HEAD, POST, OPTIONS"))
+        self.assertEqual(demo.ask("", "--request-target", "*").status, 400)
 
     def test_the_counters_are_json(self):
         demo = self.start()
@@ -110,7 +167,7 @@ class Resources(DemoTest):
         demo = self.start()
         for method, target, allowed in (("DELETE", "/", "GET"), ("POST", "/events", "GET"),
                                         ("PUT", "/stats", "GET"), ("GET", "/room", "POST"),
-                                        ("OPTIONS", "/room", "POST")):
+                                        ("TRACE", "/", "HEAD"), ("PUT", "/room", "OPTIONS")):
             refused = demo.ask(target, "--request", method)
             self.assertEqual(refused.status, 405, (method, target))
             self.assertIn(allowed, refused.fields["allow"].split(", "))
@@ -124,6 +181,7 @@ class ResponseHead(DemoTest):
         self.assertIn("no-store", stream.fields["cache-control"])
         self.assertEqual(stream.fields["x-accel-buffering"], "no")
         self.assertEqual(stream.fields["transfer-encoding"], "chunked")
+        self.assertEqual(stream.fields["connection"], "close")  # it ends with its stream
         self.assertNotIn("content-length", stream.fields)
 
     def test_on_HTTP_1_0_the_body_ends_with_the_connection(self):
@@ -406,7 +464,7 @@ class BadRequests(DemoTest):
                     (413, "/room", (), b"x" * 16385),
                     (400, "/room", (), b""),
                     (405, ROOM, ("--request", "BREW"), None),
-                    (405, ROOM, ("--head",), None),
+                    (501, "/", ("--request", "CONNECT", "--request-target", "127.0.0.1:1"), None),
                     (400, "/", ("--request", "B@D"), None),
                     (501, "/room", ("--header", "Transfer-Encoding: chunked"), b"x"),
                     (400, "/", ("--header", "Host:"), None)]
@@ -432,6 +490,138 @@ class BadRequests(DemoTest):
         last = demo.publish(*numbered(3))
         stream.wait_for(lambda s: s.last_id == last, "the last event")
         self.assertEqual(stream.room, numbered(3))
+
+
+class Connections(DemoTest):
+    """What HTTP/1.1 lets a client do with its connection (RFC 9112), beside asking and reading."""
+    QUIET = "--interval", "60000", "--heartbeat", "3600000"  # nothing is written but what a test publishes
+
+    def test_a_request_that_says_close_gets_its_response_and_the_end(self):
+        demo = self.start()
+        for request in (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                        b"GET / HTTP/1.1\r\nhost: x\r\ncONNECTION: Upgrade,CLOSE\r\n\r\n",
+                        b"GET / HTTP/1.0\r\n\r\n",
+                        b"OPTIONS / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+            for extra in b"", b"\r\n", b"\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"x" * 100_000:
+                with self.subTest(request=request, extra=extra[:4]):
+                    wire = self.wire(demo)
+                    wire.send(request + extra)
+                    answer = wire.response()
+                    self.assertIn(answer.status, (200, 204))
+                    self.assertEqual(answer.fields["connection"], "close")
+                    self.assertEqual(wire.rest(), b"")
+
+    def test_a_client_of_HTTP_1_0_may_ask_to_keep_its_connection(self):
+        wire = self.wire(self.start())
+        for _ in range(2):
+            wire.send(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+            answer = wire.response()
+            self.assertEqual((answer.status, answer.fields["connection"]), (200, "keep-alive"))
+
+    def test_requests_of_one_packet_are_answered_in_order(self):
+        demo = self.start()
+        stream = self.stream(demo)
+        wire = self.wire(demo)
+        say = b"POST /room HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + say + b"\r\none" + say + b"\r\ntwo"
+                  b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET http://x/nothing HTTP/1.1\r\nHost: x\r\n\r\n" +
+                  say + b"Expect: 100-continue\r\n\r\n")
+        answers = [wire.response(to) for to in ("GET", "POST", "POST", "HEAD", "GET")]
+        self.assertEqual([a.status for a in answers], [200, 200, 200, 200, 404])
+        self.assertEqual(wire.head(), (100, {}))  # or it would wait for a body that waits for it
+        wire.send(b"end")
+        self.assertEqual(wire.response().status, 200)
+        self.assertEqual(stream.wait_for_room(3).room, ["one", "two", "end"])
+
+    def test_empty_lines_before_and_after_a_request_are_nothing(self):
+        demo = self.start()
+        stream = self.stream(demo)
+        wire = self.wire(demo)
+        said = 0
+        for empty in b"\r\n", b"\n", b"\r\n\r\n", b"\n\n\n":
+            wire.send(empty + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertEqual(wire.response().status, 200, empty)
+            wire.send(b"POST /room HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" + empty)
+            self.assertEqual(wire.response().status, 200, empty)
+            said += 1
+        wire.send(b"\r\n")
+        wire.end_requests()
+        self.assertEqual(wire.rest(), b"")
+        self.assertEqual(stream.wait_for_room(said).room, ["abc"] * said)
+
+    def test_what_a_client_sends_to_a_stream_is_thrown_away_and_the_stream_goes_on_to_its_end(self):
+        demo = self.start(*self.QUIET)
+        streams = []
+        for extra in b"\r\n", b"\n", b"GET / HTTP/1.1\r\n\r\n", b"\0\xff" * 300_000:
+            at_once = self.raw(demo, ROOM + f"&client=a{len(streams)}", extra=extra)
+            later = self.raw(demo, ROOM + f"&client=b{len(streams)}").read_until(lambda s: s.events)
+            later.socket.sendall(extra)
+            streams += at_once, later
+        self.wait_for_subscribers(demo, len(streams))
+        demo.publish("one")
+        for stream in streams:
+            stream.read_until(lambda s: s.room).socket.sendall(b"\r\n")
+        self.assertEqual(demo.ask("/end?client=a0", body=b"").status, 200)
+        self.assertEqual(streams[0].read_to_the_end().room, ["one"])
+        demo.publish("two")
+        self.assertEqual(demo.stop(), 0)
+        for stream in streams[1:]:
+            self.assertEqual(stream.read_to_the_end().room, ["one", "two"])
+            self.assertEqual(stream.retries[1:], stream.retries[-1:], "the drain's, after the greeting's")
+
+    def test_a_stream_of_HTTP_1_1_ends_with_its_last_chunk_and_its_connection(self):
+        demo = self.start(*self.QUIET)
+        wire = self.wire(demo)
+        wire.send(b"GET /events?channels=room&client=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n\r\n")
+        self.assertEqual(wire.head()[1]["connection"], "close")
+        self.assertEqual(demo.ask("/end?client=c", body=b"").status, 200)
+        self.assertTrue(wire.rest().endswith(b"\r\n0\r\n\r\n"))
+
+    def test_a_client_that_has_no_more_to_say_still_reads(self):
+        demo = self.start(*self.QUIET)
+        at_once, later = self.raw(demo), self.raw(demo)
+        at_once.socket.shutdown(socket.SHUT_WR)
+        later.read_until(lambda s: s.events).socket.shutdown(socket.SHUT_WR)
+        at_once.read_until(lambda s: s.events)
+        texts = numbered(100, size=16000)
+        demo.publish(*texts)
+        for stream in at_once, later:
+            stream.read_until(lambda s: len(s.room) == len(texts))
+        demo.publish("last")
+        self.assertEqual(demo.stats()["subscribers"], 2)
+        self.assertEqual(demo.stop(), 0)
+        for stream in at_once, later:
+            stream.read_to_the_end()
+            self.assertEqual((stream.room, len(stream.retries)), ([*texts, "last"], 1))
+            self.assertEqual((stream.gaps, stream.unknown_lines), ([], []))
+        wire = self.wire(self.start())
+        wire.send(2 * b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire.end_requests()
+        self.assertEqual([wire.response().status, wire.response().status, wire.rest()], [200, 200, b""])
+
+    def test_a_client_that_goes_is_noticed_at_once(self):
+        demo = self.start(*self.QUIET)
+        def half_close_and_close(stream):
+            stream.socket.shutdown(socket.SHUT_WR)
+            stream.socket.close()
+        def close_with_unread_bytes(stream):
+            demo.publish("unread")
+            stream.socket.close()
+        for go in (lambda stream: stream.socket.close(), lambda stream: stream.reset(), half_close_and_close,
+                   close_with_unread_bytes):
+            stays, goes = self.raw(demo), self.raw(demo).read_until(lambda s: s.events)
+            stays.read_until(lambda s: s.events)
+            self.assertEqual(demo.stats()["subscribers"], 2)
+            go(goes)
+            self.wait_for_subscribers(demo, 1)
+            stays.reset()
+            self.wait_for_subscribers(demo, 0)
+        half_closed = self.raw(demo).read_until(lambda s: s.events)
+        half_closed.socket.shutdown(socket.SHUT_WR)
+        demo.publish("still here")
+        half_closed.read_until(lambda s: s.room)
+        half_closed.reset()
+        self.wait_for_subscribers(demo, 0)
 
 
 class Options(DemoTest):

@@ -46,7 +46,7 @@ class PageRoutes(unittest.TestCase):
             self.assertEqual(file.fields["x-content-type-options"], "nosniff")
             self.assertIn(b"SPDX-License-Identifier", file.body)
         self.assertEqual(demo.ask("/page.html").status, 404)
-        self.assertEqual(demo.ask("/page.js", "--request", "DELETE").fields["allow"], "GET, HEAD")
+        self.assertEqual(demo.ask("/page.js", "--request", "DELETE").fields["allow"], "GET, HEAD, OPTIONS")
 
     def test_a_client_must_be_named_well(self):
         demo = self.start()
@@ -76,7 +76,7 @@ class PageRoutes(unittest.TestCase):
         here = ("--header", f"Origin: {demo.address}")
         for target in POSTED:
             refused = demo.ask(target)
-            self.assertEqual((refused.status, refused.fields["allow"]), (405, "POST"), target)
+            self.assertEqual((refused.status, refused.fields["allow"]), (405, "POST, OPTIONS"), target)
             for field in ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: http://evil.example",
                           "Origin: null", f"Origin: https://127.0.0.1:{demo.port}", "Origin: http://127.0.0.1:1"):
                 with self.subTest(target=target, field=field):
