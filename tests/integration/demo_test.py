@@ -599,6 +599,22 @@ class Connections(DemoTest):
         wire.end_requests()
         self.assertEqual([wire.response().status, wire.response().status, wire.rest()], [200, 200, b""])
 
+    def test_what_came_while_the_process_stood_still_came_in_time(self):
+        demo = self.start("--heartbeat", "1000")
+        streams = [self.raw(demo).read_until(lambda s: s.events) for _ in range(3)]
+        streams[0].socket.shutdown(socket.SHUT_WR)
+        wire = self.wire(demo)
+        wire.send(b"GET / HTTP/1.1\r\nHo")
+        demo.stats()  # so that what was sent before was read
+        demo.process.send_signal(signal.SIGSTOP)
+        wire.send(b"st: x\r\n\r\n")
+        time.sleep(11)  # the time for a request is ten seconds
+        demo.process.send_signal(signal.SIGCONT)
+        self.assertEqual(wire.response().status, 200)
+        demo.publish("on we go")
+        for stream in streams:
+            self.assertEqual(stream.read_until(lambda s: s.room).types, [POSITION, "room"])
+
     def test_a_client_that_goes_is_noticed_at_once(self):
         demo = self.start(*self.QUIET)
         def half_close_and_close(stream):
