@@ -256,7 +256,7 @@ bool connection::discard(budget& left) {
   auto const got = receive(chunk);
   if (!got) return false;
   if (*got == 0) {
-    // RFC 9112, 9.6 lets a client shut down its side after its request and read on, and some do.
+    // RFC 9293, 3.6: it has no more to say, and may read on.
     if (phase_ == phase::streaming && !broken_) {
       peer_->on_half_closed();
       return true;
@@ -306,7 +306,8 @@ void connection::shutdown_write() {
   if (phase_ == phase::streaming) linger();
 }
 
-// A close with unread bytes in the socket sends a reset, and that can overtake the response's last bytes.
+// RFC 9112, 9.6: a close with unread bytes in the socket sends a reset, and that can overtake the response's
+// last bytes.
 void connection::linger() {
   if (half_closed_) return close();  // there are none, and there will be none
   phase_ = phase::lingering;

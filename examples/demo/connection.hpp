@@ -27,8 +27,8 @@ struct stream_peer {
   /// The socket has room again. Called only after `send_some` answered `again`.
   virtual void on_writable() = 0;
 
-  /// The client has sent all that it will ever send. It may still read, or have left: the bytes that are sent to
-  /// it next find out, for a client that has left answers them with a reset. Called at most once.
+  /// The client has sent all that it will ever send. It may still read, or have left: the bytes that are sent
+  /// to it next find out, for a client that has left answers them with a reset. Called at most once.
   virtual void on_half_closed() = 0;
 
   /// The client has left. Called at most once, and not after `abort`, `shutdown_write` or the server's end.
@@ -67,8 +67,8 @@ class connection {
   /// Answers the request. Only inside the handler, once. HEAD, keep-alive and close are seen to.
   void respond(int status, std::string_view type, std::string_view body, http_fields const& extra = {});
 
-  /// Answers HEAD where GET is answered by a stream: `head` is all there is, and says `Connection: close`. Only
-  /// inside the handler, instead of `respond`.
+  /// Answers HEAD where GET is answered by a stream: `head` is all there is, and says `Connection: close`.
+  /// Only inside the handler, instead of `respond`.
   void respond_head(std::string head);
 
   /// Takes the connection over, the response's head included: the server sends nothing more of its own.

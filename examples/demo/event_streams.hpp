@@ -54,7 +54,7 @@ class event_peer : public stream_peer {
   void is(ssewire::stream_id id) { id_ = id; }
   void on_writable() override { streams_.writable(id_); }
   // A blank line, which no client takes for anything: the write shows whether there is still somebody.
-  void on_half_closed() override { streams_.send(id_, {}); }
+  void on_half_closed() override { static_cast<void>(streams_.send(id_, {})); }
   void on_gone() override { streams_.remove(id_, ssewire::close_reason::peer_gone); }
 
  private:

@@ -60,7 +60,8 @@ class request_parser {
 
   state current_state() const noexcept { return state_; }
 
-  /// The request, while the state is `complete`. While it is not: its method, once that is known, and no more.
+  /// The request, while the state is `complete`. Before that, and after an error: its method, once that is
+  /// known, and no more.
   request const& current() const noexcept { return request_; }
 
   /// While the state is `error`: 400, 413, 414, 431, 501 or 505, and a sentence for the response's body.

@@ -136,9 +136,9 @@ constexpr route routes[] = {
      }},
 };
 
-// Whether a resource that is asked for by GET, or by POST, is. Any other method has been answered: OPTIONS by naming
-// those it knows. A browser asks by it, too, before it lets a page of another site read or speak here; no
-// Access-Control field in the answer tells it no.
+// Whether a resource is asked for by its method: GET, which brings HEAD, or POST. If not, it is answered here,
+// OPTIONS by the methods there are. By OPTIONS a browser asks before it lets a page of another site read or
+// speak here; an answer without an Access-Control field tells it no.
 bool is_asked_by(std::string_view method, request const& asked, connection& on) {
   bool const reads = method == "GET";
   if (asked.method == method || (reads && asked.method == "HEAD")) return true;

@@ -99,8 +99,8 @@ turn server::run_once(std::chrono::milliseconds max_wait) {
   for (auto const id : scheduled) {
     if (auto const found = connections_.find(id); found != connections_.end()) found->second->on_scheduled();
   }
-  // What came in time is read before anybody's time is up. After a pause of the process it lies in the sockets, and
-  // the wait has ended with EINTR (signal(7): by SIGCONT), or with more events than fit.
+  // What came in time is read before anybody's time is up. After a pause of the process it lies in the
+  // sockets, and the wait has ended with EINTR (signal(7): by SIGCONT), or with more events than fit.
   if (count >= 0 && count < static_cast<int>(events_per_turn)) run_deadlines();
   empty_graves();
   return done;

@@ -6,88 +6,21 @@ Usage: asio_test.py COMPILER [ARGUMENT OF unittest]...
 """
 import pathlib
 import select
-import subprocess
 import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "docs")]
-from demo_support import END_PATIENCE, PATIENCE, RawStream  # noqa: E402
-from docs_code import has_header, read_fences  # noqa: E402
+from adapter_support import AdapterTest, PeerTests, build, fence_with, numbers
+from docs_code import has_header
 
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
 SKIPPED = 77
 
 
-def build(folder):
-    fences = read_fences((ROOT / "docs" / "writer.md").read_text(encoding="utf-8"), "docs/writer.md")
-    (adapter,) = [fence.code for fence in fences if "void serve(asio::ip::tcp::socket" in fence.code]
-    (folder / "asio_adapter.hpp").write_text(adapter, encoding="utf-8")
-    command = [COMPILER, "-std=c++20", "-O1", "-pthread", f"-I{ROOT / 'include'}", f"-I{folder}",
-               str(ROOT / "tests" / "integration" / "asio_server.cpp"), "-o", str(folder / "server")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return folder / "server"
-
-
-class Server:
-    def __init__(self):
-        self.process = subprocess.Popen((BINARY,), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        self.published = 0
-        self.port = int(self.line())
-
-    def line(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        assert ready, "the server says nothing"
-        return self.process.stdout.readline().decode().strip()
-
-    def wait_for_followers(self, count):
-        while (line := self.line()) != f"followers {count}":
-            assert line.startswith("followers "), f"waited for {count} followers, got {line!r}"
-
-    def publish(self, count):
-        self.process.stdin.write(f"{count}\n".encode())
-        self.published += count
-
-    def stop(self):
-        """Ends it; the streams' reasons to end, and how often."""
-        self.process.stdin.close()
-        code = self.process.wait(END_PATIENCE)
-        assert code == 0, f"the server ended with {code}"
-        words = [line.split() for line in self.process.stdout.read().decode().splitlines()]
-        return {reason: int(count) for reason, count in words if reason != "followers"}
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-def numbers(stream):
-    return [int(data.split()[0]) for data in stream.data_of("message")]
-
-
-class AsioServer(unittest.TestCase):
+class AsioServer(PeerTests, AdapterTest):
     def setUp(self):
-        self.server = Server()
-        self.addCleanup(self.server.kill)
-
-    def follow(self, *arguments, **options):
-        """Begins to follow, and has read where that is."""
-        stream = RawStream(self.server, "/", *arguments, **options)
-        self.addCleanup(stream.socket.close)
-        return stream.read_until(lambda s: s.events)
-
-    def read_all(self, *streams):
-        for stream in streams:
-            stream.read_until(lambda s: numbers(s)[-1:] == [self.server.published])
-
-    def read_to_the_end(self, stream):
-        while data := stream.socket.recv(1 << 16):
-            stream.feed(data)
+        self.COMMAND = (BINARY,)
+        super().setUp()
 
     def test_live_then_resumed(self):
         first = self.follow()
@@ -103,14 +36,6 @@ class AsioServer(unittest.TestCase):
         self.read_all(second)
         self.assertEqual(numbers(first) + numbers(second), list(range(1, 101)))
         self.assertEqual(second.gaps, [])
-
-    def test_a_client_that_goes_is_noticed(self):
-        for end in (lambda stream: stream.socket.close(), lambda stream: stream.reset()):
-            stream = self.follow()
-            self.server.wait_for_followers(1)
-            end(stream)
-            self.server.wait_for_followers(0)
-        self.assertEqual(self.server.stop(), {"peer_gone": 2})
 
     def test_a_client_that_does_not_read_is_ended_and_others_are_unharmed(self):
         self.follow(receive_buffer=4096)
@@ -134,7 +59,7 @@ class AsioServer(unittest.TestCase):
         self.server.publish(20)
         reasons = self.server.stop()
         for stream in streams:
-            self.read_to_the_end(stream)
+            stream.read_to_the_end()
             self.assertEqual(numbers(stream), list(range(1, 21)))
             self.assertEqual(len(stream.retries), 1)
         self.assertEqual(reasons, {"drained": 8})
@@ -147,7 +72,7 @@ class AsioServer(unittest.TestCase):
             self.read_all(reading)
         reasons = self.server.stop()
         self.assertEqual(reasons.get("drained", 0) + reasons.get("drain_forced", 0), 2)
-        self.read_to_the_end(reading)
+        reading.read_to_the_end()
         self.assertEqual(len(reading.retries), 1)
 
 
@@ -156,5 +81,5 @@ if __name__ == "__main__":
         print("skip: there is no <asio.hpp> here (Debian and Ubuntu: the package libasio-dev)")
         sys.exit(SKIPPED)
     with tempfile.TemporaryDirectory() as place:
-        BINARY = build(pathlib.Path(place))
+        BINARY = build(pathlib.Path(place), COMPILER, "asio_server.cpp", asio_adapter=fence_with("void serve(asio::ip::tcp::socket"))
         unittest.main()

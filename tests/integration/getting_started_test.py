@@ -240,6 +240,29 @@ class GettingStarted(unittest.TestCase):
             self.assertEqual(stream.data_of("said"), ["last words"])
             self.assertEqual(len(stream.retries), 1)
 
+    def test_what_a_client_sends_to_its_stream_resets_nothing(self):
+        server = self.start()
+        streams = [RawStream(server, "/events", extra=extra) for extra in (b"\r\n", b"\n", b"x" * 10_000)]
+        streams.append(RawStream(server, "/events"))
+        for stream in streams:
+            self.addCleanup(stream.reset)
+            stream.read_until(lambda s: s.last_id).socket.sendall(b"\r\n")
+        server.say("one")
+        for stream in streams:
+            stream.read_until(lambda s: s.data_of("said"))
+        self.assertEqual(server.stop(), 0)
+        for stream in streams:
+            self.assertEqual(len(stream.read_to_the_end().retries), 1)
+
+    def test_a_half_close_is_a_disconnect_as_the_document_says(self):
+        server = self.start()
+        gone, stays = RawStream(server, "/events"), self.stream(server)
+        self.addCleanup(gone.reset)
+        gone.read_until(lambda s: s.last_id).socket.shutdown(socket.SHUT_WR)
+        server.say("one")
+        self.assertEqual(gone.read_to_the_end().data_of("said"), [])
+        self.assertEqual(self.said(stays, 1), ["one"])
+
     def test_sigterm_ends_it_at_once_also_before_the_first_request(self):
         self.assertEqual(self.start().stop(), 0)
 

@@ -37,14 +37,16 @@ class Server:
 class Client:
     """Reads a chunked response as it comes."""
 
-    def __init__(self, port, last_event_id=None, receive_buffer=None):
+    def __init__(self, port, last_event_id=None, receive_buffer=None, extra=b"", half_close=False):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE)
         self.socket.connect(("127.0.0.1", port))
         field = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
-        self.socket.sendall(f"GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n".encode())
+        self.socket.sendall(f"GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n".encode() + extra)
+        if half_close:
+            self.socket.shutdown(socket.SHUT_WR)
         self.raw = b""
         self.body = bytearray()
         self.ended = False
@@ -117,6 +119,29 @@ class PullMicrohttpd(unittest.TestCase):
             client.socket.close()
             server.order("wait 0")
             self.assertEqual(server.order("stop"), "stopped, subscribers 0")
+            self.assertEqual(server.exit(), 0)
+
+    def test_one_that_half_closes_or_sends_more_than_a_request_gets_all_to_the_end(self):
+        with Server() as server:
+            clients = [Client(server.port, extra=extra) for extra in (b"\r\n", b"\n", b"x" * 10_000)]
+            clients.append(Client(server.port, half_close=True))
+            for later in (lambda s: s.sendall(b"\r\n"), lambda s: s.shutdown(socket.SHUT_WR)):
+                clients.append(Client(server.port))
+                clients[-1].read_until(rb"ssewire.position")
+                later(clients[-1].socket)
+            server.order("wait 6")
+            server.order("publish one")
+            for client in clients:
+                client.read_until(rb"data: one\n\n:\n\n:\n\n")  # it outlives heartbeats
+            server.order("publish_large")
+            server.order("publish last")
+            for client in clients:
+                client.read_until(rb"data: last\n\n")
+            self.assertEqual(server.order("stop"), "stopped, subscribers 0")
+            for client in clients:
+                with client:
+                    client.read_to_end()
+                    self.assertRegex(client.body, rb"retry: \d+\n\n$")
             self.assertEqual(server.exit(), 0)
 
     def test_one_that_does_not_read_is_ended_and_the_others_get_everything(self):

@@ -114,6 +114,21 @@ class StreamingText(unittest.TestCase):
         self.assertTrue(stopped, self.server.lines)
         self.assertLess(int(stopped[1]), tokens_of(PROMPTS[0]))
 
+    def test_an_empty_line_after_the_request_resets_nothing_and_a_half_close_stops_the_model(self):
+        request = b"GET /answer?q=more HTTP/1.0\r\n\r\n"
+        port = int(self.server.address.rpartition(":")[2])
+        for number, half_closes in enumerate((False, True), 1):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(request + b"\r\n")
+                reader = EventReader()
+                while not reader.events:
+                    reader.feed(client.recv(65536))
+                client.shutdown(socket.SHUT_WR) if half_closes else client.sendall(b"\r\n")
+                while data := client.recv(65536):
+                    reader.feed(data)
+            self.assertEqual(reader.types[-1] == "done", not half_closes)
+            self.assertRegex(self.server.line(number), "peer_gone after" if half_closes else "finished after")
+
     def test_a_client_that_comes_back_by_itself_is_sent_away(self):
         done = subprocess.run((*self.curl, "--include", "--header", "Last-Event-ID: 1", self.server.address + "/answer?q=more"),
                               capture_output=True, text=True, timeout=PATIENCE)
