@@ -127,9 +127,10 @@ template <class Traits = default_traits> class basic_replay_buffer {
   publish_result append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
     std::array<char, detail::largest_copied_frame> room;
-    auto const error = next.prepare(e, 0, unset_, hash_, limits_.max_bytes, room);
+    auto const error = next.prepare(e, 0, hash_, limits_.max_bytes, room);
     if (error != errc::ok) return {{}, error};
-    if (auto const refused = next.append_to(log_, sequence_ + 1); refused != errc::ok) return {{}, refused};
+    if (auto const refused = next.append_to(log_, unset_, sequence_ + 1); refused != errc::ok)
+      return {{}, refused};
     ++sequence_;
     log_.trim_to_events(limits_.max_events);
     log_.trim_to_bytes(limits_.max_bytes);

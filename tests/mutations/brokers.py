@@ -20,7 +20,7 @@ BROKERS = [
       ("size_ > (std::min)(max_bytes, largest_frame)", "size_ > largest_frame"),
       tests="unit/mutations_found"),
     M("publish.position_half_written", "G1 G3", "detail/position.hpp",
-      ("put_8_digits(out, sequence / half % half);", ""),
+      ("put_8_digits(out, n / half % half);", ""),
       tests="unit/position"),
     M("publish.batch_beyond_the_log", "G7", "detail/broker_core.hpp",
       ("if (all > options.replay.max_bytes) return {{}, refuse_unlocked(errc::event_too_large)};", ""),

@@ -63,7 +63,7 @@ template <class Traits> struct broker_core {
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
     if (is_reserved(e.type)) return {{}, refuse_unlocked(errc::type_reserved)};
-    auto const error = prepared.prepare(e, tag, unset, hash, options.replay.max_bytes, room);
+    auto const error = prepared.prepare(e, tag, hash, options.replay.max_bytes, room);
     if (error != errc::ok) return {{}, refuse_unlocked(error)};
     parked_list<Traits> woken;
     channel* to = nullptr;
@@ -84,7 +84,7 @@ template <class Traits> struct broker_core {
     std::size_t copied = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
       if (is_reserved(events[i].type)) return {{}, refuse_unlocked(errc::type_reserved)};
-      auto const error = prepared[i].measure(events[i], unset, options.replay.max_bytes);
+      auto const error = prepared[i].measure(events[i], options.replay.max_bytes);
       if (error != errc::ok) return {{}, refuse_unlocked(error)};
       all += prepared[i].size();
       if (all > options.replay.max_bytes) return {{}, refuse_unlocked(errc::event_too_large)};
@@ -436,7 +436,7 @@ template <class Traits> struct broker_core {
                         std::span<prepared_event<Traits>> prepared,
                         std::span<parked_list<Traits>> woken) noexcept {
     if (closed || draining) return {{}, refuse(errc::closed)};
-    if (auto const error = logs.append(names, to, prepared, sequence); error != errc::ok)
+    if (auto const error = logs.append(names, to, prepared, unset, sequence); error != errc::ok)
       return {{}, refuse(error)};
     auto const events = prepared.size() / names.size();
     sequence += events;

@@ -8,6 +8,7 @@
 #include <ssewire/detail/keyed_hash.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/detail/pin_ledger.hpp>
+#include <ssewire/detail/position.hpp>
 #include <ssewire/detail/prepared_event.hpp>
 #include <ssewire/errc.hpp>
 
@@ -57,10 +58,12 @@ template <class Traits> class histories {
     channels_.drop(c);
   }
 
-  // Appends events behind `sequence`, or changes nothing. `prepared` holds those for the first channel, then those for the
-  // second, ...; `to` gets the channels, which stay as long as they hold one of these events.
+  // Appends events behind `sequence` of the epoch of `unset`, or changes nothing. `prepared` holds those for the
+  // first channel, then those for the second, ...; `to` gets the channels, which stay as long as they hold one of
+  // these events.
   errc append(std::span<std::string_view const> names, std::span<channel*> to,
-              std::span<prepared_event<Traits>> prepared, std::uint64_t sequence) noexcept {
+              std::span<prepared_event<Traits>> prepared, position_id const& unset,
+              std::uint64_t sequence) noexcept {
     auto const events = prepared.size() / names.size();
     auto error = errc::ok;
     std::size_t found = 0;
@@ -71,7 +74,7 @@ template <class Traits> class histories {
     std::size_t done = 0;
     for (; error == errc::ok && done < prepared.size(); ++done) {
       counting(to[done / events]->history, [&](entry_log<Traits>& history) {
-        error = prepared[done].append_to(history, sequence + 1 + done % events);
+        error = prepared[done].append_to(history, unset, sequence + 1 + done % events);
       });
       if (error != errc::ok) break;
     }

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -31,21 +32,20 @@ class position_id {
     for (int shift = 55; shift >= 0; shift -= 5)
       *out++ = "0123456789abcdefghijklmnopqrstuv"[(epoch >> shift) % 32];
     *out++ = '-';
-    put_sequence(out, sequence);
+    put_16_digits(out, sequence);
   }
 
   /// The same epoch's ID of another position.
   [[nodiscard]] constexpr position_id at(std::uint64_t sequence) const noexcept {
     auto other = *this;
-    put_sequence(other.text_ + epoch_bytes + 1, sequence);
+    put_16_digits(other.text_ + epoch_bytes + 1, sequence);
     return other;
   }
 
-  /// Writes the 16 digits of a position.
-  static constexpr void put_sequence(char* out, std::uint64_t sequence) noexcept {
-    constexpr std::uint64_t half = 100'000'000;
-    put_8_digits(out, sequence / half % half);
-    put_8_digits(out + 8, sequence % half);
+  /// Writes the same epoch's ID of another position: `bytes` characters.
+  void put_at(char* out, std::uint64_t sequence) const noexcept {
+    (std::memcpy)(out, text_, epoch_bytes + 1);
+    put_16_digits(out + epoch_bytes + 1, sequence);
   }
 
   /// Valid while this object lives, and where it lives. Empty for a position_id{}.
@@ -57,6 +57,12 @@ class position_id {
   }
 
  private:
+  static constexpr void put_16_digits(char* out, std::uint64_t n) noexcept {
+    constexpr std::uint64_t half = 100'000'000;
+    put_8_digits(out, n / half % half);
+    put_8_digits(out + 8, n % half);
+  }
+
   // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done under the broker's
   // lock, where 16 divisions in a row were a fifth of a publish.
   static constexpr void put_8_digits(char* out, std::uint64_t n) noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// prepared_event.hpp - an event on its way into a log: checked, and serialized but for its position, before a lock is taken.
+// prepared_event.hpp - an event on its way into a log: before a lock is taken it is checked, and serialized but for
+// the ID that the broker gives.
 #pragma once
 
 #include <ssewire/detail/event_header.hpp>
@@ -34,9 +35,9 @@ inline constexpr std::string_view reserved_type_prefix = "ssewire.";
 
 template <class Traits> class prepared_event {
  public:
-  // How large the event is, if a log may have it. `unset`: any position of the epoch; must live as long as this.
-  [[nodiscard]] errc measure(event const& e, position_id const& unset, std::size_t max_bytes) noexcept {
-    if (auto const error = error_in(e, unset); error != errc::ok) return error;
+  // How large the event is, if a log may have it.
+  [[nodiscard]] errc measure(event const& e, std::size_t max_bytes) noexcept {
+    if (auto const error = error_in(e); error != errc::ok) return error;
     size_ = serialized_size(with_id(e));
     return size_ > (std::min)(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
   }
@@ -59,9 +60,9 @@ template <class Traits> class prepared_event {
   }
 
   // Both in one step: what surely fits is not measured.
-  [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, position_id const& unset, keyed_hash hash,
-                             std::size_t max_bytes, std::span<char, largest_copied_frame> room) noexcept {
-    if (auto const error = error_in(e, unset); error != errc::ok) return error;
+  [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, keyed_hash hash, std::size_t max_bytes,
+                             std::span<char, largest_copied_frame> room) noexcept {
+    if (auto const error = error_in(e); error != errc::ok) return error;
     auto const written = serialize(with_id(e), std::span<char>(room));
     if (written.error == errc::ok) {
       take_facts(e, tag, hash);
@@ -69,7 +70,7 @@ template <class Traits> class prepared_event {
       size_ = written.bytes;
       return size_ > max_bytes ? errc::event_too_large : errc::ok;
     }
-    if (auto const error = measure(e, unset, max_bytes); error != errc::ok) return error;
+    if (auto const error = measure(e, max_bytes); error != errc::ok) return error;
     return build(e, tag, hash, room.data()) ? errc::ok : errc::no_memory;
   }
 
@@ -85,12 +86,12 @@ template <class Traits> class prepared_event {
     return true;
   }
 
-  // Appends it at `position`: the publish takes effect here or not at all.
-  [[nodiscard]] errc append_to(entry_log<Traits>& to, std::uint64_t position) noexcept {
-    constexpr std::size_t digits = 4 + position_id::epoch_bytes + 1;  // behind "id: ", the epoch and a hyphen
+  // Appends it at `position` of the epoch of `unset`: the publish takes effect here or not at all.
+  [[nodiscard]] errc append_to(entry_log<Traits>& to, position_id const& unset,
+                               std::uint64_t position) noexcept {
     facts_.position = position;
     if (!facts_.own_id) {
-      position_id::put_sequence(text_ + digits, position);
+      unset.put_at(text_ + std::string_view("id: ").size(), position);
     } else if (to.ordinal_of_id(id_of({text_, size_}), facts_.id_hash)) {
       return errc::id_in_use;
     }
@@ -99,10 +100,12 @@ template <class Traits> class prepared_event {
   }
 
  private:
-  [[nodiscard]] errc error_in(event const& e, position_id const& unset) noexcept {
+  // Its place is taken by the broker's, which is known under the lock alone.
+  static constexpr position_id any_id{0, 0};
+
+  [[nodiscard]] errc error_in(event const& e) noexcept {
     if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
       return errc::type_reserved;
-    unset_ = &unset;
     facts_.own_id = e.id.has_value();
     return facts_.own_id && !good_own_id(e.id.value()) ? errc::id_refused : errc::ok;
   }
@@ -113,13 +116,12 @@ template <class Traits> class prepared_event {
   }
 
   [[nodiscard]] event with_id(event e) const noexcept {
-    if (!facts_.own_id) e.id = *unset_;
+    if (!facts_.own_id) e.id = any_id;
     return e;
   }
 
   char* text_ = nullptr;
   std::size_t size_ = 0;
-  position_id const* unset_ = nullptr;
   entry_facts facts_;
   segment_pin<Traits> page_;
 };
