@@ -169,6 +169,10 @@ template <class Traits = default_traits> struct basic_subscribe_result {
 /// that follows several channels on one connection.
 /// Threads     any thread, any call, at the same time; also from inside wake hooks and writers. Its destructor: one
 ///             thread, after the last other call, not from inside a hook.
+/// Processes   in the child of a fork() it is another broker from its first publish or subscribe on: it holds
+///             nothing, its IDs are others, and a client that presents one from before the fork is told a restart.
+///             Fork while no other thread is inside the library. Not supported: vfork(), _Fork() and clone(), which
+///             say nothing to the child.
 template <class Traits = default_traits> class basic_broker {
  public:
   using subscription = basic_subscription<Traits>;
@@ -191,7 +195,8 @@ template <class Traits = default_traits> class basic_broker {
   ///             `tag`: for filters; not sent. Costs 8 bytes an event on channels where one was not 0.
   /// Returns     the event's position. Or an error, and then nothing has happened and no position was used:
   ///             channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized beyond
-  ///             replay_limits::max_bytes), too_many_channels, closed, no_memory.
+  ///             replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a fork() also where
+  ///             Traits::epoch() throws).
   /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
   publish_result publish(std::string_view channel, event const& e, std::uint64_t tag = 0) noexcept {
     return core_->publish(channel, e, tag);

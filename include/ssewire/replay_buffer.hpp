@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ssewire/detail/age_marks.hpp>
+#include <ssewire/detail/identity.hpp>
 #include <ssewire/detail/keyed_hash.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/detail/position.hpp>
@@ -67,6 +68,9 @@ struct publish_result {
 /// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live events
 /// in their own way; the broker keeps one such log for each channel.
 /// Threads     one at a time. Distinct buffers: safe.
+/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and those from
+///             before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which say nothing to the
+///             child.
 template <class Traits = default_traits> class basic_replay_buffer {
  public:
   /// The frames that follow an ID: a range of std::string_view, each a whole serialized event. A view of the buffer,
@@ -118,23 +122,28 @@ template <class Traits = default_traits> class basic_replay_buffer {
   };
 
   explicit basic_replay_buffer(replay_limits limits = {})
-      : limits_(limits), unset_(Traits::epoch(), 0), hash_{Traits::epoch()}, log_(hash_) {}
+      : limits_(limits), hash_{Traits::epoch()}, log_(hash_) {}
 
   /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the limits demand.
   /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish), event_too_large (beyond
-  ///             max_bytes), no_memory; then nothing has changed and no ID was used.
+  ///             max_bytes), no_memory (in the child of a fork() also where Traits::epoch() throws); then nothing has
+  ///             changed and no ID was used.
   /// Complexity  O(size of the event), and what it makes the buffer forget.
   publish_result append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
     std::array<char, detail::largest_copied_frame> room;
     auto const error = next.prepare(e, 0, hash_, limits_.max_bytes, room);
     if (error != errc::ok) return {{}, error};
-    if (auto const refused = next.append_to(log_, unset_, sequence_ + 1); refused != errc::ok)
+    if (ids_.is_cloned()) {
+      if (!ids_.renew()) return {{}, errc::no_memory};
+      log_.forget_all();
+    }
+    if (auto const refused = next.append_to(log_, ids_.unset(), sequence_ + 1); refused != errc::ok)
       return {{}, refused};
     ++sequence_;
     log_.trim_to_events(limits_.max_events);
     log_.trim_to_bytes(limits_.max_bytes);
-    return {unset_.at(sequence_), errc::ok};
+    return {ids_.unset().at(sequence_), errc::ok};
   }
 
   /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
@@ -146,9 +155,10 @@ template <class Traits = default_traits> class basic_replay_buffer {
   /// What follows this ID. Hostile bytes are `unknown`; empty is `fresh`.
   /// Complexity  O(log n) in the number of pages held.
   [[nodiscard]] replay after(std::string_view last_event_id) const noexcept {
-    auto const oldest = log_.first_ordinal();
+    auto const oldest = log_.end_ordinal() - events();
     if (last_event_id.empty()) return {log_, resume_outcome::fresh, oldest};
-    auto reading = detail::read_position(last_event_id, unset_);
+    if (ids_.is_cloned()) return {log_, resume_outcome::unknown, oldest};
+    auto reading = detail::read_position(last_event_id, ids_.unset());
     if (detail::good_own_id(last_event_id)) {
       if (auto const at = log_.position_of_id(last_event_id, hash_(last_event_id)))
         reading = {detail::id_reading::kind::ours, *at};
@@ -161,14 +171,16 @@ template <class Traits = default_traits> class basic_replay_buffer {
     return {log_, resume_outcome::resumed, log_.ordinal_after(reading.sequence)};
   }
 
-  [[nodiscard]] std::uint64_t events() const noexcept { return log_.events(); }
-  [[nodiscard]] std::size_t frame_bytes() const noexcept { return log_.frame_bytes(); }
+  [[nodiscard]] std::uint64_t events() const noexcept { return ids_.is_cloned() ? 0 : log_.events(); }
+  [[nodiscard]] std::size_t frame_bytes() const noexcept {
+    return ids_.is_cloned() ? 0 : log_.frame_bytes();
+  }
   /// Memory taken, in bytes, the allocator's own overhead apart.
   [[nodiscard]] std::size_t allocated_bytes() const noexcept { return log_.allocated_bytes(); }
 
  private:
   replay_limits limits_;
-  position_id unset_;  // of no event
+  detail::identity<Traits> ids_;
   std::uint64_t sequence_ = 0;
   detail::keyed_hash hash_;
   detail::entry_log<Traits> log_;

@@ -3,6 +3,9 @@
 // step; a single-threaded program replaces it to pay for no lock.
 #pragma once
 
+#include <ssewire/detail/process.hpp>
+
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -28,7 +31,8 @@ using duration = std::chrono::steady_clock::duration;
 /// | `mutex`              | Lockable, for std::unique_lock                                                        |
 /// | `condition_variable` | wait(lock), wait_until(lock, time_point), notify_all()                                |
 /// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
-/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: the second is a secret that nobody may guess, for hashing texts of strangers |
+/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: one of them is a secret that nobody may guess, for hashing texts of strangers. It asks again when `process()` has changed |
+/// | `process()`          | a number that is another one in a process that fork() has cloned: a broker or buffer that sees it change begins anew. Asked at each publish and subscribe, so it makes no system call |
 /// | `allocate(n)`        | memory aligned for any object, or null: the log's segments, its only large allocations |
 struct default_traits {
   using mutex = std::mutex;
@@ -44,6 +48,11 @@ struct default_traits {
     auto const ticks =
         static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
     return random ^ (ticks * 0x9E3779B97F4A7C15u);
+  }
+
+  // Always the same where there is no fork().
+  static std::uint32_t process() noexcept {
+    return detail::process_generation.load(std::memory_order_relaxed);
   }
 
   static void* allocate(std::size_t bytes) noexcept { return (malloc)(bytes); }

@@ -23,6 +23,16 @@ struct epoch_traits : ssewire::default_traits {
   static std::uint64_t epoch() noexcept { return next; }
 };
 
+/// So is the process: cloned() makes it the child of a fork(), as the library sees it.
+struct cloning_traits : epoch_traits {
+  static inline std::uint32_t generation = 0;
+  static std::uint32_t process() noexcept { return generation; }
+  static void cloned(std::uint64_t its_epoch) noexcept {
+    ++generation;
+    next = its_epoch;
+  }
+};
+
 constexpr std::size_t all_room = std::size_t{1} << 30;
 
 template <class Traits>

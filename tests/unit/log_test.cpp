@@ -149,6 +149,10 @@ TEST_CASE("a log does what a deque does, whatever the sizes") {
       } else if (what < 18 && !m.entries.empty()) {
         l.trim_one();
         m.trim();
+      } else if (random.one_in(10)) {
+        REQUIRE(l.forget_all() == m.entries.size());
+        while (!m.entries.empty()) m.trim();
+        REQUIRE(l.allocated_bytes() == 0);
       } else {
         for (int i = 0; i < 5; ++i) {
           auto const p = random.below(static_cast<std::size_t>(position) + 3);
@@ -556,6 +560,33 @@ TEST_CASE(
       }
       check_ids(l, m);
     }
+  }
+  CHECK(counting_traits::held == 0);
+}
+
+TEST_CASE("a log that forgets all knows no ID, not even of what it lost last, takes no memory, and goes on") {
+  for (std::uint64_t const held : {0u, 1u, 100u}) {
+    event_log l;
+    auto const id_at = [](std::uint64_t position) { return "id" + std::to_string(position); };
+    auto const append = [&](std::uint64_t position) {
+      auto const id = id_at(position);
+      REQUIRE(add(l, frame_of(id, 500), facts_of(id, position, 1, true)));
+    };
+    auto const find = [&](std::uint64_t position) {
+      auto const id = id_at(position);
+      return l.position_of_id(id, keyed_hash{1}(id));
+    };
+    for (std::uint64_t i = 1; i <= 3 + held; ++i) append(i);
+    for (int i = 0; i < 3; ++i) l.trim_one();
+    REQUIRE(find(3) == 3);
+    CHECK(l.forget_all() == held);
+    CHECK(l.allocated_bytes() == 0);
+    CHECK(l.lost_through() == 3 + held);
+    for (std::uint64_t i = 1; i <= 3 + held; ++i) CHECK_UNARY(!find(i));
+    append(4 + held);
+    CHECK(find(4 + held) == 4 + held);
+    CHECK(l.end_ordinal() == 4 + held);
+    CHECK(l.forget_all() == 1);
   }
   CHECK(counting_traits::held == 0);
 }

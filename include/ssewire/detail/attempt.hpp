@@ -2,6 +2,8 @@
 // attempt.hpp - the one place that knows whether there are exceptions.
 #pragma once
 
+#include <exception>
+#include <new>
 #include <utility>
 
 #include <ssewire/detail/begin.hpp>
@@ -22,6 +24,15 @@ template <class Action> bool attempt(Action&& action) {
 #else
   std::forward<Action>(action)();
   return true;
+#endif
+}
+
+// As operator new does where there is no memory.
+[[noreturn]] inline void throw_no_memory() {
+#if defined(__cpp_exceptions)
+  throw std::bad_alloc();
+#else
+  std::terminate();
 #endif
 }
 

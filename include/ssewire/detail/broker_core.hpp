@@ -11,6 +11,7 @@
 #include <ssewire/detail/drain_turns.hpp>
 #include <ssewire/detail/histories.hpp>
 #include <ssewire/detail/hook_calls.hpp>
+#include <ssewire/detail/identity.hpp>
 #include <ssewire/detail/keyed_hash.hpp>
 #include <ssewire/detail/placement.hpp>
 #include <ssewire/detail/prepared_event.hpp>
@@ -53,8 +54,8 @@ template <class Traits> struct broker_core {
   using subscriber = detail::subscriber<Traits>;
 
   explicit broker_core(broker_options const& o)
-      : options(o), unset(Traits::epoch(), 0), hash{Traits::epoch()}, logs(options, hash, counts),
-        hooks(o.on_presence), cursors(options, unset, sequence, hash, hooks, counts) {}
+      : options(o), hash{Traits::epoch()}, logs(options, hash, counts), hooks(o.on_presence),
+        cursors(options, ids.unset(), sequence, hash, hooks, counts) {}
 
   // ---- publish -------------------------------------------------------------------------------------------------
 
@@ -123,8 +124,9 @@ template <class Traits> struct broker_core {
     if (good_own_id(last_event_id)) own_id = hash(last_event_id);
 
     lock held(guard);
+    if (!is_of_this_process()) return {nullptr, refuse(errc::no_memory)};
     if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, refuse(error)};
-    auto const resumes_after = place(*s, last_event_id, own_id, how.start, sequence, unset);
+    auto const resumes_after = place(*s, last_event_id, own_id, how.start, sequence, ids.unset());
     s->joined_at = s->said = sequence;
     s->number = ++joined;
     subscribers.add(*s);
@@ -399,10 +401,10 @@ template <class Traits> struct broker_core {
   // ---- state ---------------------------------------------------------------------------------------------------
 
   broker_options const options;
-  position_id const unset;  // of this run, and of no event
   keyed_hash const hash;
 
   mutex guard;  // of all that follows
+  identity<Traits> ids;
   std::uint64_t sequence = 0;
   broker_stats counts;
   histories<Traits> logs;
@@ -429,6 +431,19 @@ template <class Traits> struct broker_core {
     return error;
   }
 
+  // In a process that was cloned by fork() it is another broker, and begins anew. False: it cannot.
+  [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
+
+  // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the cursors of
+  // streams that were open stay right: what they had still to pull they have missed. A broker that is ending takes
+  // nothing new, and its streams read to the end. False: there is no epoch to be had, and nothing has changed.
+  [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
+    if (closed || draining) return true;
+    if (!ids.renew()) return false;
+    logs.forget_all();
+    return true;
+  }
+
   // ---- publish -------------------------------------------------------------------------------------------------
 
   // The moment of a publish; see histories::append. `woken`: an empty list for each channel.
@@ -436,11 +451,12 @@ template <class Traits> struct broker_core {
                         std::span<prepared_event<Traits>> prepared,
                         std::span<parked_list<Traits>> woken) noexcept {
     if (closed || draining) return {{}, refuse(errc::closed)};
-    if (auto const error = logs.append(names, to, prepared, unset, sequence); error != errc::ok)
+    if (!is_of_this_process()) return {{}, refuse(errc::no_memory)};
+    if (auto const error = logs.append(names, to, prepared, ids.unset(), sequence); error != errc::ok)
       return {{}, refuse(error)};
     auto const events = prepared.size() / names.size();
     sequence += events;
-    auto const id = unset.at(sequence);
+    auto const id = ids.unset().at(sequence);
     counts.published += events;
     for (auto const& one : prepared.first(events)) counts.published_bytes += one.size();
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -536,7 +552,7 @@ template <class Traits> struct broker_core {
       if (!known) continue;
       held.unlock();
       bool missing = true;
-      attempt([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
+      attempt([&] { missing = lost_headers::any_admitted(*known, after, ids.unset(), s.filter); });
       held.lock();
       m.resumed_past_loss = missing;
     }

@@ -103,6 +103,7 @@ enum class trim_cause : unsigned char {
   age,           ///< replay_limits::max_age
   expiry,        ///< broker_options::channel_expiry
   all_together,  ///< broker_options::max_log_bytes or max_events_in_all
+  cloned,        ///< this process was cloned by fork(), and the events are the other one's
 };
 
 /// The cause in a word, for logs and counters. A static string.
@@ -113,6 +114,7 @@ constexpr std::string_view name(trim_cause cause) noexcept {
   case trim_cause::age: return "age";
   case trim_cause::expiry: return "expiry";
   case trim_cause::all_together: return "all_together";
+  case trim_cause::cloned: return "cloned";
   }
   return "unknown";
 }
@@ -133,7 +135,7 @@ struct broker_stats {
       0;  ///< events that those had missed on each of their channels, also such as came by another
           ///< channel or were not for their filter; without gaps whose number is not known
   std::uint64_t trimmed = 0;  ///< events the logs have forgotten; one on several channels counts on each
-  std::array<std::uint64_t, 5> trims = {};    ///< the same by trim_cause
+  std::array<std::uint64_t, 6> trims = {};    ///< the same by trim_cause
   std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
   std::array<std::uint64_t, close_reason_count> closes =
       {};  ///< subscriptions by close_reason, when their owner has let them go

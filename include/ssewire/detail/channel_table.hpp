@@ -71,6 +71,9 @@ template <class Traits> class channel_table {
     by_name_.erase(by_name_.find(std::string_view(c.name)));
   }
 
+  // Of channels that are gone no ID is known any more.
+  void forget_lost_ids() noexcept { forgotten_.forget_ids(); }
+
   // The channel, empty until now or not, holds events: what was appended is the newest of all.
   void add_events(channel& c) noexcept {
     if (c.age_index != nowhere) return;

@@ -61,6 +61,10 @@ class forgotten_channels {
     }
   }
 
+  void forget_ids() noexcept {
+    for (auto& [name, last] : lost_) last.id.reset();
+  }
+
  private:
   std::unordered_map<std::uint64_t, loss> lost_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> by_position_;  // the same the other way round

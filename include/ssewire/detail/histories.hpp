@@ -139,6 +139,22 @@ template <class Traits> class histories {
     }
   }
 
+  // All that is held goes, and every ID that was known. How far each channel has lost its events stays.
+  void forget_all() noexcept {
+    for (std::size_t i = 0; i < channels_.size();) {
+      auto& c = channels_[i];
+      std::uint64_t trimmed = 0;
+      counting(c.history, [&](entry_log<Traits>& h) { trimmed = h.forget_all(); });
+      count_trims(trim_cause::cloned, trimmed);
+      if (c.is_used()) {
+        ++i;
+      } else {
+        drop_if_unused(c);  // another one takes its place in the list
+      }
+    }
+    channels_.forget_lost_ids();
+  }
+
  private:
   static constexpr std::uint64_t events_a_step = 64;
 

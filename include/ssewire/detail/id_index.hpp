@@ -33,9 +33,7 @@ template <class Traits> class id_index {
   id_index() noexcept = default;
   id_index(id_index const&) = delete;
   id_index& operator=(id_index const&) = delete;
-  ~id_index() {
-    if (slots_ != nullptr) Traits::deallocate(slots_, allocated_bytes());
-  }
+  ~id_index() { clear(); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t allocated_bytes() const noexcept { return capacity_ * sizeof(slot); }
@@ -63,6 +61,12 @@ template <class Traits> class id_index {
     --size_;
     // Beyond 18 bytes an entry. If there is no memory for a smaller table, the large one goes on.
     if (std::uint64_t{capacity_} * 4 > std::uint64_t{size_} * 9) static_cast<void>(rebuild(size_));
+  }
+
+  void clear() noexcept {
+    if (slots_ != nullptr) Traits::deallocate(slots_, allocated_bytes());
+    slots_ = nullptr;
+    size_ = capacity_ = 0;
   }
 
   // The ordinal of an entry of this hash for which `same(ordinal)` is true: the one at or behind `first_ordinal`, the

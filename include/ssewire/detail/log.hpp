@@ -198,6 +198,19 @@ template <class Traits> class entry_log {
     return first_ordinal_ - before;
   }
 
+  // Forgets all entries, IDs of publishers and what is known of entries lost before. Returns how many were forgotten.
+  // Complexity  O(pages).
+  std::uint64_t forget_all() noexcept {
+    lost_through_ = last_position();
+    lost_id_.reset();
+    own_ids_.clear();
+    if (lost_) lost_->begin_after(lost_through_);
+    auto const before = std::exchange(first_ordinal_, end_ordinal_);
+    frame_bytes_ = 0;
+    while (pages_ != 0) pop_page();
+    return end_ordinal_ - before;
+  }
+
   // The ordinal of the first entry behind `position`: end_ordinal() if there is none.
   [[nodiscard]] std::uint64_t ordinal_after(std::uint64_t position) const noexcept {
     if (position < lost_through_ || pages_ == 0) return first_ordinal_;

@@ -38,6 +38,12 @@ class lost_headers {
   // The log has lost an event since this was made.
   [[nodiscard]] bool has_lost() const noexcept { return last_ != begins_at_; }
 
+  // What was lost until now, through this position, is not known any more.
+  void begin_after(std::uint64_t position) noexcept {
+    begins_at_ = last_ = position;
+    forget_all();
+  }
+
   // The log loses the event at this position.
   void add(std::uint64_t position, event_header const& header) noexcept {
     record next;

@@ -10,7 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <string.h>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
@@ -44,7 +44,7 @@ class position_id {
 
   /// Writes the same epoch's ID of another position: `bytes` characters.
   void put_at(char* out, std::uint64_t sequence) const noexcept {
-    (std::memcpy)(out, text_, epoch_bytes + 1);
+    (memcpy)(out, text_, epoch_bytes + 1);
     put_16_digits(out + epoch_bytes + 1, sequence);
   }
 
