@@ -90,9 +90,10 @@ struct model_broker {
 
   ssewire::broker_options options;
   std::uint64_t epoch;
-  std::vector<model_event> order = {};  // position p is order[p - 1]
+  std::map<std::uint64_t, std::uint64_t> earlier = {};  // epochs before a fork(), by the last position of each
+  std::vector<model_event> order = {};                  // position p is order[p - 1]
   std::vector<channel> channels = {};
-  std::array<std::uint64_t, 5> trims = {};  // by cause
+  std::array<std::uint64_t, 6> trims = {};  // by cause
   struct drain_turns {
     ssewire::time_point began;
     ssewire::duration half;
@@ -110,7 +111,9 @@ struct model_broker {
   [[nodiscard]] std::uint64_t last() const { return order.size(); }
   [[nodiscard]] model_event const& at(std::uint64_t position) const { return order[position - 1]; }
   [[nodiscard]] std::string id_at(std::uint64_t position) const {
-    return at(position).own_id.value_or(std::string(ssewire::position_id(epoch, position).view()));
+    auto const then = earlier.lower_bound(position);
+    auto const its = then == earlier.end() ? epoch : then->second;
+    return at(position).own_id.value_or(std::string(ssewire::position_id(its, position).view()));
   }
   [[nodiscard]] std::size_t used() const {
     return static_cast<std::size_t>(
@@ -184,9 +187,9 @@ struct model_broker {
     return position >= begins_at;
   }
 
-  /// Why these cannot be published. Any of them may be what the publisher hears; none: they are.
-  [[nodiscard]] std::vector<ssewire::errc> objections(std::vector<std::size_t> const& to,
-                                                      std::span<model_event const> those) const {
+  /// Why these cannot be published, whatever the broker holds.
+  [[nodiscard]] std::vector<ssewire::errc> objections_before(std::vector<std::size_t> const& to,
+                                                             std::span<model_event const> those) const {
     std::vector<ssewire::errc> found;
     auto const object = [&](bool really, ssewire::errc why) {
       if (really) found.push_back(why);
@@ -196,11 +199,24 @@ struct model_broker {
       bytes += frame_size(e);
       object(e.type.rfind("ssewire.", 0) == 0, ssewire::errc::type_reserved);
       object(e.own_id && !may_be_own(*e.own_id), ssewire::errc::id_refused);
+    }
+    object(bytes > options.replay.max_bytes, ssewire::errc::event_too_large);
+    object(to.size() > options.max_channels_per_stream, ssewire::errc::too_many_channels);
+    return found;
+  }
+
+  /// Why these cannot be published. Any of them may be what the publisher hears; none: they are.
+  [[nodiscard]] std::vector<ssewire::errc> objections(std::vector<std::size_t> const& to,
+                                                      std::span<model_event const> those) const {
+    auto found = objections_before(to, those);
+    auto const object = [&](bool really, ssewire::errc why) {
+      if (really) found.push_back(why);
+    };
+    for (auto const& e : those) {
       for (auto const c : to) object(e.own_id && find(c, *e.own_id) != never, ssewire::errc::id_in_use);
       for (auto const* other = those.data(); other != &e; ++other)
         object(e.own_id && other->own_id == e.own_id, ssewire::errc::id_in_use);
     }
-    object(bytes > options.replay.max_bytes, ssewire::errc::event_too_large);
     object(draining.has_value(), ssewire::errc::closed);
     object(!fit(to), ssewire::errc::too_many_channels);
     return found;
@@ -273,6 +289,15 @@ struct model_broker {
     }
     if (of.empty() || now - of.back().when >= age / 8) of.push_back({now, last()});
     return through;
+  }
+
+  /// This is the child of a fork(), and it has noticed. sweep() is to follow.
+  void begin_anew(std::uint64_t its_epoch) {
+    earlier.emplace(last(), std::exchange(epoch, its_epoch));
+    for (auto& c : channels) {
+      while (c.held() != 0) forget(c, ssewire::trim_cause::cloned);
+      c.lost_id = {};
+    }
   }
 
   void make(std::size_t at) {

@@ -32,7 +32,7 @@ using ssewire::wake;
 using support::model_event;
 using support::model_filter;
 using support::name_of;
-using traits = support::epoch_traits;
+using traits = support::cloning_traits;
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
 using batch = ssewire::basic_batch<traits>;
@@ -83,6 +83,7 @@ struct history {
   bool with_admission_limits = false;
   bool telling = false;
   bool burst = false;  // more events on one channel than a batch has room for runs
+  bool cloned = false;  // this is the child of a fork(), and the broker has not noticed yet
 
   history(std::uint64_t seed, ssewire::broker_stats& all) : random(seed), epoch(seed), met(&all) {
     ticks = random.one_in(3) ? 25 : 5;
@@ -121,6 +122,7 @@ struct history {
     real = std::make_unique<broker>(options);
     model = {.options = options, .epoch = epoch};
     model.channels.resize(channel_count);
+    cloned = false;
     told.clear();
     refused = {};
     outcomes = {};
@@ -137,6 +139,7 @@ struct history {
     before = p.now;
     if (!with_admission_limits && random.one_in(4)) {
       auto const visitor = real->subscribe(p.channel);
+      notice();
       if (visitor) ++outcomes[0];
     }
     telling = false;
@@ -150,6 +153,20 @@ struct history {
     return static_cast<std::size_t>(std::count_if(clients.begin(), clients.end(), [&](auto const& c) {
       return c->stream && c->model.follows(channel);
     }));
+  }
+
+  // ---- a fork --------------------------------------------------------------------------------------------------
+
+  void clone() {
+    cloned = true;
+    traits::cloned(epoch + 1);
+  }
+
+  // The child has come to what makes it begin anew.
+  void notice() {
+    if (model.draining || !std::exchange(cloned, false)) return;
+    model.begin_anew(++epoch);
+    if (!telling) model.sweep(followed());  // or it is in the midst of a change of who follows what
   }
 
   // ---- publish -------------------------------------------------------------------------------------------------
@@ -206,6 +223,8 @@ struct history {
       e = some_event();
       e.tag = tag;
     }
+    auto const refused_before = model.objections_before(to, events);
+    if (!events.empty() && refused_before.empty()) notice();
     auto const objections = model.objections(to, events);
     auto const done = publish_for_real(to, events);
     if (events.empty()) {
@@ -388,6 +407,7 @@ struct history {
     for (auto const at : channels) names.push_back(name_of(at));
     if (random.one_in(4)) names.push_back(names[0]);  // counts once
     std::vector<std::string_view> const views(names.begin(), names.end());
+    if (channels.size() <= options.max_channels_per_stream) notice();
     auto const objections = objections_to(channels, user);
     c.throws_in = c.publishes = 0;
     auto made = real->subscribe(std::span(views), presented, how);
@@ -578,6 +598,7 @@ struct history {
     model.make(channel);
     if (c.model.filter.is_set()) model.filter_on(channel);
     c.model.join(model, channel);
+    model.sweep(followed());
     return true;
   }
 
@@ -717,6 +738,8 @@ struct history {
         tick();
       } else if (what < 46 + ticks) {
         if (random.one_in(3)) restart();
+      } else if (what < 47 + ticks) {
+        if (random.one_in(3)) clone();
       } else if (!c.stream) {
         connect(c);
       } else if (what < 83) {
