@@ -29,13 +29,10 @@ struct socket_writer {
   ssewire::write_result write(ssewire::buffers pieces) {
     if (held) return {ssewire::write_status::again, 0};
     auto const result = to->send_some(pieces);
+    if (result.status == send_status::gone) return {ssewire::write_status::closed, 0};
     *sent += result.bytes;
-    switch (result.status) {
-    case send_status::taken: return {ssewire::write_status::ok, result.bytes};
-    case send_status::again: return {ssewire::write_status::again, result.bytes};
-    case send_status::gone: break;
-    }
-    return {ssewire::write_status::closed, 0};
+    bool const full = result.status == send_status::again;
+    return {full ? ssewire::write_status::again : ssewire::write_status::ok, result.bytes};
   }
   void finish() { to->shutdown_write(); }
   void abort() { to->abort(); }

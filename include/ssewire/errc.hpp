@@ -23,7 +23,7 @@ enum class errc : unsigned char {
   event_too_large,   ///< the serialized event exceeds the limit of who would keep it
   buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
   writer_not_ready,  ///< the writer answered `again` or `pending`; it has taken the bytes that are reported
-  writer_broke_contract,  ///< the writer answered `ok` with no bytes, or with more than it was offered
+  writer_broke_contract,  ///< the writer answered `ok` with no bytes, more than it was offered, or no status there is
 
   // An event stream being parsed: the peer's bytes. These stick until reset().
   line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
@@ -69,7 +69,7 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
   case errc::writer_not_ready:
     return "the writer would have to wait; it has taken the bytes reported; use a stream";
-  case errc::writer_broke_contract: return "the writer answered ok with no bytes or too many; fix the writer";
+  case errc::writer_broke_contract: return "the writer answered ok with no bytes, too many, or no status there is; fix the writer";
   case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";
   case errc::event_too_long:
     return "the peer sent an event larger than max_event_bytes; the stream cannot go on";

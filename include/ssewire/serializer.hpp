@@ -13,7 +13,6 @@
 #include <ssewire/framing.hpp>
 #include <ssewire/writer.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <iterator>
@@ -95,20 +94,18 @@ serialize_result write_frame(Frame const& frame, Writer& out, framing body) {
   std::size_t sent = 0;
   while (sent < size) {
     std::string_view const rest[] = {{bytes.get() + sent, size - sent}};
-    auto const [status, taken] = out.write(rest);
-    switch (status) {
-    case write_status::ok:
-      if (taken == 0 || taken > rest->size()) return {sent, errc::writer_broke_contract};
-      sent += taken;
-      break;
-    case write_status::again:
-      sent += (std::min)(taken, rest->size());
-      return {sent, sent == size ? errc::ok : errc::writer_not_ready};
+    auto const answer = out.write(rest);
+    auto const taken = taken_of(answer, rest->size());
+    if (taken == no_answer) return {sent, errc::writer_broke_contract};
+    sent += taken;
+    switch (answer.status) {
+    case write_status::ok: break;
+    case write_status::again: return {sent, sent == size ? errc::ok : errc::writer_not_ready};
     case write_status::pending:
-      (void)bytes
-          .release();  // nobody will say when they have been sent: rather a leak than freed bytes on the wire
-      return {size, errc::writer_not_ready};
-    default: return {sent, errc::closed};
+      // Nobody will say when they have been sent: rather a leak than freed bytes on the wire.
+      (void)bytes.release();
+      return {sent, errc::writer_not_ready};
+    case write_status::closed: return {sent, errc::closed};
     }
   }
   return {sent, errc::ok};

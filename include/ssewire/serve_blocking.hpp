@@ -62,7 +62,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
       if (evicted.load(std::memory_order_relaxed)) {
         std::size_t offered = 0;
         for (auto const piece : b) offered += piece.size();
-        if (answer.bytes < offered) of->evicted();
+        if (detail::taken_of(answer, offered) < offered) of->evicted();
       }
       return answer;
     }

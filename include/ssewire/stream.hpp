@@ -541,10 +541,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     failure.why = close_reason::no_memory;
     inside_writer_ = false;
 
-    bool const too_many = answer.bytes > total;
-    bool const none = answer.status == write_status::ok && answer.bytes == 0;
-    if (answer.status == write_status::pending) answer.bytes = total;
-    if (answer.status != write_status::closed && (too_many || none)) {
+    answer.bytes = detail::taken_of(answer, total);
+    if (answer.bytes == detail::no_answer) {
       end(close_reason::writer_broke_contract, false);
       return {write_status::closed, 0};
     }
@@ -555,10 +553,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       sending_ = !written_early_;
       state_ = sending_ ? stream_state::pending : stream_state::more;
       break;
-    case write_status::closed:
-      answer.bytes = 0;
-      end(close_reason::peer_gone, false);
-      break;
+    case write_status::closed: end(close_reason::peer_gone, false); break;
     }
     sent_ += answer.bytes;
     if (asked_to_end_ != close_reason::none) {

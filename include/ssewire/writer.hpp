@@ -22,7 +22,7 @@ enum class write_status : unsigned char {
 
 struct write_result {
   write_status status = write_status::ok;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;  ///< of `ok` and `again`; with `pending` and `closed` it is not read
 };
 
 /// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes are the
@@ -42,8 +42,8 @@ using buffers = std::span<std::string_view const>;
 /// A misspelt optional member is not noticed here; testing/writer_conformance.hpp does. One of the right name and other
 /// parameters does not compile.
 /// Every `pending` is answered by one written(), also behind abort(): until then the bytes are kept for it.
-/// `ok` with no bytes or with more than were offered, and an answer after `closed`, close the stream with
-/// close_reason::writer_broke_contract.
+/// `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the four close the
+/// stream with close_reason::writer_broke_contract.
 template <class W> concept writer = requires(W& w, buffers b) {
   { w.write(b) } -> std::same_as<write_result>;
 };
@@ -87,6 +87,21 @@ constexpr std::string_view name(close_reason reason) noexcept {
 }
 
 namespace detail {
+
+// What taken_of() says of an answer that no writer may give.
+inline constexpr std::size_t no_answer = static_cast<std::size_t>(-1);
+
+// How much of `offered` bytes an answer takes. Its status decides what its `bytes` mean, and whether they mean anything:
+// nobody else looks at the bytes of an answer before this did.
+constexpr std::size_t taken_of(write_result answer, std::size_t offered) noexcept {
+  switch (answer.status) {
+  case write_status::ok: return answer.bytes != 0 && answer.bytes <= offered ? answer.bytes : no_answer;
+  case write_status::again: return answer.bytes <= offered ? answer.bytes : no_answer;
+  case write_status::pending: return offered;
+  case write_status::closed: return 0;
+  }
+  return no_answer;  // a number that names no status
+}
 
 // A member that has an optional one's name and cannot be called as a driver calls it would be passed over in silence.
 template <class W>

@@ -92,10 +92,10 @@ DRIVERS = [
 
     # ---- serve_blocking ----
     M("blocking.trickles_beyond_its_end", "G12", "serve_blocking.hpp",
-      ("if (answer.bytes < offered) of->evicted();", "(void)offered;"),
+      ("if (detail::taken_of(answer, offered) < offered) of->evicted();", "(void)offered;"),
       tests="unit/serve_faults"),
     M("blocking.cut_although_all_was_taken", "G12", "serve_blocking.hpp",
-      ("if (answer.bytes < offered) of->evicted();", "(void)offered; of->evicted();"),
+      ("if (detail::taken_of(answer, offered) < offered) of->evicted();", "(void)offered; of->evicted();"),
       tests="unit/serve_faults"),
     M("awaitable.eviction_unsaid", "G6", "awaitable.hpp",
       ("if constexpr (requires { a.resume_.evicted(); }) a.resume_.evicted();", ""),

@@ -208,6 +208,19 @@ STREAMS = [
       ("if (part.size() > detail::largest_kept_offer) { if (auto page", "if (false) { if (auto page"),
       tests="unit/stream unit/stream_faults"),
 
+    # ---- what an answer means ----
+    M("answer.bytes_of_pending_are_read", "G8 G11", "writer.hpp",
+      ("case write_status::pending: return offered;",
+       "case write_status::pending: return answer.bytes <= offered ? offered : no_answer;"),
+      tests="unit/answers"),
+    M("answer.bytes_of_closed_are_read", "G8 G11", "writer.hpp",
+      ("case write_status::closed: return 0;",
+       "case write_status::closed: return answer.bytes <= offered ? 0 : no_answer;"),
+      tests="unit/answers"),
+    M("answer.of_no_status_is_believed", "G8", "writer.hpp",
+      ("return no_answer;  // a number that names no status", "return 0;"),
+      tests="unit/answers"),
+
     # ---- G11, exceptions ----
     M("stream.goes_on_when_its_writer_threw", "G11", "stream.hpp",
       ("stream.inside_writer_ = stream.pumping_ = false; stream.end(why, false);",

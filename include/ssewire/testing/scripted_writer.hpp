@@ -33,13 +33,18 @@ struct answer {
 
   kind how = kind::take;
   std::size_t bytes = all;            // at most what is offered
-  write_result result = {};           // of `exactly`: also what is not allowed
+  write_result result = {};           // of `exactly`: also what is not allowed; of `pending` and `closed`: the bytes
   std::function<void()> inside = {};  // called from inside write(), before it answers; may throw
 
   static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
   static answer again(std::size_t n = 0) { return {kind::again, n, {}, {}}; }
-  static answer pending() { return {kind::pending, all, {}, {}}; }
-  static answer closed() { return {kind::closed, 0, {}, {}}; }
+  /// `unread`: the `bytes` of the answer. They mean nothing, and a driver that looks at them shall notice it.
+  static answer pending(std::size_t unread = all) {
+    return {kind::pending, all, {write_status::pending, unread}, {}};
+  }
+  static answer closed(std::size_t unread = all) {
+    return {kind::closed, 0, {write_status::closed, unread}, {}};
+  }
   static answer raise() { return {kind::raise, 0, {}, {}}; }
   static answer exactly(write_status status, std::size_t n) { return {kind::exactly, 0, {status, n}, {}}; }
 
@@ -185,7 +190,7 @@ class peer {
     offers.push_back(bytes.size());
 
     let_go_early_ = landed_early_ = false;
-    auto const a = answer_from_inside(bytes.size());
+    auto a = answer_from_inside(bytes.size());
     if (flat(b) != bytes) object("the bytes changed while write() looked at them");
     if (a.how == answer::kind::raise) {
       over_ = true;
@@ -194,13 +199,16 @@ class peer {
 #endif
     }
 
+    if (a.how == answer::kind::exactly) {
+      auto const n = detail::taken_of(a.result, bytes.size());
+      over_ = n == detail::no_answer;
+      if (over_) return a.result;
+      a.bytes = n;
+      a.how = kind_of(a.result.status);
+    }
     auto const n = (std::min)(a.bytes, bytes.size());
     rest_.reset();
     switch (a.how) {
-    case answer::kind::exactly:
-      over_ = a.result.status == write_status::closed || a.result.bytes > bytes.size() ||
-              (a.result.status == write_status::ok && a.result.bytes == 0);
-      return a.result;
     case answer::kind::take: taken.append(bytes, 0, n); return {write_status::ok, n};
     case answer::kind::again:
       taken.append(bytes, 0, n);
@@ -213,8 +221,8 @@ class peer {
         in_flight_.assign(b.begin(), b.end());
         in_flight_sum_ = checksum(in_flight_);
       }
-      return {write_status::pending, 0};
-    default: over_ = true; return {write_status::closed, 0};
+      return {write_status::pending, a.result.bytes};
+    default: over_ = true; return {write_status::closed, a.result.bytes};
     }
   }
 
@@ -245,6 +253,15 @@ class peer {
   }
 
  private:
+  static answer::kind kind_of(write_status status) {
+    switch (status) {
+    case write_status::ok: return answer::kind::take;
+    case write_status::again: return answer::kind::again;
+    case write_status::pending: return answer::kind::pending;
+    default: return answer::kind::closed;
+    }
+  }
+
   static std::string flat(buffers b) {
     std::string all;
     for (auto const piece : b) all += piece;
