@@ -61,13 +61,13 @@ void run_job(int reads_every, int goes_at) {
   while (percent < 100 && bar.state() != ssewire::stream_state::closed) {
     percent += 10;  // this is the job
     if (bar.pump() == ssewire::stream_state::idle) {
-      bar.send({.type = "progress", .data = std::to_string(percent)});
+      (void)bar.send({.type = "progress", .data = std::to_string(percent)});  // the next figure is as good
       bar.pump();
     }
     if (percent % reads_every == 0) read(bar);
     bar.writer_ref().gone = percent >= goes_at;
   }
-  bar.send({.type = "done", .data = "result.pdf"});
+  if (bar.send({.type = "done", .data = "result.pdf"}) != ssewire::errc::ok) bar.abort();  // without its result
   bar.finish();
   while (bar.pump() != ssewire::stream_state::closed) read(bar);
   read(bar);

@@ -95,7 +95,8 @@ void answer(std::size_t reads_every, std::size_t goes_after) {
   }
   text.end();
   while (!text.ready().empty() && send(text, to)) read(to);
-  to.send({.type = "done", .data = ""});
+  bool const whole = text.ready().empty() && to.send({.type = "done", .data = ""}) == ssewire::errc::ok;
+  if (!whole) to.abort();  // a client must not take it for the whole answer
   to.finish();
   while (to.pump() != ssewire::stream_state::closed) read(to);
   read(to);

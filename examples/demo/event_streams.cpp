@@ -129,7 +129,7 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
       outcome == ssewire::resume_outcome::fresh || outcome == ssewire::resume_outcome::unknown;
   if (!begins) {
     auto const json = "{\"replayed\":" + std::to_string(backlog) + "}";
-    streams_.send(stream, {.type = "demo.replay", .data = json, .retry = page_reconnects_after});
+    greet(stream, {.type = "demo.replay", .data = json, .retry = page_reconnects_after});
     return;
   }
   auto json = "{\"log\":" + std::to_string(log_size_) + ",\"n\":{";
@@ -138,7 +138,12 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
     json.append("\"").append(channel).append("\":").append(std::to_string(number));
   }
   json += "}}";
-  streams_.send(stream, {.type = "demo.hello", .data = json, .retry = page_reconnects_after});
+  greet(stream, {.type = "demo.hello", .data = json, .retry = page_reconnects_after});
+}
+
+// A page that is not greeted cannot prove anything: it comes back.
+void event_streams::greet(ssewire::stream_id stream, ssewire::event const& greeting) {
+  if (streams_.send(stream, greeting) != ssewire::errc::ok) streams_.remove(stream);
 }
 
 // Names no stream if there is none; one that has ended names nothing either.

@@ -113,6 +113,7 @@ class event_streams {
 
  private:
   void greet(ssewire::stream_id stream, ssewire::resume_outcome outcome, std::uint64_t backlog);
+  void greet(ssewire::stream_id stream, ssewire::event const& greeting);
   ssewire::stream_id stream_of(std::string_view client);
 
   std::size_t log_size_;

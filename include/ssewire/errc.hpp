@@ -11,7 +11,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless it says so.
-enum class errc : unsigned char {
+/// Compilers warn where one is ignored: what was not done may be lost.
+enum class [[nodiscard]] errc : unsigned char {
   ok = 0,
 
   // An event, refused before a byte was written: the caller's text.

@@ -28,14 +28,18 @@ template <class Writer, class Post, class Traits> class basic_posted_stream;
 /// Makes a stream that lives on an executor. Nothing is written before start().
 /// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable. Posts come from
 ///             publishers' threads, too; each calls a copy of `post`. It must not wait for the executor.
-///             `from`: none: it sends what send() gets.
+///             `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is closed from the start, with
+///             close_reason::removed; its writer is told by start(). Without that argument it sends what send() gets.
 /// Returns     the only reference to it. Dropping the last one ends it, as remove() does.
 /// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is closed then.
 /// Threads     the executor's.
 template <class Traits = default_traits, class Writer, class Post>
 [[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
-post_stream(Writer to, Post post, basic_subscription<Traits> from = {}, stream_options options = {},
+post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_options options = {},
             timing_options timing = {});
+template <class Traits = default_traits, class Writer, class Post>
+[[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, stream_options options = {}, timing_options timing = {});
 
 /// One stream on its executor.
 /// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits for the peer to
@@ -66,9 +70,12 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     std::weak_ptr<basic_posted_stream> of_;
   };
 
-  basic_posted_stream(made_by_post_stream, Writer&& to, Post&& post, subscription&& from,
-                      stream_options&& options, timing_options timing)
-      : post_(std::move(post)), quiet_(timing), stream_(std::move(to), std::move(from), std::move(options)) {
+  // `from`: a subscription, or nothing.
+  template <class... From>
+  basic_posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
+                      timing_options timing, From&&... from)
+      : post_(std::move(post)), quiet_(timing),
+        stream_(std::move(to), std::move(from)..., std::move(options)) {
     static_assert(std::is_copy_constructible_v<Post>, "`post` is copied for each call");
     static_assert(std::is_invocable_v<Post&, task>, "`post` is called with a task");
   }
@@ -98,7 +105,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
 
   /// Queues an event for this stream only, and posts a task that sends it, with what is queued until then. See
   /// basic_stream::send.
-  errc send(event const& e) noexcept {
+  [[nodiscard]] errc send(event const& e) noexcept {
     auto const error = stream_.send(e);
     if (error == errc::ok) ask_if_awake();
     return error;
@@ -149,6 +156,8 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   template <class T, class W, class P>
   friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, basic_subscription<T>,
                                                                    stream_options, timing_options);
+  template <class T, class W, class P>
+  friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, stream_options, timing_options);
 
   // For calls that call the writer, which may drop the last reference. Null: it is being destroyed.
   [[nodiscard]] std::shared_ptr<basic_posted_stream> kept() noexcept { return this->weak_from_this().lock(); }
@@ -223,9 +232,17 @@ post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_option
             timing_options timing) {
   using made = basic_posted_stream<Writer, Post, Traits>;
   auto s = std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
-                                  std::move(from), std::move(options), timing);
+                                  std::move(options), timing, std::move(from));
   s->stream_.set_hook({&made::woken, s.get()});  // not earlier: the hook needs the reference count
   return s;
+}
+
+template <class Traits, class Writer, class Post>
+std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, stream_options options, timing_options timing) {
+  using made = basic_posted_stream<Writer, Post, Traits>;
+  return std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
+                                std::move(options), timing);
 }
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -74,8 +74,13 @@ template <class Traits = default_traits> class basic_pull_stream {
  public:
   using subscription = basic_subscription<Traits>;
 
+  /// Without a subscription: it sends what send() is given.
   /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
-  explicit basic_pull_stream(subscription from = {}, stream_options options = {}, timing_options timing = {})
+  explicit basic_pull_stream(stream_options options = {}, timing_options timing = {})
+      : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
+  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start: read() says
+  /// dropped.
+  explicit basic_pull_stream(subscription from, stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   basic_pull_stream(basic_pull_stream const&) = delete;
   basic_pull_stream& operator=(basic_pull_stream const&) = delete;
@@ -125,9 +130,9 @@ template <class Traits = default_traits> class basic_pull_stream {
   }
 
   /// Queues an event for this stream only. See basic_stream::send.
-  errc send(event const& e) noexcept { return then_wake(stream_.send(e)); }
+  [[nodiscard]] errc send(event const& e) noexcept { return then_wake(stream_.send(e)); }
   /// Queues a comment for this stream only.
-  errc comment(std::string_view text) noexcept { return then_wake(stream_.comment(text)); }
+  [[nodiscard]] errc comment(std::string_view text) noexcept { return then_wake(stream_.comment(text)); }
 
   /// Ends the stream in order: what is queued is read, then it is finished.
   void finish() noexcept {

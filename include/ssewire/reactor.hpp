@@ -92,27 +92,16 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     seats_.for_each([this](seat& s) { drop(s, close_reason::removed); });
   }
 
-  /// Takes a stream over. Nothing is written before the next poll(). Without a subscription it sends what send() gets.
-  /// Errors      no_memory, or closed from inside the reactor's destructor; then the writer was not called, and it and the
-  ///             subscription are gone.
-  add_result add(Writer to, subscription from = {}, stream_options options = {}) noexcept {
-    detail::check_writer<Writer>();
-    if (ending_) return {{}, errc::closed};
-    add_result result{{}, errc::no_memory};
-    detail::attempt([&] {
-      auto& s = seats_.emplace(std::move(to));
-      if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(from), std::move(options)); })) {
-        seats_.erase(s);
-        return;
-      }
-      ++count_;
-      s.alone->seen = now_;
-      idle_.insert(*s.alone);
-      s.alone->stream.set_hook(s.alone->hook());
-      turns_.add(*s.alone);
-      result = {s.id, errc::ok};
-    });
-    return result;
+  /// Takes a stream over. Nothing is written before the next poll().
+  /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from inside the
+  ///             reactor's destructor. Then the writer was not called, and it and the subscription are gone.
+  add_result add(Writer to, subscription from, stream_options options = {}) noexcept {
+    if (!from) return {{}, errc::closed};
+    return take(std::move(to), std::move(options), std::move(from));
+  }
+  /// One without a subscription: it sends what send() gets.
+  add_result add(Writer to, stream_options options = {}) noexcept {
+    return take(std::move(to), std::move(options));
   }
 
   /// The socket can take bytes again: after write_status::again. The next poll() goes on.
@@ -157,7 +146,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such stream.
-  errc send(stream_id id, event const& e) noexcept {
+  [[nodiscard]] errc send(stream_id id, event const& e) noexcept {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
     auto const error = its->stream.send(e);
@@ -231,8 +220,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their fronts are ever
   // looked at.
   struct slot : detail::activity_node<slot>, detail::waiting {
-    slot(basic_reactor& r, seat& s, subscription&& from, stream_options&& options)
-        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from), std::move(options)) {}
+    // `from`: a subscription, or nothing.
+    template <class... From>
+    slot(basic_reactor& r, seat& s, stream_options&& options, From&&... from)
+        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from)..., std::move(options)) {}
 
     [[nodiscard]] wake_hook hook() noexcept { return {&woken, this}; }
 
@@ -274,6 +265,28 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     typename in_step::sleeper asleep;       // while it has a place
     detail::held_flight<Traits> in_flight;  // of one that ended in step: its writer is still sending it
   };
+
+  // `from`: a subscription, or nothing.
+  template <class... From>
+  add_result take(Writer&& to, stream_options&& options, From&&... from) noexcept {
+    detail::check_writer<Writer>();
+    if (ending_) return {{}, errc::closed};
+    add_result result{{}, errc::no_memory};
+    detail::attempt([&] {
+      auto& s = seats_.emplace(std::move(to));
+      if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
+        seats_.erase(s);
+        return;
+      }
+      ++count_;
+      s.alone->seen = now_;
+      idle_.insert(*s.alone);
+      s.alone->stream.set_hook(s.alone->hook());
+      turns_.add(*s.alone);
+      result = {s.id, errc::ok};
+    });
+    return result;
+  }
 
   [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return seats_.find({id.slot, id.generation}); }
 
@@ -418,7 +431,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     std::unique_ptr<typename in_step::core::subscriber> fresh;
     detail::attempt([&] {
       fresh = in_step::make();
-      s.alone = new slot(*this, s, {},
+      s.alone = new slot(*this, s,
                          {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
     });
     auto const stood = leave_place(s, offered);

@@ -68,11 +68,9 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     }
   };
 
-  bool const empty = !from;
   basic_stream<told_writer, Traits> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
   stream.writer_ref().of = &stream;
   stream.set_hook(wake_hook::of(doorbell));
-  if (empty) stream.abort();
   std::unique_ptr<detail::flight<Traits>> scratch;
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();

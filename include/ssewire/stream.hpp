@@ -147,7 +147,7 @@ inline constexpr std::size_t chunk_overhead = 8;  // head and tail of a chunk of
 
 /// One stream: pulls from its subscription, frames, and offers to its writer, as far as that takes it. Has no thread,
 /// no clock and no lock of its own; a driver calls pump(). Without a subscription it sends what send() is given: an
-/// LLM's tokens, a progress bar.
+/// LLM's tokens, a progress bar. "Without" and "an empty one" are different: see the constructors.
 /// Threads     one at a time, the subscription's hook apart. Not movable: a writer may hold on to its bytes.
 /// Exceptions  what the writer throws, and std::bad_alloc, leave pump(); the stream is closed then.
 template <class Writer, class Traits = default_traits> class basic_stream {
@@ -156,15 +156,30 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   using flight = detail::flight<Traits>;
   using owed = detail::owed_bytes<Traits>;
 
-  explicit basic_stream(Writer to, subscription from = {}, stream_options options = {})
-      : writer_(std::move(to)), from_(std::move(from)), subscribed_(from_), body_(options.body),
-        max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
+  /// Without a subscription: it sends what send() is given.
+  explicit basic_stream(Writer to, stream_options options = {})
+      : writer_(std::move(to)), body_(options.body), max_outbox_(options.max_outbox_bytes),
+        owed_(std::move(options.preamble)) {
     detail::check_writer<Writer>();
     set_room(options.max_write_bytes);
   }
+  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is closed from the start, with
+  /// close_reason::removed; its writer is told by the first pump().
+  basic_stream(Writer to, subscription from, stream_options options = {})
+      : basic_stream(std::move(to), std::move(options)) {
+    from_ = std::move(from);
+    subscribed_ = true;
+    if (from_) return;
+    state_ = stream_state::closed;
+    reason_ = close_reason::removed;
+    end_untold_ = true;
+  }
   basic_stream(basic_stream const&) = delete;
   basic_stream& operator=(basic_stream const&) = delete;
-  ~basic_stream() { abort(); }
+  ~basic_stream() {
+    abort();
+    tell_end();
+  }
 
   [[nodiscard]] Writer& writer_ref() noexcept { return writer_; }
   [[nodiscard]] stream_state state() const noexcept { return state_; }
@@ -186,14 +201,15 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Queues an event for this stream only; pump() sends it. On a stream with a subscription it must have no ID, for the
   /// client's last event ID belongs to the broker there.
-  /// Errors      closed, id_refused, outbox_full, no_memory; then nothing was queued.
-  errc send(event const& e) noexcept {
+  /// Errors      closed, id_refused, outbox_full (its writer is slow, or pump() was not called), no_memory; then nothing was
+  ///             queued: what is ignored here is lost.
+  [[nodiscard]] errc send(event const& e) noexcept {
     if (subscribed_ && e.id.has_value()) return errc::id_refused;
     return queue(serialized_size(e), [&] { serialize(e, outbox_); });
   }
 
   /// Queues a comment for this stream only.
-  errc comment(std::string_view text) noexcept {
+  [[nodiscard]] errc comment(std::string_view text) noexcept {
     return queue(detail::framed_size(detail::comment{text}, framing::raw),
                  [&] { serialize_comment(text, outbox_); });
   }
@@ -213,6 +229,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       if (asked_to_end_ == close_reason::none) asked_to_end_ = why;  // after the callback
     } else {
       end(why, false);
+      tell_end();
     }
   }
 
@@ -273,6 +290,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   /// `park(subscription&) -> bool` parks it, in whatever way the driver likes, or says that it may not.
   template <class Park> stream_state pump(std::unique_ptr<flight>& shared, Park park) {
     if (inside_writer_ || pumping_) return state_ == stream_state::closed ? state_ : stream_state::more;
+    tell_end();
     auto scratch = std::move(shared);  // what is called from here may pump another stream with it
     pumping_ = true;
     closes_if_left failure{*this, close_reason::no_memory};
@@ -582,9 +600,14 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     detail::tell_end(writer_, reason_, in_order);
   }
 
+  // Of one that was closed from the start.
+  void tell_end() noexcept {
+    if (std::exchange(end_untold_, false)) detail::tell_end(writer_, reason_, false);
+  }
+
   Writer writer_;
   subscription from_;
-  bool subscribed_;
+  bool subscribed_ = false;
   framing body_;
   stream_state state_ = stream_state::more;
   close_reason reason_ = close_reason::none;
@@ -596,6 +619,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   bool written_early_ = false;   // written() did
   bool sending_ = false;
   bool last_chunk_queued_ = false;
+  bool end_untold_ = false;  // it was closed from the start, and its writer does not know yet
   bool forced_ = false;  // it ends now: in order if its writer takes all at once
   std::size_t room_;
   std::size_t max_outbox_;

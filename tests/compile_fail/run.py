@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Proves that the compiler refuses what it should, and only that, with exceptions and without.
+"""Proves that the compiler refuses what it should, and only that, with exceptions and without. An ignored result counts as
+refused: compilers warn of it by default.
 
 A source compiles with REFUSED=0. A line `// refused 1: words` says that with REFUSED=1 it does not, and that the
 compiler's message contains the words. Exit status 0: every case came out as announced.
@@ -15,8 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def messages(compiler, include, source, number, mode):
     """What the compiler says, or None if it takes the source."""
-    done = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", f"-I{include}",
-                           f"-DREFUSED={number}", *mode, str(source)], capture_output=True, text=True)
+    done = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror=unused-result",
+                           f"-I{include}", f"-DREFUSED={number}", *mode, str(source)], capture_output=True, text=True)
     return done.stderr if done.returncode else None
 
 

@@ -11,10 +11,10 @@ STREAMS = [
       ("} else if (body_ == framing::chunked) { owe(", "} else if (false) { owe("),
       tests="unit/stream unit/stream_faults"),
     M("stream.writes_on_behind_closed", "G8", "stream.hpp",
-      ("answer.bytes = 0; end(close_reason::peer_gone, false); break;", "answer.bytes = 0; break;"),
+      ("case write_status::closed: end(close_reason::peer_gone, false); break;", "case write_status::closed: break;"),
       tests="unit/stream"),
-    M("stream.too_many_bytes_believed", "G8", "stream.hpp",
-      ("bool const too_many = answer.bytes > total;", "bool const too_many = false;"),
+    M("stream.too_many_bytes_believed", "G8", "writer.hpp",
+      ("return answer.bytes != 0 && answer.bytes <= offered ?", "return answer.bytes != 0 ?"),
       tests="unit/stream"),
     M("stream.offers_more_than_before", "G8", "stream.hpp",
       ("if (window_ == 0) {", "if (true) {"),
@@ -207,6 +207,17 @@ STREAMS = [
     M("stream.large_rest_copied", "G7", "stream.hpp",
       ("if (part.size() > detail::largest_kept_offer) { if (auto page", "if (false) { if (auto page"),
       tests="unit/stream unit/stream_faults"),
+
+    # ---- a refused subscription ----
+    M("stream.refused_is_a_ghost", "G10 G12", "stream.hpp",
+      ("if (from_) return; state_ = stream_state::closed;", "if (true) return; state_ = stream_state::closed;"),
+      tests="unit/refused_subscription"),
+    M("stream.refused_end_untold", "G10", "stream.hpp",
+      ("if (std::exchange(end_untold_, false)) detail::tell_end(writer_, reason_, false);", ""),
+      tests="unit/refused_subscription"),
+    M("reactor.refused_is_a_ghost", "G10 G12", "reactor.hpp",
+      ("if (!from) return {{}, errc::closed};", ""),
+      tests="unit/refused_subscription"),
 
     # ---- what an answer means ----
     M("answer.bytes_of_pending_are_read", "G8 G11", "writer.hpp",

@@ -80,6 +80,12 @@ TEST_CASE("what an answer takes is decided by its status, before its bytes are l
   }
 }
 
+template <class Writer>
+ssewire::basic_stream<Writer, traits> make(peer& to, broker* of, ssewire::stream_options const& how) {
+  if (of == nullptr) return ssewire::basic_stream<Writer, traits>(Writer(to), how);
+  return ssewire::basic_stream<Writer, traits>(Writer(to), follow(*of), how);
+}
+
 // `first`: what the writer takes before, with `ok`. Then `pending`, with any number of bytes, and all is sent and goes on.
 template <class Writer> void stream_that_is_pending(bool of_broker, framing body, std::size_t first) {
   auto const event = of_broker ? position_event(0) : std::string("data: x\n\n");
@@ -89,8 +95,7 @@ template <class Writer> void stream_that_is_pending(bool of_broker, framing body
     broker b;
     peer to;
     to.chunked = body == framing::chunked;
-    ssewire::basic_stream<Writer, traits> s(Writer(to), of_broker ? follow(b) : ssewire::basic_subscription<traits>(),
-                                            {.body = body});
+    auto s = make<Writer>(to, of_broker ? &b : nullptr, {.body = body});
     if (!of_broker) REQUIRE(s.send({.data = "x"}) == errc::ok);
     if (first != 0) to.script.push_back(answer::take(first));
     to.script.push_back(answer::pending(bytes));

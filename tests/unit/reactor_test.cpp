@@ -54,7 +54,7 @@ subscription follow(broker& b, std::string_view channel = "c", lag_policy lag = 
   return std::move(result.subscription);
 }
 
-stream_id add(reactor& r, peer& to, subscription from = {}, ssewire::stream_options options = {}) {
+stream_id add(reactor& r, peer& to, subscription from, ssewire::stream_options options = {}) {
   auto const result = r.add(scripted_writer(to), std::move(from), std::move(options));
   REQUIRE(result.error == errc::ok);
   return result.id;
@@ -319,7 +319,7 @@ TEST_CASE("heartbeats keep the order of the streams, each at its own time") {
 TEST_CASE("a stream without a broker gets heartbeats too") {
   peer to;
   reactor r;
-  auto const id = add(r, to);
+  auto const id = r.add(scripted_writer(to)).id;
   CHECK(run(r, at(0s)).next.has_value());
   run(r, at(20s));
   CHECK(r.send(id, {.data = "x"}) == errc::ok);
@@ -832,7 +832,7 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
   reactor r;
   std::array<stream_id, 3> ids;
   for (std::size_t i = 0; i < 3; ++i) {
-    ids[i] = r.add(scripted_writer(to[i]), i == 0 ? subscription() : std::move(b.subscribe("c").subscription)).id;
+    ids[i] = (i == 0 ? r.add(scripted_writer(to[i])) : r.add(scripted_writer(to[i]), follow(b))).id;
     CHECK(r.state(ids[i]) == ssewire::stream_state::more);
   }
   run(r, at(0s));

@@ -335,8 +335,8 @@ TEST_CASE("it drives a reactor's test as it does a stream's") {
     auto const a = reactor.add(scripted_writer(fast));
     auto const b = reactor.add(scripted_writer(stalled));
     REQUIRE((a && b));
-    reactor.send(a.id, {.data = "x"});
-    reactor.send(b.id, {.data = "x"});
+    CHECK(reactor.send(a.id, {.data = "x"}) == ssewire::errc::ok);
+    CHECK(reactor.send(b.id, {.data = "x"}) == ssewire::errc::ok);
     reactor.poll(ssewire::time_point() + std::chrono::hours(1));
     reactor.poll(ssewire::time_point() + std::chrono::hours(2));
     CHECK(stalled.closed == std::vector{close_reason::stalled});

@@ -84,6 +84,12 @@ ssewire::basic_subscription<support::epoch_traits> follow(broker& b, ssewire::su
   return std::move(result.subscription);
 }
 
+/// With a subscription of this broker, or, if there is none, without one.
+stream make(peer& to, broker* of, ssewire::stream_options const& how = {}) {
+  if (of == nullptr) return stream(scripted_writer(to), how);
+  return stream(scripted_writer(to), follow(*of), how);
+}
+
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
 // ---- without a broker ----------------------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ TEST_CASE("the outbox is full at the byte beyond its limit") {
   auto const size = ssewire::serialized_size({.data = "0123456789"});
   for (auto const& [limit, error] : {std::pair{2 * size, errc::ok}, {2 * size - 1, errc::outbox_full}}) {
     peer to;
-    stream s(scripted_writer(to), {}, {.max_outbox_bytes = limit});
+    stream s(scripted_writer(to), {.max_outbox_bytes = limit});
     CHECK(s.send({.data = "0123456789"}) == errc::ok);
     CHECK(s.send({.data = "0123456789"}) == error);
     pump_all(s);
@@ -147,7 +153,7 @@ TEST_CASE("the outbox is full at the byte beyond its limit") {
   }
   for (auto const& [limit, error] : {std::pair{std::size_t{9}, errc::ok}, {std::size_t{8}, errc::outbox_full}}) {
     peer to;
-    stream s(scripted_writer(to), {}, {.max_outbox_bytes = limit});
+    stream s(scripted_writer(to), {.max_outbox_bytes = limit});
     CHECK(s.comment("note!") == error);
     pump_all(s);
     CHECK(to.taken.empty() == (error != errc::ok));
@@ -157,7 +163,7 @@ TEST_CASE("the outbox is full at the byte beyond its limit") {
 TEST_CASE("the outbox of a blocked stream is bounded") {
   peer to;
   to.otherwise = [](std::size_t) { return answer::again(); };
-  stream s(scripted_writer(to), {}, {.max_outbox_bytes = 100});
+  stream s(scripted_writer(to), {.max_outbox_bytes = 100});
   std::size_t accepted = 0;
   for (int i = 0; i < 100; ++i) {
     if (s.send({.data = "0123456789"}) == errc::ok) ++accepted;
@@ -193,7 +199,7 @@ TEST_CASE("the preamble comes first and outside the framing") {
     for (std::size_t cut = 0; cut <= 30; ++cut) {
       peer to;
       to.script.push_back(answer::again(cut));
-      stream s(scripted_writer(to), {}, {.body = body, .preamble = "HTTP/1.1 200 OK\r\n\r\n"});
+      stream s(scripted_writer(to), {.body = body, .preamble = "HTTP/1.1 200 OK\r\n\r\n"});
       CHECK(s.send({.data = "x"}) == errc::ok);
       CHECK(pump_through(s, to) == stream_state::idle);
       std::string const frames = "data: x\n\n";
@@ -237,8 +243,8 @@ TEST_CASE("chunked framing puts one chunk around each gathered write, and the la
 
 TEST_CASE("an aborted chunked stream has no last chunk: the client must see that it was cut") {
   peer to;
-  stream s(scripted_writer(to), {}, chunked());
-  s.send({.data = "x"});
+  stream s(scripted_writer(to), chunked());
+  CHECK(s.send({.data = "x"}) == errc::ok);
   pump_all(s);
   s.abort();
   CHECK(to.taken == in_chunk("data: x\n\n"));
@@ -373,7 +379,7 @@ TEST_CASE("writable from inside the write that says `again` is not lost") {
 TEST_CASE("written from inside a write that says `again` does not make it writable") {
   peer to;
   stream s{scripted_writer(to)};
-  s.send({.data = "x"});
+  CHECK(s.send({.data = "x"}) == errc::ok);
   to.script.push_back(answer::again(3).calling([&] { s.written(true); }));
   CHECK(s.pump() == stream_state::blocked);
   CHECK(s.pump() == stream_state::blocked);
@@ -383,8 +389,8 @@ TEST_CASE("writable from inside a write that says `pending` does not end it") {
   for (bool const of_broker : {true, false}) {
     broker b;
     peer to;
-    stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
-    if (!of_broker) s.send({.data = "x"});
+    auto s = make(to, of_broker ? &b : nullptr);
+    if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
     to.script.push_back(answer::pending().calling([&] { s.writable(); }));
     CHECK(s.pump() == stream_state::pending);
     b.publish("c", {.data = "y"});
@@ -411,7 +417,7 @@ TEST_CASE("the bytes of a pending write stay as they are until written, whatever
       other.pump(scratch); // the driver's streams share it
       s.pump(scratch);
     }
-    s.send({.data = "p"});
+    CHECK(s.send({.data = "p"}) == errc::ok);
     s.heartbeat();
     s.writable();
     CHECK(s.pump(scratch) == stream_state::pending);
@@ -432,10 +438,10 @@ TEST_CASE("what is queued can be pending too") {
   for (auto const body : {framing::raw, framing::chunked}) {
     peer to;
     to.otherwise = [](std::size_t) { return answer::pending(); };
-    stream s(scripted_writer(to), {}, {.body = body, .preamble = "head\r\n\r\n"});
-    s.send({.data = "x"});
+    stream s(scripted_writer(to), {.body = body, .preamble = "head\r\n\r\n"});
+    CHECK(s.send({.data = "x"}) == errc::ok);
     CHECK(s.pump() == stream_state::pending);
-    s.send({.data = "y"});
+    CHECK(s.send({.data = "y"}) == errc::ok);
     to.check_in_flight("later");
     CHECK(pump_through(s, to) == stream_state::idle);
     s.finish();
@@ -449,8 +455,8 @@ TEST_CASE("written from inside the write that says `pending` is not lost") {
   for (bool const of_broker : {true, false}) {
     broker b;
     peer to;
-    stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
-    if (!of_broker) s.send({.data = "x"});
+    auto s = make(to, of_broker ? &b : nullptr);
+    if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
     to.otherwise = [&](std::size_t) {
       return answer::pending().calling([&] {
         to.landed();
@@ -510,9 +516,9 @@ TEST_CASE("a stream that is aborted keeps its pending bytes until they were writ
       broker b({.replay = {.max_events = 1}});
       peer to;
       {
-        stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
+        auto s = make(to, of_broker ? &b : nullptr);
         b.publish("c", {.data = std::string(6000, 'x')});
-        if (!of_broker) s.send({.data = std::string(6000, 'x')});
+        if (!of_broker) CHECK(s.send({.data = std::string(6000, 'x')}) == errc::ok);
         to.script.push_back(answer::pending());
         CHECK(s.pump() == stream_state::pending);
         s.abort();
@@ -570,7 +576,7 @@ TEST_CASE("a heartbeat is a comment, and only an idle stream sends it") {
     CHECK(to.taken == (body == framing::raw ? ":\n\n" : "3\r\n:\n\n\r\n"));
 
     to.taken.clear();
-    s.send({.data = "x"});
+    CHECK(s.send({.data = "x"}) == errc::ok);
     s.heartbeat(); // there is something to send anyway
     to.script.push_back(answer::again(2));
     CHECK(s.pump() == stream_state::blocked);
@@ -596,9 +602,8 @@ TEST_CASE("a writer that breaks its contract loses its stream") {
       for (auto const body : {framing::raw, framing::chunked}) {
         broker b;
         peer to;
-        stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>(),
-                 {.body = body});
-        if (!of_broker) s.send({.data = "x"});
+        auto s = make(to, of_broker ? &b : nullptr, {.body = body});
+        if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
         auto size = of_broker ? position_event(0).size() : 9;
         if (body == framing::chunked) size += of_broker ? 6 : 5;
         to.script.push_back(answer::exactly(status, size + static_cast<std::size_t>(extra)));
@@ -613,7 +618,7 @@ TEST_CASE("a writer that breaks its contract loses its stream") {
   }
   peer to;
   stream s{scripted_writer(to)};
-  s.send({.data = "x"});
+  CHECK(s.send({.data = "x"}) == errc::ok);
   to.script.push_back(answer::exactly(ok, 0));
   CHECK(s.pump() == stream_state::closed);
   CHECK(to.closed == once(close_reason::writer_broke_contract));
@@ -624,8 +629,8 @@ TEST_CASE("what a writer throws leaves pump, and the stream is closed") {
   for (bool const of_broker : {true, false}) {
     broker b;
     peer to;
-    stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
-    if (!of_broker) s.send({.data = "x"});
+    auto s = make(to, of_broker ? &b : nullptr);
+    if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
     to.script.push_back(answer::take(3));
     to.script.push_back(answer::raise().calling([&] { s.abort(close_reason::stalled); }));
     CHECK_THROWS_AS(pump_all(s), support::scripted_error);
@@ -655,8 +660,8 @@ TEST_CASE("a writer that says `closed` hears abort and nothing more") {
   for (bool const of_broker : {true, false}) {
     broker b;
     peer to;
-    stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
-    s.send({.data = "x"});
+    auto s = make(to, of_broker ? &b : nullptr);
+    CHECK(s.send({.data = "x"}) == errc::ok);
     b.publish("c", {.data = "y"});
     to.script.push_back(answer::closed());
     CHECK(s.pump() == stream_state::closed);
@@ -696,8 +701,8 @@ TEST_CASE("abort from inside the writer comes after it, whatever it answers") {
       CAPTURE(how);
       broker b;
       peer to;
-      stream s(scripted_writer(to), of_broker ? follow(b) : ssewire::basic_subscription<support::epoch_traits>());
-      if (!of_broker) s.send({.data = "x"});
+      auto s = make(to, of_broker ? &b : nullptr);
+      if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
       answer answers[] = {answer::take(), answer::take(4), answer::again(4), answer::again(), answer::closed(),
                           answer::exactly(write_status::ok, 0)};
       to.script.push_back(std::move(answers[how]).calling([&] {
@@ -775,7 +780,7 @@ TEST_CASE("a drain sends what was published, the time to come back, and the end"
     b.publish("c", {.data = "x"});
     b.drain({}, {}, ssewire::reconnection_time(0));
     b.publish("c", {.data = "too late"});
-    s.send({.data = "p"});
+    CHECK(s.send({.data = "p"}) == errc::ok);
     CHECK(pump_all(s) == stream_state::closed);
     CHECK(to.closed == once(close_reason::drained));
     CHECK(to.finished == 1);
@@ -952,7 +957,7 @@ TEST_CASE("a writer that must be offered the same bytes again is, and news wait 
       to.script.push_back(answer::again(i == 3 ? 7 : 0));
       CHECK(s.pump() == stream_state::blocked);
       b.publish("c", {.data = "more"});
-      s.send({.data = "p"});
+      CHECK(s.send({.data = "p"}) == errc::ok);
       s.heartbeat();
       to.let_go();
       s.writable();
@@ -987,7 +992,7 @@ TEST_CASE("what is queued is offered in 16 KiB at most, too, where the same byte
   for (auto const body : {framing::raw, framing::chunked}) {
     peer to;
     to.chunked = body == framing::chunked;
-    tls_stream s(scripted_tls_writer(to), {}, {.body = body});
+    tls_stream s(scripted_tls_writer(to), {.body = body});
     for (int i = 0; i < 50; ++i) CHECK(s.send({.data = std::string(1000, 'x')}) == errc::ok);
     to.otherwise = [n = 0](std::size_t) mutable { return ++n % 3 != 0 ? answer::again(n % 3 == 1 ? 9 : 0) : answer::take(); };
     CHECK(pump_through(s, to) == stream_state::idle);
@@ -1034,7 +1039,7 @@ struct owning_writer {
 
 TEST_CASE("a writer may be move-only, and stays reachable") {
   ssewire::stream<owning_writer> s{owning_writer{}};
-  s.send({.data = "x"});
+  CHECK(s.send({.data = "x"}) == errc::ok);
   CHECK(s.pump() == stream_state::idle);
   CHECK(*s.writer_ref().own == "data: x\n\n");
 }
