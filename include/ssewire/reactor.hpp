@@ -13,6 +13,7 @@
 #include <ssewire/detail/seats.hpp>
 #include <ssewire/detail/turns.hpp>
 #include <ssewire/detail/wake.hpp>
+#include <ssewire/detail/watched_time.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/stream.hpp>
@@ -68,7 +69,9 @@ struct add_result {
 /// When the reactor wants to be polled next.
 struct poll_result {
   bool more = false;  ///< at once, after the loop has looked at its sockets: the turn's budget is used up
-  std::optional<time_point> next;  ///< at this time at the latest: a heartbeat, a stall
+  /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited for. Where more
+  /// than three eighths of it pass between two polls, that was a pause, and all peers have the whole stall time again.
+  std::optional<time_point> next;
 };
 
 /// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle the
@@ -81,7 +84,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   using subscription = basic_subscription<Traits>;
 
   explicit basic_reactor(loop_signal signal = {}, timing_options timing = {})
-      : signal_(signal), timing_(timing) {}
+      : signal_(signal), timing_(timing), time_(timing.stall_time) {}
   basic_reactor(basic_reactor const&) = delete;
   basic_reactor& operator=(basic_reactor const&) = delete;
 
@@ -188,7 +191,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   poll_result poll(time_point now) noexcept {
     if (inside_ != 0) return {true, now};
     ++inside_;
-    now_ = (std::max)(now_, now);
+    time_.look(now);
     turns_.begin();
     for (int budget = streams_a_turn; budget > 0;) {
       auto* const next = turns_.next();
@@ -204,7 +207,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     drop_stalled();
     --inside_;
     auto const next = next_deadline();
-    return {!turns_.empty() || (next && *next <= now_), next};
+    return {!turns_.empty() || (next && *next <= time_.now()), next};
   }
 
  private:
@@ -279,7 +282,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
         return;
       }
       ++count_;
-      s.alone->seen = now_;
+      s.alone->seen = time_.now();
       idle_.insert(*s.alone);
       s.alone->stream.set_hook(s.alone->hook());
       turns_.add(*s.alone);
@@ -357,7 +360,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     bool const stirs = s.sent != s.stream.bytes_sent() || waits != s.waits;
     if (stirs) {
       s.sent = s.stream.bytes_sent();
-      s.seen = now_;
+      s.seen = time_.now();
       s.waits = waits;
     }
     if (s.at.place != detail::no_place) {
@@ -531,12 +534,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (!shared) detail::attempt([&] { shared.reset(new flight); });
     if (shared && std::exchange(c.beat_due, false)) {
       shared->gather_heartbeat(c.body);
-      c.begin_round(std::move(shared), 0, now_);
+      c.begin_round(std::move(shared), 0, time_.now());
       return true;
     }
     auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
     if (!shared || !pulled.for_all) {
-      c.begin_round(nullptr, pulled.events, now_);
+      c.begin_round(nullptr, pulled.events, time_.now());
       return true;
     }
     if (shared->batch.empty()) {  // woken for nothing
@@ -545,7 +548,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       return false;
     }
     shared->gather(c.body);
-    c.begin_round(std::move(shared), pulled.events, now_);
+    c.begin_round(std::move(shared), pulled.events, time_.now());
     return true;
   }
 
@@ -614,18 +617,19 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void beat() noexcept {
     if (timing_.heartbeat <= duration::zero()) return;
     int beats = 0;
+    auto const now = time_.now();
     for (auto* s = idle_.front();
-         s != nullptr && now_ - s->seen >= timing_.heartbeat && beats++ < streams_a_turn; s = idle_.front()) {
-      s->seen = now_;
+         s != nullptr && now - s->seen >= timing_.heartbeat && beats++ < streams_a_turn; s = idle_.front()) {
+      s->seen = now;
       s->unlink();
       idle_.insert(*s);
       s->stream.heartbeat();
       turns_.add(*s);
     }
     for (auto* c = beating_.front();
-         c != nullptr && now_ - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
+         c != nullptr && now - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
          c = beating_.front()) {
-      c->seen = now_;
+      c->seen = now;
       link(*c);
       if (c->in_round()) continue;  // it is sending
       c->beat_due = true;
@@ -634,11 +638,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   void drop_stalled() noexcept {
-    if (timing_.stall_time <= duration::zero()) return;
     // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
     int drops = 0;
     for (auto* s = blocked_.front();
-         s != nullptr && drops++ < streams_a_turn && now_ - s->seen >= timing_.stall_time && !s->queued();
+         s != nullptr && drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();
          s = blocked_.front()) {
       act(s->at, [&] { s->stream.abort(close_reason::stalled); });
     }
@@ -646,20 +649,21 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   [[nodiscard]] std::optional<time_point> next_deadline() const noexcept {
     std::optional<time_point> next;
-    auto const consider = [&](auto const* s, duration after) {
-      if (s == nullptr) return;
-      auto const due = detail::deadline(s->seen, after);
+    auto const consider = [&](std::optional<time_point> due) {
       if (due && (!next || *due < *next)) next = due;
     };
-    consider(idle_.front(), timing_.heartbeat);
-    consider(beating_.front(), timing_.heartbeat);
-    consider(blocked_.front(), timing_.stall_time);
+    if (auto const* const s = idle_.front()) consider(detail::deadline(s->seen, timing_.heartbeat));
+    if (auto const* const c = beating_.front()) consider(detail::deadline(c->seen, timing_.heartbeat));
+    if (auto const* const s = blocked_.front()) {
+      consider(time_.stall_of(s->seen));
+      consider(time_.next_look());
+    }
     return next;
   }
 
   loop_signal signal_;
   timing_options timing_;
-  time_point now_ = {};
+  detail::watched_time time_;
   int inside_ = 0;       // poll(), or a call that may call a writer, is under way
   bool ending_ = false;  // being destroyed
   std::size_t count_ = 0;

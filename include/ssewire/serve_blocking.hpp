@@ -24,9 +24,10 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
 /// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
-///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed, and ends the
-///             stream as stalled. When the broker has ended it, a write that takes a part only is the last. A non-blocking
-///             writer belongs to a reactor.
+///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed. Twice in a row
+///             ends the stream as stalled: a timeout also passes while the process stands still, and then the next write
+///             finds the room that its peer has made. So a dead peer is noticed after two send timeouts. When the broker has
+///             ended it, a write that takes a part only is the last. A non-blocking writer belongs to a reactor.
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
 /// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
@@ -56,9 +57,12 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   struct told_writer : detail::borrowed_writer<Writer> {
     std::atomic<bool> const& evicted;
     basic_stream<told_writer, Traits>* of = nullptr;
+    int timeouts = 0;  // in a row
 
     write_result write(buffers b) {
       auto const answer = this->to->write(b);
+      bool const timed_out = answer.status == write_status::again && answer.bytes == 0;
+      timeouts = timed_out ? timeouts + 1 : 0;
       if (evicted.load(std::memory_order_relaxed)) {
         std::size_t offered = 0;
         for (auto const piece : b) offered += piece.size();
@@ -74,13 +78,13 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   std::unique_ptr<detail::flight<Traits>> scratch;
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();
-  for (auto sent = stream.bytes_sent();;) {
+  for (;;) {
     switch (stream.pump(scratch)) {
     case stream_state::more: break;
     case stream_state::closed: return stream.reason();
     case stream_state::pending: stream.abort(close_reason::writer_broke_contract); return stream.reason();
     case stream_state::blocked:
-      if (stream.bytes_sent() == sent) stream.abort(close_reason::stalled);
+      if (stream.writer_ref().timeouts >= 2) stream.abort(close_reason::stalled);
       stream.writable();
       break;
     case stream_state::idle: {
@@ -100,7 +104,6 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
       break;
     }
     }
-    sent = stream.bytes_sent();
   }
 }
 

@@ -42,8 +42,9 @@ struct stream_options {
 struct timing_options {
   /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
   duration heartbeat = std::chrono::seconds(15);
-  /// A peer that takes no byte for so long is dead, whatever its socket says. Not of serve_blocking,
-  /// which is inside the writer meanwhile: only the socket's send timeout ends that.
+  /// A peer that takes no byte for so long is dead, whatever its socket says. Only time counts in which the driver was
+  /// polled when it asked to be: after a pause of the process everybody has all of it again. Not of serve_blocking, which is
+  /// inside the writer meanwhile: only the socket's send timeout ends that.
   duration stall_time = std::chrono::seconds(60);
 };
 

@@ -84,10 +84,12 @@ DRIVERS = [
       ("if (waits_ != nullptr) waits_->of_ = nullptr;", ""),
       tests="unit/awaitable", sanitize="address"),
     M("quiet.looks_too_late", "G6 G8", "detail/quiet_time.hpp",
-      ("detail::deadline(now_, timing_.stall_time / 2), deadline()})", "detail::deadline(now_, timing_.stall_time)})"),
+      ("waits_ ? watched_.next_look() : detail::deadline(now, timing_.stall_time / 2), deadline()})",
+       "detail::deadline(now, timing_.stall_time)})"),
       tests="unit/posted_stream unit/pull_stream"),
     M("quiet.progress_unseen", "G6", "detail/quiet_time.hpp",
-      ("if (progress != progress_ || waits != waits_) since_ = now_;", "if (waits != waits_) since_ = now_;"),
+      ("if (progress != progress_ || waits != waits_) since_ = watched_.now();",
+       "if (waits != waits_) since_ = watched_.now();"),
       tests="unit/posted_stream unit/pull_stream"),
 
     # ---- serve_blocking ----

@@ -52,7 +52,7 @@ STREAMS = [
       ("reason_ = from_.close(why);", "from_.close(why);"),
       tests="unit/stream"),
     M("reactor.stalled_ones_stay", "G6", "reactor.hpp",
-      ("if (timing_.stall_time <= duration::zero()) return;", "return;"),
+      ("drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();", "false;"),
       tests="unit/reactor"),
     M("reactor.dripping_ones_are_stalled", "G6", "reactor.hpp",
       ("bool const stirs = s.sent != s.stream.bytes_sent() || waits != s.waits;", "bool const stirs = waits != s.waits;"),
@@ -61,8 +61,21 @@ STREAMS = [
       ("if (why == wake::evicted) s.evicted.store(true, std::memory_order_release);", "(void)why;"),
       tests="unit/reactor"),
     M("serve_blocking.stalled_one_spins", "G6", "serve_blocking.hpp",
-      ("if (stream.bytes_sent() == sent) stream.abort(close_reason::stalled);", ""),
+      ("if (stream.writer_ref().timeouts >= 2) stream.abort(close_reason::stalled);", ""),
       tests="unit/serve_blocking"),
+
+    M("serve_blocking.one_timeout_ends_it", "G6", "serve_blocking.hpp",
+      ("if (stream.writer_ref().timeouts >= 2)", "if (stream.writer_ref().timeouts >= 1)"),
+      tests="unit/serve_blocking"),
+    M("watched.a_pause_counts", "G6", "detail/watched_time.hpp",
+      ("if (now - now_ > stall_time_ / 8 * 3) since_ = now;", ""),
+      tests="unit/pauses"),
+    M("watched.what_is_late_is_a_pause", "G6", "detail/watched_time.hpp",
+      ("if (now - now_ > stall_time_ / 8 * 3) since_ = now;", "if (now - now_ > stall_time_ / 8) since_ = now;"),
+      tests="unit/pauses"),
+    M("watched.asks_too_seldom", "G6", "detail/watched_time.hpp",
+      ("return deadline(now_, stall_time_ / 8);", "return std::nullopt;"),
+      tests="unit/pauses"),
 
     # ---- G10, lifecycle ----
     M("stream.ends_twice", "G10", "stream.hpp",
@@ -251,12 +264,12 @@ STREAMS = [
 
     # ---- heartbeats ----
     M("reactor.next_turn_in_the_past", "G6 G8", "reactor.hpp",
-      ("return {!turns_.empty() || (next && *next <= now_), next};", "return {!turns_.empty(), next};"),
+      ("return {!turns_.empty() || (next && *next <= time_.now()), next};", "return {!turns_.empty(), next};"),
       tests="unit/reactor"),
     M("reactor.no_heartbeat", "G8", "reactor.hpp",
       ("s->stream.heartbeat(); turns_.add(*s);", "turns_.add(*s);"),
       tests="unit/reactor"),
     M("reactor.heartbeat_to_the_busy", "G8", "reactor.hpp",
-      ("s.seen = now_; s.waits = waits;", "s.waits = waits;"),
+      ("s.seen = time_.now(); s.waits = waits;", "s.waits = waits;"),
       tests="unit/reactor"),
 ]

@@ -235,13 +235,12 @@ TEST_CASE("what the writer throws leaves serve_blocking, and the subscription is
   CHECK(b.stats().subscribers == 0);
 }
 
-TEST_CASE("a peer that is gone, one whose send times out, and a writer that may not wait end it") {
+TEST_CASE("a peer that is gone, one whose send times out twice, and a writer that may not wait end it") {
   struct row {
     answer says;
     close_reason why;
   };
   row const rows[] = {{answer::closed(), close_reason::peer_gone},
-                      {answer::again(), close_reason::stalled},
                       {answer::pending(), close_reason::writer_broke_contract},
                       {answer::exactly(write_status::ok, 0), close_reason::writer_broke_contract},
                       {answer::exactly(write_status::ok, 99999), close_reason::writer_broke_contract}};
@@ -256,6 +255,32 @@ TEST_CASE("a peer that is gone, one whose send times out, and a writer that may 
     CHECK(to.aborted == 1);
     CHECK(to.offers.size() == 1);
     CHECK(b.stats().subscribers == 0);
+  }
+}
+
+// A send timeout passes while the process stands still, too; then the next write finds the room that its peer has made.
+TEST_CASE("one send timeout ends nothing, two in a row do, and a byte between them counts") {
+  struct row {
+    std::vector<std::size_t> answers;  // `again` with so many bytes, then all is taken
+    bool ends;
+  };
+  for (auto const& r : {row{{0}, false}, row{{0, 0}, true}, row{{0, 1, 0}, false}, row{{0, 1, 0, 0}, true},
+                        row{{3, 0, 3, 0, 3, 0, 3, 0}, false}, row{{0, 5, 0, 0, 1}, true}}) {
+    for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
+      broker b;
+      peer to;
+      scripted_writer w(to);
+      auto from = follow(b);
+      b.publish("c", {.data = "x"});
+      b.drain({}, {}, ssewire::reconnection_time(0));
+      for (auto const bytes : r.answers) to.script.push_back(answer::again(bytes).calling([&] { to.let_go(); }));
+      auto const why = serve_blocking(std::move(from), w, {.body = body});
+      CHECK(why == (r.ends ? close_reason::stalled : close_reason::drained));
+      CHECK(to.closed == once(why));
+      auto const all = position_event(0) + frame(1, "x") + "retry: 0\n\n";
+      if (!r.ends) CHECK((body == ssewire::framing::raw ? to.taken : support::decode_chunked(to.taken).body) == all);
+      CHECK(to.offers.size() >= r.answers.size() - (r.ends && r.answers.back() != 0 ? 1 : 0));
+    }
   }
 }
 

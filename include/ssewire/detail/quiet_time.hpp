@@ -3,10 +3,10 @@
 // that have no clock and look now and then.
 #pragma once
 
+#include <ssewire/detail/watched_time.hpp>
 #include <ssewire/stream.hpp>
 #include <ssewire/traits.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -19,12 +19,12 @@ namespace detail {
 
 class quiet_time {
  public:
-  explicit quiet_time(timing_options timing) noexcept : timing_(timing) {}
+  explicit quiet_time(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
 
   // `progress`: another number than before if something has gone since. `waits`: for its peer, else for news.
   void look(std::uint64_t progress, bool waits, time_point now) noexcept {
-    now_ = (std::max)(now_, now);
-    if (progress != progress_ || waits != waits_) since_ = now_;
+    watched_.look(now);
+    if (progress != progress_ || waits != waits_) since_ = watched_.now();
     progress_ = progress;
     waits_ = waits;
   }
@@ -32,30 +32,33 @@ class quiet_time {
   // The heartbeat, or, of one that waits, the end.
   [[nodiscard]] bool is_due() const noexcept {
     auto const due = deadline();
-    return due && now_ >= *due;
+    return due && watched_.now() >= *due;
   }
 
-  // When to look again: twice in each interval, for what happens between two looks is seen by the second.
+  // When to look again: twice in each interval, for what happens between two looks is seen by the second; and more often
+  // while it waits for its peer.
   [[nodiscard]] std::optional<time_point> next_look() const noexcept {
     std::optional<time_point> next;
-    for (auto const at : {detail::deadline(now_, timing_.heartbeat / 2),
-                          detail::deadline(now_, timing_.stall_time / 2), deadline()}) {
-      if (at && *at > now_ && (!next || *at < *next)) next = at;
+    auto const now = watched_.now();
+    for (auto const at :
+         {detail::deadline(now, timing_.heartbeat / 2),
+          waits_ ? watched_.next_look() : detail::deadline(now, timing_.stall_time / 2), deadline()}) {
+      if (at && *at > now && (!next || *at < *next)) next = at;
     }
     return next;
   }
 
  private:
   [[nodiscard]] std::optional<time_point> deadline() const noexcept {
-    return detail::deadline(since_, waits_ ? timing_.stall_time : timing_.heartbeat);
+    return waits_ ? watched_.stall_of(since_) : detail::deadline(since_, timing_.heartbeat);
   }
 
   timing_options timing_;
+  watched_time watched_;
   std::uint64_t progress_ =
       (std::numeric_limits<std::uint64_t>::max)();  // so that the first look begins the time
   bool waits_ = false;
   time_point since_ = {};
-  time_point now_ = (time_point::min)();
 };
 
 }  // namespace detail

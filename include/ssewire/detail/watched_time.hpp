@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// watched_time.hpp - how long a peer has been silent while somebody looked. A driver that was not polled, because its
+// process, its machine or its loop stood still, has not seen what peers did meanwhile, and holds nothing against them.
+#pragma once
+
+#include <ssewire/stream.hpp>
+#include <ssewire/traits.hpp>
+
+#include <algorithm>
+#include <optional>
+
+#include <ssewire/detail/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// While a peer is waited for, a look is asked for at least each eighth of the stall time. Where more than three eighths pass
+// between two looks, that was a pause, and from the second one on everybody has the whole stall time again. So looks that
+// come late, by a quarter of the stall time each, still find the dead; and after a pause, however long, nobody looks dead.
+class watched_time {
+ public:
+  explicit watched_time(duration stall_time) noexcept : stall_time_(stall_time) {}
+
+  // A clock that goes back stands still.
+  void look(time_point now) noexcept {
+    now = (std::max)(now, now_);
+    if (now - now_ > stall_time_ / 8 * 3) since_ = now;
+    now_ = now;
+  }
+
+  // When it was looked last.
+  [[nodiscard]] time_point now() const noexcept { return now_; }
+
+  // When a peer that has been silent since `then` has stalled.
+  [[nodiscard]] std::optional<time_point> stall_of(time_point then) const noexcept {
+    return deadline((std::max)(then, since_), stall_time_);
+  }
+  [[nodiscard]] bool has_stalled(time_point then) const noexcept {
+    auto const at = stall_of(then);
+    return at && now_ >= *at;
+  }
+
+  // When to look again, if a peer is waited for.
+  [[nodiscard]] std::optional<time_point> next_look() const noexcept {
+    return deadline(now_, stall_time_ / 8);
+  }
+
+ private:
+  duration stall_time_;
+  time_point now_ = {};
+  time_point since_ = {};  // no pause since then
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/detail/end.hpp>
