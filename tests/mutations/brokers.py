@@ -159,7 +159,7 @@ BROKERS = [
 
     # ---- channels of a stream ----
     M("join.from_the_beginning", "G4 G1", "detail/broker_core.hpp",
-      ("grown[s.channels].of->history.end_ordinal();", "grown[s.channels].of->history.first_ordinal();"),
+      ("into.history.end_ordinal();", "into.history.first_ordinal();"),
       tests="unit/broker_membership unit/broker_model"),
     M("join.position_said_before_what_came_before", "G2", "detail/broker_core.hpp",
       ("s.say_behind = sequence;", ""),
