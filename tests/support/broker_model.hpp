@@ -294,9 +294,11 @@ struct model_broker {
   /// This is the child of a fork(), and it has noticed. sweep() is to follow.
   void begin_anew(std::uint64_t its_epoch) {
     earlier.emplace(last(), std::exchange(epoch, its_epoch));
+    for (auto& each : remembered) each.second.id.reset();
     for (auto& c : channels) {
       while (c.held() != 0) forget(c, ssewire::trim_cause::cloned);
       c.lost_id = {};
+      if (c.filtered_from) c.filtered_from = c.held_from;
     }
   }
 

@@ -133,7 +133,7 @@ struct model_client {
     for (auto const& p : places) {
       auto const& c = b.channels[p.channel];
       for (auto i = p.expected; i < c.held_from; ++i) {
-        if (c.positions[i] > sending_through && !was_told(c.positions[i]) && (c.positions[i] > pulled_at || admits(b, c.positions[i])))
+        if (c.positions[i] > sending_through && !was_told(c.positions[i]) && (!(filter.is_set() || next_filter) || admits(b, c.positions[i])))
           return true;
       }
     }

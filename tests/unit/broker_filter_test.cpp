@@ -146,6 +146,27 @@ TEST_CASE("one of the lost events was for it: it is told") {
   }
 }
 
+TEST_CASE("an open stream that lags is told no gap, and not closed, if all that is lost was for others") {
+  for (auto const policy : {ssewire::lag_policy::tell, ssewire::lag_policy::close}) {
+    broker b(holding(10));
+    auto s = follow(b, {"a", "b"}, odd, {}, policy);
+    (void)pull(s);
+    publish_tagged(b, 14, 2);  // four are lost
+    CHECK(pull_all(s) == checkpoint(14));
+    publish_tagged(b, 12, 2);
+    publish_tagged(b, 1, 1);
+    CHECK(pull_all(s) == frame(27, "x"));
+    publish_tagged(b, 1, 1);
+    publish_tagged(b, 10, 2);
+    if (policy == ssewire::lag_policy::tell) {
+      CHECK(pull_all(s).starts_with(gap_event(28, R"({"reason":"trimmed","channel":"a"})")));
+    } else {
+      CHECK(pull_all(s).empty());
+      CHECK(s.reason() == ssewire::close_reason::lagged);
+    }
+  }
+}
+
 TEST_CASE("another filter than before is asked about what was lost itself") {
   broker b(holding(10));
   std::string last;

@@ -545,7 +545,7 @@ struct history {
                      !m.must_lag(model) && !c.must_evict;
     bool const parked = c.stream.park();
     CHECK((may || !parked));
-    if (may && !m.may_have_news(model)) CHECK_UNARY(parked);
+    if (may && !m.may_have_news(model) && !m.may_lag(model)) CHECK_UNARY(parked);
     c.parked = parked;
   }
 

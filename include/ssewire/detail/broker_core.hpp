@@ -235,9 +235,16 @@ template <class Traits> struct broker_core {
     lock held(guard);
     cursors.let_go(s);
     int questions = 2;  // about IDs; what others do meanwhile may raise another one
+    bool asked_about_losses = false;
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
       bool const lags = s.lags();
+      // What was lost before a change of its filter was said is told, whichever filter it was for.
+      if (lags && s.filter && !s.must_say && !std::exchange(asked_about_losses, true)) {
+        cursors.pass_losses(held, s, end);
+        if (end.has_come) return pull_status::closed;
+        continue;
+      }
       if (lags && s.opened && s.policy == lag_policy::close) {
         s.evicted = close_reason::lagged;
         return pull_status::closed;

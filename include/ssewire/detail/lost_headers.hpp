@@ -71,6 +71,15 @@ class lost_headers {
     return copy{std::string(live()), known_after_};
   }
 
+  // Of the last `events` lost; else as above.
+  [[nodiscard]] std::optional<copy> copy_last(std::uint64_t events) const {
+    if (events > count_) return std::nullopt;
+    auto rest = live();
+    auto after = known_after_;
+    for (auto skip = count_ - events; skip != 0; --skip) after += drop_front(rest);
+    return copy{std::string(rest), after};
+  }
+
   // Whether the filter admits one of them that lies after `position`. `unset`: any position of the epoch. Throws what the
   // filter throws.
   template <class Filter>
@@ -114,13 +123,20 @@ class lost_headers {
     }
   }
 
+  // Returns how far the position of the record dropped lies after that of the one before it.
+  static std::uint64_t drop_front(std::string_view& records) noexcept {
+    auto const distance = take(records);
+    (void)take(records);
+    auto const type_bytes = static_cast<std::size_t>(take(records));
+    auto const id_bytes = static_cast<std::size_t>(take(records));
+    records.remove_prefix(type_bytes + id_bytes);
+    return distance;
+  }
+
   void drop_oldest() noexcept {
     auto rest = live();
-    known_after_ += take(rest);
-    (void)take(rest);
-    auto const type_bytes = static_cast<std::size_t>(take(rest));
-    auto const id_bytes = static_cast<std::size_t>(take(rest));
-    front_ = records_.size() - rest.size() + type_bytes + id_bytes;
+    known_after_ += drop_front(rest);
+    front_ = records_.size() - rest.size();
     --count_;
   }
 

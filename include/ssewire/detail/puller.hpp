@@ -105,6 +105,29 @@ template <class Traits> class puller {
     if (!end.has_come) (admits ? s.admitted : s.refused) = page.position(index);
   }
 
+  // It lags. Of what its logs have lost its filter is asked, with the lock let go, where that is known: it passes what was all
+  // for others. Throws what the filter throws, and std::bad_alloc; then it lags as before.
+  void pass_losses(lock& held, subscriber& s, ending& end) {
+    for (auto& m : s) {
+      if (!m.lags() || m.of->history.lost() == nullptr) continue;
+      auto const first = m.of->history.first_ordinal();
+      auto const events = first - m.next_ordinal;
+      auto const known = m.of->history.lost()->copy_last(events);
+      if (!known) continue;
+      bool missing = true;
+      {
+        asking question{*this, held, s, end};
+        missing = lost_headers::any_admitted(*known, known->after, unset_, s.filter);
+      }
+      if (end.has_come) return;
+      if (missing) continue;
+      m.next_ordinal = first;
+      m.lost_unknown_number = false;
+      s.skipped += events;
+      counts_.filtered += events;
+    }
+  }
+
   // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
   // fails, nothing has been told.
   void tell(subscriber& s, batch& out) {
