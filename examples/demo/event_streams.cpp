@@ -11,9 +11,6 @@
 namespace demo {
 namespace {
 
-// Where a client that cannot be served now is told to come back: an error status would end its EventSource for good.
-constexpr std::string_view come_back_later = "retry: 5000\n\n";
-
 // A page should see its stream recover, and soon: browsers wait 3 to 5 s.
 constexpr auto page_reconnects_after = std::chrono::milliseconds(800);
 
@@ -27,6 +24,18 @@ std::vector<std::string_view> split(std::string_view list) {
     if (part.size() == list.size()) return parts;
     list.remove_prefix(part.size() + 1);
   }
+}
+
+// A page's EventSource comes back from this when it is told to; an error status would end it for good.
+void refuse(ssewire::errc why, connection& on) {
+  auto const no = ssewire::refuse(why);
+  std::string_view type;
+  http_fields fields;
+  for (auto const& field : no.fields) {
+    if (field.name == "Content-Type") type = field.value;
+    else if (field.name != "Connection") fields.emplace_back(field.name, field.value);  // that one is the server's
+  }
+  on.respond(no.status, type, no.body, fields);
 }
 
 ssewire::broker_options broker_limits(event_stream_options const& options) {
@@ -86,10 +95,7 @@ void event_streams::open(request const& asked, connection& on) {
 
   auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
   auto subscribed = broker_.subscribe(channels, last);
-  if (!subscribed) {
-    on.respond(200, "text/event-stream", come_back_later, {{"Cache-Control", "no-store, no-transform"}});
-    return;
-  }
+  if (!subscribed) return refuse(subscribed.error, on);
 
   auto peer = std::make_unique<event_peer>(streams_);
   auto& its = *peer;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// refuse.hpp - the response with which a server refuses a client, so that each kind of client does what is meant.
-// Source: WHATWG HTML, 9.2.3 Processing model; RFC 9110, 10.2.3 Retry-After, 12.5.1 Accept, 15 Status Codes.
+// refuse.hpp - the response with which a server refuses a client, so that the client does what is meant.
+// Source: WHATWG HTML, 9.2.3 Processing model; RFC 9110, 10.2.3 Retry-After, 15 Status Codes.
 //
-// A browser's EventSource takes every status but 200 for the end: a 503 to one that reconnects, and it never comes back.
+// A browser's EventSource takes every status but 200 for the end: a 503 to one that reconnects, and it never
+// comes back. A program takes an empty 200 for a whole answer. A request does not show which of them has sent
+// it: the server says so.
 #pragma once
 
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/framing.hpp>
 #include <ssewire/http_fields.hpp>
-#include <ssewire/serializer.hpp>
 
-#include <cstddef>
+#include <atomic>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,191 +23,92 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What a request's Accept field says of event streams.
-enum class stream_wish : unsigned char {
-  excluded,   ///< it names what the client takes, and event streams are not among it
-  taken,      ///< they are, as anything is: `*/*`, `text/*`, or no Accept at all. A program
-  asked_for,  ///< by name, as EventSource does
+enum class refusal : unsigned char {
+  /// Not now: full, or shutting down.
+  later,
+  /// Not here, not for this client: coming back would not help.
+  never,
 };
 
-enum class refusal : unsigned char {
-  later,  ///< not now: full, or shutting down
-  never,  ///< not here, not for this client: coming back would not help
+/// The form of `refusal::later`, by what the endpoint's clients understand.
+enum class later_as : unsigned char {
+  /// 200, a stream of one `retry:` and its end. For pages: any other status ends an EventSource for good.
+  event_stream,
+  /// 503 and `Retry-After`. For programs: to them an empty stream is an answer without events.
+  status_503,
 };
 
 struct refuse_options {
   http_version version = http_version::http_1_1;
-  reconnection_time come_back{
-      5000};  ///< when to ask again, for `later`. Draw it from a range, or all come at once; 0 is at once
-  int never_status =
-      404;  ///< for `never`, to other clients than EventSource: 401, 403, 404, 410. Not of 400 to 599: 404
-  cors allow =
-      {};  ///< as for the stream: without it, a page of another origin would see a network error and retry
+  later_as later = later_as::event_stream;
+  /// `later`: no client is told to come back sooner. 1 s is what a person hardly notices, and a server that
+  /// restarts needs; 0 is at once.
+  reconnection_time least_retry{1000};
+  /// `later`: each client is told another time, and these lie evenly over so long after the floor. With 8 s
+  /// the mean is 5 s, as long as the most patient browser waits by itself; 0: all come at the floor.
+  reconnection_time spread{8000};
+  /// `never`: 401, 403, 404, 410. Not of 400 to 599: 404. With 401 add the `WWW-Authenticate` field that it
+  /// must have.
+  int never_status = 404;
+  /// As for the stream: without it a page of another origin would see a network error, and retry.
+  cors allow = {};
 };
 
 struct response_field {
-  std::string_view name;  ///< a literal
+  /// A literal.
+  std::string_view name;
   std::string value;
 };
 
-/// A whole response. Send the body with its length (most servers set Content-Length themselves; it is not among the
-/// fields), never as a stream that stays open.
+/// A whole response. Send the body with its length (most servers set Content-Length themselves; it is not
+/// among the fields), never as a stream that stays open.
 struct refused_response {
   int status = 0;
   std::vector<response_field> fields;
-  std::string body;  ///< empty for 204
+  std::string body;
 };
 
 namespace detail {
 
-constexpr bool is_token_char(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
+// Of all refusals of the process: each takes the next multiple of the golden ratio, so that however many
+// clients are refused together their times lie evenly. No order is needed between threads, only that each
+// number is taken once.
+inline std::atomic<std::uint32_t> refusals_made = 0;
 
-// `lower` is in lower case.
-constexpr bool same_word(std::string_view text, std::string_view lower) noexcept {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char const c = text[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c) != lower[i]) return false;
-  }
-  return true;
-}
-
-// One value of an Accept field, read from the front.
-struct accept_reader {
-  std::string_view rest;
-
-  constexpr void skip_blanks() noexcept {
-    while (!rest.empty() && (rest.front() == ' ' || rest.front() == '\t')) rest.remove_prefix(1);
-  }
-  constexpr bool take(char c) noexcept {
-    if (rest.empty() || rest.front() != c) return false;
-    rest.remove_prefix(1);
-    return true;
-  }
-  constexpr std::string_view token() noexcept {
-    std::size_t n = 0;
-    while (n < rest.size() && is_token_char(rest[n])) ++n;
-    auto const found = rest.substr(0, n);
-    rest.remove_prefix(n);
-    return found;
-  }
-  // What stands in quotes is skipped, a comma in it too.
-  constexpr bool quoted() noexcept {
-    if (!take('"')) return false;
-    while (!rest.empty()) {
-      if (take('"')) return true;
-      if (take('\\') && rest.empty()) return false;
-      rest.remove_prefix(1);
-    }
-    return false;
-  }
-  // Behind something malformed: to the next comma that is not in quotes.
-  constexpr void skip_element() noexcept {
-    while (!rest.empty() && rest.front() != ',') {
-      if (rest.front() != '"') {
-        rest.remove_prefix(1);
-      } else if (!quoted()) {
-        return;
-      }
-    }
-  }
-};
-
-// qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). Whether it is above 0, or nothing.
-constexpr std::optional<bool> weight_above_zero(std::string_view text) noexcept {
-  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
-  if (text.size() > 1 && text[1] != '.') return std::nullopt;
-  bool above = text[0] == '1';
-  for (auto const c : text.substr(text.size() > 1 ? 2 : 1)) {
-    if (c < '0' || c > (text[0] == '1' ? '0' : '9')) return std::nullopt;
-    above = above || c != '0';
-  }
-  return above;
+inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noexcept {
+  auto const number = refusals_made.fetch_add(1, std::memory_order_relaxed) + 1;
+  std::uint64_t const turn = number * 0x9E3779B9u;  // of 2^32
+  auto const part = (spread >> 32) * turn + ((spread & 0xFFFFFFFFu) * turn >> 32);
+  return floor + part < floor ? ~std::uint64_t{0} : floor + part;
 }
 
 }  // namespace detail
 
-/// Reads an Accept field. The most specific range decides: `text/event-stream;q=0, */*` excludes event streams.
-/// Input       the field's value, several fields joined by ", "; absent if there is none. Hostile bytes: elements that are
-///             malformed are passed over, and if none is left it is as if there were no field.
-/// Complexity  O(accept.size()), no memory.
-[[nodiscard]] constexpr stream_wish wish_of(std::optional<std::string_view> accept) noexcept {
-  std::optional<bool> by_name, by_text, by_any;  // whether its weight is above 0
-  bool any_element = false;
-  detail::accept_reader in{accept.value_or(std::string_view())};
-  while (!in.rest.empty()) {
-    in.skip_blanks();
-    if (in.take(',')) continue;
-    auto const type = in.token();
-    bool good = in.take('/') && !type.empty();
-    auto const subtype = in.token();
-    good = good && !subtype.empty();
-    std::optional<bool> above = true;
-    bool weighed = false;
-    while (good) {
-      in.skip_blanks();
-      if (!in.take(';')) break;
-      in.skip_blanks();
-      auto const name = in.token();
-      if (name.empty()) continue;  // "; ;" is allowed
-      if (!in.take('=')) {
-        good = weighed;  // behind the weight stood what is called accept-ext, which needed no value
-        continue;
-      }
-      auto const value = in.token();
-      bool const is_weight = !weighed && detail::same_word(name, "q");
-      if (value.empty()) {
-        good = !is_weight && in.quoted();
-      } else if (is_weight) {
-        weighed = true;
-        above = detail::weight_above_zero(value);
-        good = above.has_value();
-      }
-    }
-    in.skip_blanks();
-    if (!good || (!in.rest.empty() && in.rest.front() != ',')) {
-      in.skip_element();
-      continue;
-    }
-    any_element = true;
-    auto* const range = detail::same_word(type, "text") && detail::same_word(subtype, "event-stream")
-                            ? &by_name
-                        : detail::same_word(type, "text") && subtype == "*" ? &by_text
-                        : type == "*" && subtype == "*"                     ? &by_any
-                                                                            : nullptr;
-    if (range != nullptr) *range = range->value_or(false) || *above;  // twice: the kinder of the two
-  }
-  if (!any_element) return stream_wish::taken;
-  if (by_name) return *by_name ? stream_wish::asked_for : stream_wish::excluded;
-  return by_text.value_or(by_any.value_or(false)) ? stream_wish::taken : stream_wish::excluded;
-}
-
-/// Which refusal an error of subscribe() asks for: `never` where the request is at fault, `later` for a limit.
+/// Which refusal an error of subscribe() asks for: `never` for a fault of the request, `later` for a limit.
 [[nodiscard]] constexpr refusal refusal_of(errc error) noexcept {
   return error == errc::channel_name_refused || error == errc::no_channel ? refusal::never : refusal::later;
 }
 
-/// The response to a client that gets no stream.
+/// The response to a client that gets no stream. It depends on nothing that the client has sent.
 ///
-/// |         | EventSource (asks by name)                                          | other clients          | event streams excluded |
-/// |---------|---------------------------------------------------------------------|------------------------|------------------------|
-/// | `later` | 200, the stream's fields, `retry:` and the end; it comes back, with its last event ID | 503, Retry-After | 406 |
-/// | `never` | 204, the one status that is meant to stop it for good               | `never_status`         | 406                    |
+/// |         | later_as::event_stream                                              | later_as::status_503 |
+/// |---------|---------------------------------------------------------------------|----------------------|
+/// | `later` | 200, the stream's fields, `retry:` and the end                      | 503, `Retry-After`   |
+/// | `never` | `never_status`                                                      | `never_status`       |
 ///
-/// Input       `accept`: the request's Accept field, see wish_of(). Nothing of it gets into the response.
-/// Returns     all fields but Content-Length and Date. None may be cached: 204, 404 and 410 otherwise are.
+/// What real clients make of it stands in docs/writer.md.
+/// Returns     all fields but Content-Length and Date. None may be cached: 404 and 410 otherwise are.
+///             `retry:` is in
+///             milliseconds, `Retry-After` in whole seconds, rounded up.
 /// Throws      std::bad_alloc.
-[[nodiscard]] inline refused_response refuse(refusal why, std::optional<std::string_view> accept,
-                                             refuse_options const& options = {}) {
-  auto const wish = wish_of(accept);
+/// Threads     any, at the same time.
+[[nodiscard]] inline refused_response refuse(refusal why, refuse_options const& options = {}) {
   refused_response out;
   auto const add = [&out](std::string_view name, std::string_view value) {
     out.fields.push_back({name, std::string(value)});
   };
-  bool const stream = why == refusal::later && wish == stream_wish::asked_for;
+  bool const later = why == refusal::later;
+  bool const stream = later && options.later == later_as::event_stream;
   bool const http_1 = options.version == http_version::http_1_0 || options.version == http_version::http_1_1;
   for (auto const& field : response_fields(options.version, framing::raw, options.allow)) {
     bool const of_the_stream = field.name == "Content-Type" || field.name == "X-Accel-Buffering";
@@ -218,35 +119,31 @@ constexpr std::optional<bool> weight_above_zero(std::string_view text) noexcept 
       add(field.name, field.value);
     }
   }
-  auto const say = [&](int status, std::string_view words) {
-    out.status = status;
-    add("Content-Type", "text/plain; charset=utf-8");
-    out.body = words;
-  };
+  if (!stream) add("Content-Type", "text/plain; charset=utf-8");
+  if (!later) {
+    bool const an_error = options.never_status >= 400 && options.never_status <= 599;
+    out.status = an_error ? options.never_status : 404;
+    out.body = "There is no stream for you here.\n";
+    return out;
+  }
+  auto const wait = detail::next_wait_ms(options.least_retry.milliseconds, options.spread.milliseconds);
   if (stream) {
     out.status = 200;
-    serialize({.retry = options.come_back}, out.body);
-  } else if (wish == stream_wish::excluded) {
-    say(406, "This is an event stream. Accept text/event-stream.\n");
-  } else if (why == refusal::later) {
-    say(503, "No stream can be had now. Come back later.\n");
-    auto const ms = options.come_back.milliseconds;
-    add("Retry-After", std::to_string(ms / 1000 + (ms % 1000 != 0 ? 1 : 0)));
-  } else if (wish == stream_wish::asked_for) {
-    out.status = 204;
+    // No blank line: `retry` is in force when its line ends. Programs that read every block as an event,
+    // whether it has data or not (httpx-sse, OpenAI's SDK), would read one here.
+    out.body = "retry: " + std::to_string(wait) + "\n";
   } else {
-    bool const an_error = options.never_status >= 400 && options.never_status <= 599;
-    say(an_error ? options.never_status : 404, "There is no stream for you here.\n");
+    out.status = 503;
+    add("Retry-After", std::to_string(wait / 1000 + (wait % 1000 != 0 ? 1 : 0)));
+    out.body = "No stream can be had now. Come back later.\n";
   }
-  if (why == refusal::later && http_1)
-    add("Connection", "close");  // what is full has no use for idle connections
+  if (http_1) add("Connection", "close");  // what is full has no use for idle connections
   return out;
 }
 
 /// For what subscribe() answered.
-[[nodiscard]] inline refused_response refuse(errc error, std::optional<std::string_view> accept,
-                                             refuse_options const& options = {}) {
-  return refuse(refusal_of(error), accept, options);
+[[nodiscard]] inline refused_response refuse(errc error, refuse_options const& options = {}) {
+  return refuse(refusal_of(error), options);
 }
 
 }  // namespace SSEWIRE_DETAIL_ABI

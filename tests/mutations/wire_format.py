@@ -48,6 +48,14 @@ WIRE = [
       ("if (!allow.origin.empty() && clean)", "if (!allow.origin.empty())"),
       tests="unit/http_fields"),
 
+    # ---- refusals ----
+    M("refuse.all_come_back_at_once", "G12", "refuse.hpp",
+      ("number * 0x9E3779B9u", "0 * number"),
+      tests="unit/refuse"),
+    M("refuse.without_a_floor", "G12", "refuse.hpp",
+      ("return floor + part < floor ? ~std::uint64_t{0} : floor + part;", "return part;"),
+      tests="unit/refuse"),
+
     # ---- text that arrives in pieces: a client reads what was written ----
     M("text.half_a_crlf_goes", "G15", "text_pieces.hpp",
       (r"if (text.ends_with('\r')) return 1;", ""),
