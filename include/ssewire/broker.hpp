@@ -7,6 +7,7 @@
 #include <ssewire/detail/broker_core.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
+#include <ssewire/optional_text.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/traits.hpp>
 #include <ssewire/writer.hpp>
@@ -87,9 +88,9 @@ template <class Traits = default_traits> class basic_subscription {
   /// was, and what the client resumes from is right for the new set. A channel it follows already: nothing happens.
   /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside (its
   ///             filter); then nothing has changed.
-  errc join(std::string_view channel) noexcept {
+  errc join(optional_text channel) noexcept {
     auto error = state_ == nullptr ? errc::closed : errc::no_memory;
-    if (state_ != nullptr) detail::attempt([&] { error = kept()->join(*state_, channel); });
+    if (state_ != nullptr) detail::attempt([&] { error = kept()->join(*state_, channel.value()); });
     return error;
   }
 
@@ -98,8 +99,8 @@ template <class Traits = default_traits> class basic_subscription {
   /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the change was. A
   /// channel it does not follow: nothing happens.
   /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
-  errc leave(std::string_view channel) noexcept {
-    return state_ == nullptr ? errc::closed : kept()->leave(*state_, channel);
+  errc leave(optional_text channel) noexcept {
+    return state_ == nullptr ? errc::closed : kept()->leave(*state_, channel.value());
   }
 
   errc leave(std::initializer_list<std::string_view>) = delete;  // one channel a call
@@ -198,8 +199,8 @@ template <class Traits = default_traits> class basic_broker {
   ///             replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a fork() also where
   ///             Traits::epoch() throws).
   /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
-  publish_result publish(std::string_view channel, event const& e, std::uint64_t tag = 0) noexcept {
-    return core_->publish(channel, e, tag);
+  publish_result publish(optional_text channel, event const& e, std::uint64_t tag = 0) noexcept {
+    return core_->publish(channel.value(), e, tag);
   }
 
   /// The same for several channels at one position: a stream that follows more than one of them gets it once.
@@ -218,9 +219,10 @@ template <class Traits = default_traits> class basic_broker {
   /// they were made of must live until this returns.
   /// Returns     the last one's position; the others lie directly before. event_too_large also if all together exceed
   ///             max_bytes. The lock is held for all of them.
-  publish_result publish(std::string_view channel, std::span<event const> events,
+  publish_result publish(optional_text channel, std::span<event const> events,
                          std::uint64_t tag = 0) noexcept {
-    return publish(std::span(&channel, 1), events, tag);
+    auto const name = channel.value();
+    return publish(std::span(&name, 1), events, tag);
   }
   publish_result publish(std::initializer_list<std::string_view> channels, std::span<event const> events,
                          std::uint64_t tag = 0) noexcept {
@@ -235,29 +237,31 @@ template <class Traits = default_traits> class basic_broker {
 
   /// Subscribes one stream to one or several channels, at one instant: what was published before comes from the log,
   /// what comes after is live, nothing twice and nothing lost.
-  /// Input       `last_event_id`: what the client presents, hostile bytes welcome; empty: nothing.
-  ///             `channels`: a name given twice counts once. A channel need not exist yet.
+  /// Input       `last_event_id`: what the client presents, hostile bytes welcome; absent or empty: nothing.
+  ///             `channels`: a name given twice counts once. A channel need not exist yet. A single name that is
+  ///             absent is refused as an empty one is.
   /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, channel_full, user_full,
   ///             closed, no_memory; then nothing has changed.
   [[nodiscard]] subscribe_result subscribe(std::span<std::string_view const> channels,
-                                           std::string_view last_event_id = {},
+                                           optional_text last_event_id = {},
                                            subscribe_options const& options = {}) noexcept {
     subscribe_result result{{}, errc::no_memory};
     detail::attempt([&] {
-      auto const [state, error] = core_->subscribe(channels, last_event_id, options);
+      auto const [state, error] = core_->subscribe(channels, last_event_id.value(), options);
       if (state != nullptr) result.subscription = subscription(core_, state);
       result.error = error;
     });
     return result;
   }
   [[nodiscard]] subscribe_result subscribe(std::initializer_list<std::string_view> channels,
-                                           std::string_view last_event_id = {},
+                                           optional_text last_event_id = {},
                                            subscribe_options const& options = {}) noexcept {
     return subscribe(std::span(channels.begin(), channels.size()), last_event_id, options);
   }
-  [[nodiscard]] subscribe_result subscribe(std::string_view channel, std::string_view last_event_id = {},
+  [[nodiscard]] subscribe_result subscribe(optional_text channel, optional_text last_event_id = {},
                                            subscribe_options const& options = {}) noexcept {
-    return subscribe(std::span(&channel, 1), last_event_id, options);
+    auto const name = channel.value();
+    return subscribe(std::span(&name, 1), last_event_id, options);
   }
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any more. Each stream
@@ -281,8 +285,8 @@ template <class Traits = default_traits> class basic_broker {
   void tick(time_point now) noexcept { core_->tick(now); }
 
   /// How many subscriptions follow a channel now.
-  [[nodiscard]] std::uint64_t subscribers(std::string_view channel) const noexcept {
-    return core_->subscribers_of(channel);
+  [[nodiscard]] std::uint64_t subscribers(optional_text channel) const noexcept {
+    return core_->subscribers_of(channel.value());
   }
 
   std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;  // one channel a call

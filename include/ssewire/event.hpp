@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ssewire/errc.hpp>
+#include <ssewire/optional_text.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -60,10 +61,11 @@ class event_type {
   event_type(Text const&) = delete;  // text known only at run time: event_type::from(text) checks it
   event_type(checked<event_type> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
-  /// Text known only at run time. Refused with errc::type_has_control if it holds CR, LF or NUL: never cleaned.
-  [[nodiscard]] static constexpr checked<event_type> from(std::string_view text) noexcept {
-    if (detail::has_cr_lf_or_nul(text)) return {{}, errc::type_has_control};
-    return {event_type(text), errc::ok};
+  /// Text known only at run time; absent is empty. Refused with errc::type_has_control if it holds CR, LF or
+  /// NUL: never cleaned.
+  [[nodiscard]] static constexpr checked<event_type> from(optional_text text) noexcept {
+    if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::type_has_control};
+    return {event_type(text.value()), errc::ok};
   }
 
   /// The field's value; empty when the event is of the default type.
@@ -100,10 +102,11 @@ class event_id {
   event_id(Text const&) = delete;               // text known only at run time: event_id::from(text) checks it
   event_id(checked<event_id> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
-  /// Text known only at run time; always present. Refused with errc::id_has_control: never cleaned.
-  [[nodiscard]] static constexpr checked<event_id> from(std::string_view text) noexcept {
-    if (detail::has_cr_lf_or_nul(text)) return {{}, errc::id_has_control};
-    return {event_id(text), errc::ok};
+  /// Text known only at run time; an absent one is the absent ID. Refused with errc::id_has_control: never
+  /// cleaned.
+  [[nodiscard]] static constexpr checked<event_id> from(optional_text text) noexcept {
+    if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::id_has_control};
+    return {text.has_value() ? event_id(text.value()) : event_id(), errc::ok};
   }
 
   [[nodiscard]] constexpr bool has_value() const noexcept { return present_; }
@@ -191,8 +194,7 @@ struct reconnection_time {
 /// name, made over a temporary string, dangles on the next line, and no compiler warns.
 struct event {
   event_type type = {};  ///< empty: "message"
-  std::optional<std::string_view> data =
-      {};            ///< any bytes, any line ends. Absent: no event fires in the client
+  optional_text data = {};  ///< any bytes, any line ends. Absent: no event fires in the client
   event_id id = {};  ///< absent: the client keeps the last event ID it has
   std::optional<reconnection_time> retry = {};  ///< how long to wait before reconnecting, from now on
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // http_fields.hpp - the response fields that a stream needs, and the request's last event ID.
-// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header; RFC 9110, 7.6.1 Connection; Fetch, 3.2 CORS protocol.
+// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header; RFC 9110, 5.5 Field Values, 7.6.1 Connection;
+// RFC 3986, 3.4 Query; Fetch, 3.2 CORS protocol.
 #pragma once
 
 #include <ssewire/framing.hpp>
+#include <ssewire/optional_text.hpp>
 
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,19 +24,21 @@ struct http_field {
   std::string_view value;
 };
 
-/// Which pages of another origin may read the stream. Absent origin: none, no field is sent.
+/// Which pages of another origin may read the stream.
 struct cors {
-  std::string_view origin =
-      {};  ///< one exact origin, or "*"; borrowed. One holding CR, LF or NUL is left out
-  bool with_credentials =
-      false;  ///< pages may send cookies; needs an exact origin, so it is left out beside "*"
+  /// One exact origin, or "*". Absent or empty: none, no field is sent; so is one that holds CR, LF or NUL.
+  /// Borrowed.
+  optional_text origin = {};
+  /// Pages may send cookies. Needs an exact origin, so it is left out beside "*".
+  bool with_credentials = false;
 };
 
 class http_fields;
 constexpr http_fields response_fields(http_version version, framing body = framing::raw,
                                       cors allow = {}) noexcept;
 
-/// A few fields, in order; a range of http_field. Its texts are literals, but for the origin, which is the caller's.
+/// A few fields, in order; a range of http_field. Its texts are literals, but for the origin, which is the
+/// caller's.
 class http_fields {
  public:
   [[nodiscard]] constexpr http_field const* begin() const noexcept { return fields_.data(); }
@@ -50,11 +53,11 @@ class http_fields {
   std::size_t count_ = 0;
 };
 
-/// The fields of a response with status 200 that carries an event stream. Send them before the first event is there
-/// (flush!), and no Content-Length.
-/// `Connection` is sent on HTTP/1.x only: later versions treat it as malformed. `Transfer-Encoding` is sent when the
-/// library does the chunking; where the server chunks (framing::raw), the server sends it. HTTP/1.0 knows no chunks:
-/// the body ends with the connection.
+/// The fields of a response with status 200 that carries an event stream. Send them before the first event is
+/// there (flush!), and no Content-Length.
+/// `Connection` is sent on HTTP/1.x only: later versions treat it as malformed. `Transfer-Encoding` is sent
+/// when the library does the chunking; where the server chunks (framing::raw), the server sends it. HTTP/1.0
+/// knows no chunks: the body ends with the connection.
 [[nodiscard]] constexpr http_fields response_fields(http_version version, framing body, cors allow) noexcept {
   http_fields fields;
   fields.add({"Content-Type", "text/event-stream"});
@@ -66,10 +69,11 @@ class http_fields {
     fields.add({"Connection", "keep-alive"});
     if (body == framing::chunked) fields.add({"Transfer-Encoding", "chunked"});
   }
-  bool const clean = allow.origin.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
-  if (!allow.origin.empty() && clean) {
-    fields.add({"Access-Control-Allow-Origin", allow.origin});
-    if (allow.origin != "*") {
+  auto const origin = allow.origin.value();
+  bool const clean = origin.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+  if (!origin.empty() && clean) {
+    fields.add({"Access-Control-Allow-Origin", origin});
+    if (origin != "*") {
       fields.add({"Vary", "Origin"});
       if (allow.with_credentials) fields.add({"Access-Control-Allow-Credentials", "true"});
     }
@@ -103,29 +107,52 @@ inline std::string percent_decoded(std::string_view text) {
   return out;
 }
 
+// A field's value is what is between the blanks around it (RFC 9110, 5.5). Not every server has removed them.
+constexpr std::string_view without_blanks(std::string_view text) noexcept {
+  auto const first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
 }  // namespace detail
 
-/// The last event ID a client presents: of the `Last-Event-ID` field, or else of the query, where polyfills put it
-/// under lastEventId, last_event_id or evs_last_event_id, the first that stands there. Empty: the client has none.
-/// Input       `header`: the field's value, absent or empty if there is none. `query`: what follows the '?', still
-///             percent-encoded. Hostile bytes, both: hand the result to subscribe() and after(), which take anything,
-///             and never put it into a response.
+/// The query of a request's target: what stands between its first '?' and its end, or a '#'. Empty if there
+/// is none. For servers that give the target alone: last_event_id() wants the query.
+/// Input       `target`: `/events?channel=news`, also with scheme and host before it; absent is empty.
+/// Source      RFC 3986, 3.4 Query: a second '?' is part of the query.
+[[nodiscard]] constexpr std::string_view query_of(optional_text target) noexcept {
+  auto const text = target.value().substr(0, target.value().find('#'));
+  auto const mark = text.find('?');
+  return mark == std::string_view::npos ? std::string_view() : text.substr(mark + 1);
+}
+
+/// The last event ID a client presents: that of the `Last-Event-ID` field; or else of the query, where
+/// clients put it that cannot set a field. Empty: the client has none.
+///
+/// Names in a query: lastEventId, last_event_id, evs_last_event_id (polyfills), lastEventID and Last-Event-ID
+/// (Mercure), to the letter. If several have a value the last one counts: what a client adds when it comes
+/// back stands after what the page had put into its address.
+///
+/// Input       `header`: the field's value; blanks around it are not part of it. `query`: what follows the
+///             target's first '?', see query_of(), still percent-encoded. Absent and empty mean the same in
+///             both. Hostile bytes: hand the result to subscribe() and after(), which take anything, and
+///             never put it into a response.
 /// Throws      std::bad_alloc.
-[[nodiscard]] inline std::string last_event_id(std::optional<std::string_view> header,
-                                               std::string_view query = {}) {
-  if (header && !header->empty()) return std::string(*header);
-  if (auto const mark = query.find('?'); mark != std::string_view::npos) query.remove_prefix(mark + 1);
-  while (!query.empty()) {
-    auto const pair = query.substr(0, query.find('&'));
-    query.remove_prefix(pair.size() < query.size() ? pair.size() + 1 : query.size());
+[[nodiscard]] inline std::string last_event_id(optional_text header, optional_text query = {}) {
+  if (auto const value = detail::without_blanks(header.value()); !value.empty()) return std::string(value);
+  std::string last;
+  for (auto rest = query.value(); !rest.empty();) {
+    auto const pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
     auto const equals = pair.find('=');
-    if (equals == std::string_view::npos) continue;
+    if (equals == std::string_view::npos || equals + 1 == pair.size()) continue;
     auto const name = detail::percent_decoded(pair.substr(0, equals));
-    if (name == "lastEventId" || name == "last_event_id" || name == "evs_last_event_id") {
-      return detail::percent_decoded(pair.substr(equals + 1));
+    for (std::string_view const known :
+         {"lastEventId", "last_event_id", "evs_last_event_id", "lastEventID", "Last-Event-ID"}) {
+      if (name == known) last = detail::percent_decoded(pair.substr(equals + 1));
     }
   }
-  return {};
+  return last;
 }
 
 }  // namespace SSEWIRE_DETAIL_ABI

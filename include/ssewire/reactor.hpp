@@ -158,12 +158,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   /// Changes what a stream follows; see basic_subscription. From inside its own writer: called_from_inside.
-  errc join(stream_id id, std::string_view channel) noexcept {
+  errc join(stream_id id, optional_text channel) noexcept {
     return change(id, [&](subscription& of) { return of.join(channel); });
   }
   errc join(stream_id, std::initializer_list<std::string_view>) = delete;  // one channel a call
   errc leave(stream_id, std::initializer_list<std::string_view>) = delete;
-  errc leave(stream_id id, std::string_view channel) noexcept {
+  errc leave(stream_id id, optional_text channel) noexcept {
     return change(id, [&](subscription& of) { return of.leave(channel); });
   }
   errc set_filter(stream_id id, event_filter filter) noexcept {

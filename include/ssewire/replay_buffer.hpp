@@ -11,6 +11,7 @@
 #include <ssewire/detail/prepared_event.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
+#include <ssewire/optional_text.hpp>
 #include <ssewire/serializer.hpp>
 #include <ssewire/traits.hpp>
 
@@ -152,9 +153,10 @@ template <class Traits = default_traits> class basic_replay_buffer {
       log_.trim_through(too_old, log_.events());
   }
 
-  /// What follows this ID. Hostile bytes are `unknown`; empty is `fresh`.
+  /// What follows this ID. Hostile bytes are `unknown`; absent or empty is `fresh`.
   /// Complexity  O(log n) in the number of pages held.
-  [[nodiscard]] replay after(std::string_view last_event_id) const noexcept {
+  [[nodiscard]] replay after(optional_text presented) const noexcept {
+    auto const last_event_id = presented.value();
     auto const oldest = log_.end_ordinal() - events();
     if (last_event_id.empty()) return {log_, resume_outcome::fresh, oldest};
     if (ids_.is_cloned()) return {log_, resume_outcome::unknown, oldest};

@@ -7,6 +7,7 @@
 #include <ssewire/event.hpp>
 #include <ssewire/framing.hpp>
 #include <ssewire/http_fields.hpp>
+#include <ssewire/optional_text.hpp>
 #include <ssewire/parser.hpp>
 #include <ssewire/posted_stream.hpp>
 #include <ssewire/pull_stream.hpp>

@@ -5,7 +5,7 @@ from mutation import Mutation as M
 WIRE = [
     # ---- G15, no injection: what is published is all that a client sees ----
     M("event.type_unchecked", "G15", "event.hpp",
-      ("if (detail::has_cr_lf_or_nul(text)) return {{}, errc::type_has_control};", ""),
+      ("if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::type_has_control};", ""),
       tests="unit/event"),
     M("event.cr_in_id_passes", "G15", "event.hpp",
       (r"if (c == '\r' || c == '\n' || c == '\0')", r"if (c == '\n' || c == '\0')"),
@@ -45,10 +45,20 @@ WIRE = [
       ("c > 0x20 && c < 0x7F", "c != 0"),
       tests="unit/replay_buffer unit/broker_publish unit/broker"),
     M("http.origin_unchecked", "G15", "http_fields.hpp",
-      ("if (!allow.origin.empty() && clean)", "if (!allow.origin.empty())"),
+      ("if (!origin.empty() && clean)", "if (!origin.empty())"),
       tests="unit/http_fields"),
 
-    # ---- refusals ----
+    # ---- requests: what a client asks for is what is read, and nothing of it is skipped ----
+    M("http.query_after_the_last_question_mark", "G2", "http_fields.hpp",
+      ("auto const mark = text.find('?');", "auto const mark = text.rfind('?');"),
+      tests="unit/http_fields"),
+    M("http.empty_id_hides_an_older_name", "G2", "http_fields.hpp",
+      ("if (equals == std::string_view::npos || equals + 1 == pair.size()) continue;",
+       "if (equals == std::string_view::npos) continue;"),
+      tests="unit/http_fields"),
+    M("text.null_is_read", "G2", "optional_text.hpp",
+      ("if (text != nullptr) text_ = text;", "text_ = text;"),
+      tests="unit/optional_text"),
     M("refuse.all_come_back_at_once", "G12", "refuse.hpp",
       ("number * 0x9E3779B9u", "0 * number"),
       tests="unit/refuse"),

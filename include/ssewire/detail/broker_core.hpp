@@ -119,7 +119,7 @@ template <class Traits> struct broker_core {
     s->policy = how.lag;
     s->filter = how.filter;
     s->says_position = how.position == position_events::sent;
-    if (!how.user.empty()) s->user = hash(how.user) | 1;
+    if (auto const user = how.user.value(); !user.empty()) s->user = hash(user) | 1;
     std::optional<std::uint64_t> own_id;  // its hash
     if (good_own_id(last_event_id)) own_id = hash(last_event_id);
 

@@ -7,6 +7,7 @@
 #include <ssewire/detail/subscriber.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
+#include <ssewire/optional_text.hpp>
 #include <ssewire/replay_buffer.hpp>
 
 #include <array>
@@ -92,8 +93,8 @@ struct subscribe_options {
   lag_policy lag = lag_policy::tell;
   event_filter filter = {};  ///< which events of its channels it gets; empty: all
   position_events position = position_events::sent;
-  std::string_view user =
-      {};  ///< whose it is, for max_subscribers_per_user; empty: nobody's. Borrowed for the call
+  /// Whose it is, for max_subscribers_per_user; absent or empty: nobody's. Borrowed for the call.
+  optional_text user = {};
 };
 
 /// Why a log forgot an event.
