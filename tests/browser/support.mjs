@@ -9,9 +9,6 @@ import puppeteer from "puppeteer-core";
 
 export const patience = 60_000;  // ms; nothing takes longer than 5 s, but for a story, which takes 10
 
-const binary = process.env.SSEWIRE_DEMO;
-assert(binary, "SSEWIRE_DEMO must name the demo's program; tests/browser/run.py does it");
-
 function withDeadline(promise, what) {
   let timer;
   const late = new Promise((_, fail) => {
@@ -32,6 +29,8 @@ export async function until(question, what) {
 export class Demo {
   static async start({ port = 0, options = [] } = {}) {
     const demo = new Demo();
+    const binary = process.env.SSEWIRE_DEMO;
+    assert(binary, "SSEWIRE_DEMO must name the demo's program; tests/browser/run.py does it");
     demo.process = spawn(binary, ["--port", String(port), "--interval", "100", ...options],
       { stdio: ["ignore", "pipe", "inherit"] });
     demo.ended = once(demo.process, "exit");
