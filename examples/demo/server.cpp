@@ -76,6 +76,8 @@ void server::watch(int fd, std::uint32_t events, std::uint64_t token) {
 turn server::run_once(std::chrono::milliseconds max_wait) {
   empty_graves();  // calls between two turns close connections too
   turn done;
+  // The time first, then the sockets: what lies in them came in time, also when the process stood still between.
+  auto const now = clock::now();
   epoll_event events[events_per_turn];
   auto const count =
       ::epoll_wait(epoll_.get(), events, static_cast<int>(events_per_turn), wait_milliseconds(max_wait));
@@ -99,9 +101,8 @@ turn server::run_once(std::chrono::milliseconds max_wait) {
   for (auto const id : scheduled) {
     if (auto const found = connections_.find(id); found != connections_.end()) found->second->on_scheduled();
   }
-  // What came in time is read before anybody's time is up. After a pause of the process it lies in the
-  // sockets, and the wait has ended with EINTR (signal(7): by SIGCONT), or with more events than fit.
-  if (count >= 0 && count < static_cast<int>(events_per_turn)) run_deadlines();
+  // Nobody's time is up before all sockets were looked at: not after EINTR, nor if there are more than fit.
+  if (count >= 0 && count < static_cast<int>(events_per_turn)) run_deadlines(now);
   empty_graves();
   return done;
 }
@@ -209,8 +210,7 @@ void server::clear_deadline(connection& which) {
   which.deadline_.reset();
 }
 
-void server::run_deadlines() {
-  auto const now = clock::now();
+void server::run_deadlines(clock::time_point now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     auto const id = deadlines_.begin()->second;
     auto& which = *connections_.find(id)->second;

@@ -86,7 +86,7 @@ class server {
   void empty_graves();
   void set_deadline(connection& which, clock::time_point when);
   void clear_deadline(connection& which);
-  void run_deadlines();
+  void run_deadlines(clock::time_point now);
   int wait_milliseconds(std::chrono::milliseconds max_wait) const;
 
   server_options options_;
