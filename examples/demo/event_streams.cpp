@@ -42,6 +42,7 @@ ssewire::broker_options broker_limits(event_stream_options const& options) {
   ssewire::broker_options limits;
   limits.replay.max_events = options.log;
   limits.replay.max_bytes = 16 * 1024 * 1024;
+  limits.retry = page_reconnects_after;
   return limits;
 }
 
@@ -135,7 +136,7 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
       outcome == ssewire::resume_outcome::fresh || outcome == ssewire::resume_outcome::unknown;
   if (!begins) {
     auto const json = "{\"replayed\":" + std::to_string(backlog) + "}";
-    greet(stream, {.type = "demo.replay", .data = json, .retry = page_reconnects_after});
+    greet(stream, {.type = "demo.replay", .data = json});
     return;
   }
   auto json = "{\"log\":" + std::to_string(log_size_) + ",\"n\":{";
@@ -144,7 +145,7 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
     json.append("\"").append(channel).append("\":").append(std::to_string(number));
   }
   json += "}}";
-  greet(stream, {.type = "demo.hello", .data = json, .retry = page_reconnects_after});
+  greet(stream, {.type = "demo.hello", .data = json});
 }
 
 // A page that is not greeted cannot prove anything: it comes back.

@@ -114,7 +114,7 @@ class PeerTests:
         for stream in at_once, later:
             stream.read_to_the_end()
             self.assertEqual(numbers(stream), list(range(1, 203)))
-            self.assertEqual((stream.unknown_lines, stream.gaps, len(stream.retries)), ([], [], 1))
+            self.assertEqual((stream.unknown_lines, stream.gaps, len(stream.retries)), ([], [], 2))
         self.assertEqual(reasons, {"drained": 2})
 
     def test_what_a_client_sends_to_its_stream_resets_nothing(self):
@@ -134,7 +134,7 @@ class PeerTests:
             stream.read_to_the_end()
             stream.socket.close()
             self.assertEqual(numbers(stream), list(range(1, 22)))
-            self.assertEqual(len(stream.retries), 1)
+            self.assertEqual(len(stream.retries), 2, "the usual one, and the drain's")
         self.assertEqual(self.server.stop(), {"drained": 8})
 
     def test_a_client_that_goes_is_noticed(self):

@@ -239,7 +239,7 @@ class GettingStarted(unittest.TestCase):
         for stream in streams:
             self.assertEqual(stream.exit_code(), 0)
             self.assertEqual(stream.data_of("said"), ["last words"])
-            self.assertEqual(len(stream.retries), 1)
+            self.assertEqual(len(stream.retries), 2, "the usual one, and the drain's")
 
     def test_what_a_client_sends_to_its_stream_resets_nothing(self):
         server = self.start()
@@ -253,7 +253,7 @@ class GettingStarted(unittest.TestCase):
             stream.read_until(lambda s: s.data_of("said"))
         self.assertEqual(server.stop(), 0)
         for stream in streams:
-            self.assertEqual(len(stream.read_to_the_end().retries), 1)
+            self.assertEqual(len(stream.read_to_the_end().retries), 2)
 
     def test_a_half_close_is_a_disconnect_as_the_document_says(self):
         server = self.start()
