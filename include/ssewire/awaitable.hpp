@@ -2,6 +2,8 @@
 // awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no task type.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/wake.hpp>
 #include <ssewire/writer.hpp>
 

@@ -4,6 +4,8 @@
 // Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/broker_core.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>

@@ -2,6 +2,8 @@
 // errc.hpp - every error the library reports: who erred, what happened, what to do.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <cstddef>
 #include <string_view>
 

@@ -3,6 +3,8 @@
 // include it, and no result of the library holds one.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/errc.hpp>
 
 #include <string>

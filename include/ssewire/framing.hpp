@@ -3,6 +3,8 @@
 // Source: RFC 9112, 7.1 Chunked Transfer Coding.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <cstddef>
 #include <string_view>
 

@@ -4,6 +4,8 @@
 // RFC 3986, 3.4 Query; Fetch, 3.2 CORS protocol.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/framing.hpp>
 #include <ssewire/optional_text.hpp>
 

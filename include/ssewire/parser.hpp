@@ -3,6 +3,8 @@
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/byte_buffer.hpp>
 #include <ssewire/detail/line_ends.hpp>
 #include <ssewire/detail/utf8.hpp>

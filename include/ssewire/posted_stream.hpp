@@ -3,6 +3,8 @@
 // queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
 #include <ssewire/detail/quiet_time.hpp>

@@ -2,6 +2,8 @@
 // pull_stream.hpp - drives one stream for a server that asks for bytes: libmicrohttpd, nghttp2, oat++, libwebsockets.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
 #include <ssewire/detail/quiet_time.hpp>

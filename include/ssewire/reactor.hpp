@@ -3,6 +3,8 @@
 // for all of its streams; one call a turn serves them.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/activity_list.hpp>
 #include <ssewire/detail/attempt.hpp>

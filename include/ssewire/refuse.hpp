@@ -7,6 +7,8 @@
 // it: the server says so.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/framing.hpp>

@@ -3,6 +3,8 @@
 // Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/age_marks.hpp>
 #include <ssewire/detail/identity.hpp>
 #include <ssewire/detail/keyed_hash.hpp>

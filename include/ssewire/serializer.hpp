@@ -6,6 +6,8 @@
 // one chunk of HTTP/1.1 where the program frames the body itself (framing::chunked).
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/frame.hpp>
 #include <ssewire/detail/outputs.hpp>
 #include <ssewire/errc.hpp>

@@ -3,6 +3,8 @@
 // CivetWeb, POCO.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/borrowed_writer.hpp>
 #include <ssewire/detail/wake.hpp>

@@ -2,6 +2,8 @@
 // ssewire.hpp - all of it: Server-Sent Events for the HTTP server a program already has.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>

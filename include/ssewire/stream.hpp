@@ -5,6 +5,8 @@
 // anything else is offered, and nothing follows a failed write.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/attempt.hpp>
 #include <ssewire/detail/owed_bytes.hpp>

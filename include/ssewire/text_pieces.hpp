@@ -8,6 +8,8 @@
 // one event with the whole text would be.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/detail/attempt.hpp>
 #include <ssewire/detail/utf8.hpp>
 #include <ssewire/errc.hpp>

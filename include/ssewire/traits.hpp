@@ -3,6 +3,7 @@
 // step; a single-threaded program replaces it to pay for no lock.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
 #include <ssewire/detail/process.hpp>
 
 #include <atomic>

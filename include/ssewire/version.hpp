@@ -2,6 +2,8 @@
 // version.hpp - the version of the library; it stands here and nowhere else.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 // clang-format off
 #define SSEWIRE_VERSION_MAJOR 0
 #define SSEWIRE_VERSION_MINOR 1

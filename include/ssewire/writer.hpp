@@ -2,6 +2,8 @@
 // writer.hpp - what a user implements: something that takes bytes of a stream.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <span>

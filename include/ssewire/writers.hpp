@@ -2,6 +2,8 @@
 // writers.hpp - ready writers: into a string, an ostream, a callable.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/writer.hpp>
 
 #include <algorithm>

@@ -3,6 +3,8 @@
 // to a peer: lost, sent twice, in another order, read too late.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>

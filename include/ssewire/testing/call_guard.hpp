@@ -2,6 +2,8 @@
 // call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise SIGPIPE?
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>

@@ -3,6 +3,8 @@
 // detects them by name: `finished()` compiles, and is never called.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/writer.hpp>
 
 #include <string_view>

@@ -3,6 +3,8 @@
 // driver must not do. For tests of drivers, and of programs that send streams. Needs no test framework.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/writer.hpp>
 
 #include <algorithm>

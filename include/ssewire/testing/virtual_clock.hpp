@@ -2,6 +2,8 @@
 // virtual_clock.hpp - time that a test owns: it stands still until it is moved, and jumps from deadline to deadline.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/traits.hpp>
 
 #include <algorithm>

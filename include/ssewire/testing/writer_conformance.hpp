@@ -5,6 +5,8 @@
 // check_writer(harness). Needs no test framework, no broker and no driver: it does what a driver does.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <ssewire/testing/byte_ledger.hpp>
 #include <ssewire/testing/call_guard.hpp>
 #include <ssewire/testing/member_names.hpp>
