@@ -36,6 +36,9 @@ template <class Traits> struct in_step;
 /// An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
 /// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed then.
 template <class Traits = default_traits> class basic_subscription {
+  static_assert(detail::can_lock<Traits>,
+                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+
  public:
   basic_subscription() noexcept = default;
   basic_subscription(basic_subscription&& other) noexcept
@@ -177,6 +180,9 @@ template <class Traits = default_traits> struct basic_subscribe_result {
 ///             Fork while no other thread is inside the library. Not supported: vfork(), _Fork() and clone(), which
 ///             say nothing to the child.
 template <class Traits = default_traits> class basic_broker {
+  static_assert(detail::can_lock<Traits>,
+                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+
  public:
   using subscription = basic_subscription<Traits>;
   using subscribe_result = basic_subscribe_result<Traits>;

@@ -11,9 +11,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <stdlib.h>
 #include <limits>
 #include <optional>
+#include <stdlib.h>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>

@@ -16,9 +16,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <limits>
 #include <optional>
+#include <string.h>
 #include <string>
 #include <string_view>
 #include <type_traits>

@@ -81,6 +81,9 @@ struct poll_result {
 /// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its on_closed are
 ///             legal; poll() from there only asks for another turn. Its destructor: not from inside.
 template <class Writer, class Traits = default_traits> class basic_reactor {
+  static_assert(detail::can_lock<Traits>,
+                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+
  public:
   using stream = basic_stream<Writer, Traits>;
   using subscription = basic_subscription<Traits>;

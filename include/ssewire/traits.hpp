@@ -8,13 +8,18 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <stdlib.h>
 #include <mutex>
 #include <random>
+#include <stdlib.h>
+#include <version>
+
+#if defined(__cpp_lib_shared_mutex)  // the standard library has threads
+#include <condition_variable>
 #include <thread>
+#define SSEWIRE_DETAIL_THREADS 1
+#endif
 
 #include <ssewire/detail/begin.hpp>
 
@@ -25,7 +30,21 @@ inline namespace SSEWIRE_DETAIL_ABI {
 using time_point = std::chrono::steady_clock::time_point;
 using duration = std::chrono::steady_clock::duration;
 
-/// What a program gets that says nothing.
+namespace detail {
+
+struct no_mutex;  // never defined
+
+template <class Traits>
+inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
+  m.lock();
+  m.unlock();
+};
+
+}  // namespace detail
+
+/// What a program gets that says nothing. Where the standard library has no threads (mingw with win32
+/// threads), `mutex` and `condition_variable` are types that cannot be used: a broker there takes
+/// single_threaded_traits, or traits of yours that derive from these.
 ///
 /// | member               | meaning                                                                              |
 /// |----------------------|--------------------------------------------------------------------------------------|
@@ -36,10 +55,17 @@ using duration = std::chrono::steady_clock::duration;
 /// | `process()`          | a number that is another one in a process that fork() has cloned: a broker or buffer that sees it change begins anew. Asked at each publish and subscribe, so it makes no system call |
 /// | `allocate(n)`        | memory aligned for any object, or null: the log's segments, its only large allocations |
 struct default_traits {
+#if defined(SSEWIRE_DETAIL_THREADS)
   using mutex = std::mutex;
   using condition_variable = std::condition_variable;
 
   static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
+#else
+  using mutex = detail::no_mutex;
+  using condition_variable = mutex;
+
+  static void const* this_thread() noexcept { return nullptr; }
+#endif
 
   // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random device
   // is the same in every run.
@@ -78,4 +104,5 @@ struct single_threaded_traits : default_traits {
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
+#undef SSEWIRE_DETAIL_THREADS
 #include <ssewire/detail/end.hpp>

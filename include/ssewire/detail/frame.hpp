@@ -16,9 +16,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <limits>
 #include <span>
+#include <string.h>
 #include <string_view>
 #include <type_traits>
 #include <utility>

@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string.h>
 #include <string_view>
 #include <utility>
 

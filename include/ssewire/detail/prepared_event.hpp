@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <span>
+#include <string.h>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>

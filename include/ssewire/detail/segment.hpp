@@ -11,9 +11,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <limits>
 #include <new>
+#include <string.h>
 #include <string_view>
 
 #include <ssewire/detail/begin.hpp>
