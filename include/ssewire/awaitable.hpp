@@ -86,7 +86,7 @@ template <class Source, class Resume> class awaitable {
   // Parks first, while nobody can resume the coroutine, so that it and the source are there until park() has returned.
   // The last step publishes the handle: behind it both may be gone. Not inlined: compilers have kept what is inlined
   // here in the coroutine's frame.
-  [[gnu::__noinline__]] bool suspend(void* handle) noexcept {
+  [[gnu::noinline]] bool suspend(void* handle) noexcept {
     state_.store(nullptr, std::memory_order_relaxed);
     if (!source_.park()) return false;
     void* nobody = nullptr;

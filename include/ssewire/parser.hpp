@@ -320,7 +320,7 @@ class parser {
   }
 
   // `begun`: bytes of the line that came with earlier calls.
-  [[gnu::__noinline__]] feed_result give_up(errc error, std::size_t consumed, std::size_t begun) noexcept {
+  [[gnu::noinline]] feed_result give_up(errc error, std::size_t consumed, std::size_t begun) noexcept {
     error_ = error;
     offset_ += consumed;
     offset_ -= begun;
@@ -429,7 +429,7 @@ class parser {
 
   // The unfinished line has found its end behind `rest`.
   template <class To>
-  [[gnu::__noinline__]] errc finish_line(std::string_view rest, char const* readable, To& to) {
+  [[gnu::noinline]] errc finish_line(std::string_view rest, char const* readable, To& to) {
     if (!append_partial(rest, readable)) return errc::line_too_long;
     auto const line = partial_line_.view();
     auto const* const end = line.data() + line.size();
@@ -448,7 +448,7 @@ class parser {
 
   // A line that is not empty. What lies behind `end` up to `readable` may be read.
   template <where Where, class To>
-  [[gnu::__always_inline__]] errc read_line(char const* line, char const* end, char const* readable, To& to) {
+  [[gnu::always_inline]] errc read_line(char const* line, char const* end, char const* readable, To& to) {
     if constexpr (To::comments) {
       if (*line == ':') [[unlikely]] {
         auto const text = value_behind(line + 1, end);
@@ -460,7 +460,7 @@ class parser {
   }
 
   template <where Where>
-  [[gnu::__always_inline__]] errc read_field(char const* line, char const* end, char const* readable) {
+  [[gnu::always_inline]] errc read_field(char const* line, char const* end, char const* readable) {
     if (end - line >= 5 && (memcmp)(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
     }
@@ -469,18 +469,17 @@ class parser {
                                         : call_other_field(whole, readable);
   }
 
-  [[gnu::__noinline__]] errc call_other_field(std::string_view line, char const* readable) {
+  [[gnu::noinline]] errc call_other_field(std::string_view line, char const* readable) {
     return read_other_field(line, readable);
   }
 
   // The value behind the colon: one space in front of it does not count.
-  [[gnu::__always_inline__]] static std::string_view value_behind(char const* first,
-                                                                  char const* end) noexcept {
+  [[gnu::always_inline]] static std::string_view value_behind(char const* first, char const* end) noexcept {
     if (first != end && *first == ' ') ++first;
     return {first, static_cast<std::size_t>(end - first)};
   }
 
-  [[gnu::__always_inline__]] errc read_other_field(std::string_view line, char const* readable) {
+  [[gnu::always_inline]] errc read_other_field(std::string_view line, char const* readable) {
     auto const* const end = line.data() + line.size();
     auto const begins = [line](std::string_view name) { return line.substr(0, name.size()) == name; };
     switch (line.front()) {
@@ -498,7 +497,7 @@ class parser {
     }
   }
 
-  [[gnu::__always_inline__]] errc read_data(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] errc read_data(std::string_view text, char const* readable) {
     if (!(fields_ & has_data)) {
       if (text.size() > limits_.max_event_bytes - type_bytes_) return errc::event_too_long;
       fields_ |= has_data;
@@ -512,7 +511,7 @@ class parser {
     return errc::ok;
   }
 
-  [[gnu::__always_inline__]] errc read_type(std::string_view text) {
+  [[gnu::always_inline]] errc read_type(std::string_view text) {
     auto const data_bytes = fields_ & has_data ? data_.text().size() : 0;
     if (text.size() > limits_.max_event_bytes - data_bytes) return errc::event_too_long;
     fields_ |= has_type;
@@ -521,7 +520,7 @@ class parser {
     return errc::ok;
   }
 
-  [[gnu::__always_inline__]] errc read_id(std::string_view text) {
+  [[gnu::always_inline]] errc read_id(std::string_view text) {
     if ((memchr)(text.data(), '\0', text.size()) != nullptr) return errc::ok;
     if (text.size() > limits_.max_id_bytes) return errc::id_too_long;
     fields_ |= has_id;
@@ -565,7 +564,7 @@ class parser {
   }
 
   // Values are repaired one by one: the first byte of a sequence never swallows a line's end or a colon.
-  [[gnu::__noinline__]] void repair(event& e) {
+  [[gnu::noinline]] void repair(event& e) {
     if (e.data) e.data = detail::utf8_repair(*e.data, repaired_data_);
     e.type = detail::stream_access::type(detail::utf8_repair(e.type.value(), repaired_type_));
     if (e.id.has_value()) e.id = detail::stream_access::id(detail::utf8_repair(e.id.value(), repaired_id_));

@@ -5,8 +5,8 @@
 #include <ssewire/detail/copy.hpp>
 
 #include <cstddef>
-#include <string.h>
 #include <memory>
+#include <string.h>
 #include <string_view>
 #include <utility>
 
@@ -24,11 +24,13 @@ class byte_buffer {
   }
   byte_buffer(byte_buffer&& other) noexcept { swap(other); }
   byte_buffer& operator=(byte_buffer const& other) {
-    byte_buffer(other).swap(*this);
+    byte_buffer fresh(other);
+    swap(fresh);
     return *this;
   }
   byte_buffer& operator=(byte_buffer&& other) noexcept {
-    byte_buffer(std::move(other)).swap(*this);
+    byte_buffer fresh(std::move(other));
+    swap(fresh);
     return *this;
   }
 
@@ -48,14 +50,14 @@ class byte_buffer {
   }
 
   // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
-  [[gnu::__always_inline__]] void append(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + slack) grow(text.size());
     copy(bytes_.get() + size_, text, readable);
     size_ += text.size();
   }
 
   // The same, behind an LF.
-  [[gnu::__always_inline__]] void append_line(std::string_view text, char const* readable) {
+  [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
     bytes_[size_] = '\n';
     copy(bytes_.get() + size_ + 1, text, readable);
@@ -83,13 +85,13 @@ class byte_buffer {
     }
   }
 
-  [[gnu::__noinline__]] void begin_anew(std::size_t bytes) {
+  [[gnu::noinline]] void begin_anew(std::size_t bytes) {
     byte_buffer fresh;
     fresh.grow(bytes);
     swap(fresh);
   }
 
-  [[gnu::__noinline__]] void grow(std::size_t more) {
+  [[gnu::noinline]] void grow(std::size_t more) {
     auto const capacity = (size_ + more) * 2 + 256;
     auto fresh = std::unique_ptr<char[]>(new char[capacity]);
     if (size_ != 0) (memcpy)(fresh.get(), bytes_.get(), size_);

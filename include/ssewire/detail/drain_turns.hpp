@@ -39,7 +39,7 @@ class drain_turns {
     if (now >= last_turn_) {
       over_ = 1;
     } else if (now > began_) {
-      auto const part = length(began_, now) / length(began_, last_turn_);
+      auto const part = between(began_, now) / between(began_, last_turn_);
       over_ = (std::max)(over_, over_before_ + (1 - over_before_) * part);
     }
   }
@@ -49,7 +49,7 @@ class drain_turns {
 
  private:
   // Also of two that are further apart than a duration can say.
-  static double length(time_point from, time_point to) noexcept {
+  static double between(time_point from, time_point to) noexcept {
     auto const ticks = [](time_point t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
     return static_cast<double>(ticks(to) - ticks(from));
   }

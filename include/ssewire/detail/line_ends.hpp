@@ -37,7 +37,7 @@ struct line_ends {
 // byte, the exact question is asked for the block.
 class block_scanner {
  public:
-  [[nodiscard, gnu::__always_inline__]] std::uint64_t may_end(char const* at) const noexcept {
+  [[nodiscard, gnu::always_inline]] std::uint64_t may_end(char const* at) const noexcept {
     return ~join(at, plain_);
   }
   [[nodiscard]] std::uint64_t may_end(char const* at, std::size_t bytes) const noexcept {
@@ -87,7 +87,7 @@ class block_scanner {
   };
 
   template <class Ask>
-  [[gnu::__always_inline__]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     auto const a = ask(load(at));
     auto const b = ask(load(at + 16));
     auto const c = ask(load(at + 32));
@@ -154,7 +154,7 @@ class block_scanner {
   };
 
   template <class Ask>
-  [[gnu::__always_inline__]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
+  [[gnu::always_inline]] static std::uint64_t join(char const* at, Ask const& ask) noexcept {
     return join(at, block_bytes, ask);
   }
 

@@ -85,7 +85,7 @@ class string_output : public output<string_output> {
 
   [[nodiscard]] std::size_t used() const noexcept { return static_cast<std::size_t>(at_ - to_.data()); }
 
-  [[gnu::__noinline__]] void resize(std::size_t used, std::size_t room) {
+  [[gnu::noinline]] void resize(std::size_t used, std::size_t room) {
     to_.resize(used + room);
     at_ = to_.data() + used;
     end_ = to_.data() + to_.size();

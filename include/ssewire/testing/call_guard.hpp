@@ -7,13 +7,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <signal.h>
 #include <cstddef>
-#include <stdio.h>
-#include <stdlib.h>
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string>
 #include <string_view>
 #include <thread>
