@@ -87,8 +87,8 @@ void publish_until(std::atomic<bool> const& over, ssewire::broker& broker, bench
   while (!over) {
     auto const begin = clock_type::now();
     bench::must(static_cast<bool>(broker.publish(bench::news, events.next())), "publish");
-    auto const spent = std::chrono::nanoseconds(clock_type::now() - begin).count();
-    took.push_back(static_cast<unsigned>(spent));
+    std::chrono::nanoseconds const spent = clock_type::now() - begin;
+    took.push_back(static_cast<unsigned>(spent.count()));
   }
 }
 

@@ -35,7 +35,7 @@ constexpr std::chrono::milliseconds longest_wait{std::chrono::hours(1)};
 void raise_descriptor_limit(std::size_t wanted) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = (std::min)(static_cast<rlim_t>(wanted), limit.rlim_max);
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 

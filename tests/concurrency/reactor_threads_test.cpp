@@ -153,7 +153,7 @@ void check_all(sink const& got, std::size_t channels) {
   bool each_in_order = true;
   for (auto const& d : got.data) {
     auto const p = static_cast<std::size_t>(d[0] - '0');
-    auto const i = static_cast<std::size_t>(std::stoul(d.substr(2)));
+    std::size_t const i = std::stoul(d.substr(2));
     each_in_order = each_in_order && (next[p] == 0 || i + 1 > next[p]);
     next[p] = i + 1;
   }

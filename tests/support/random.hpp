@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace support {
@@ -21,7 +22,7 @@ struct random {
   }
 
   /// 0 to n - 1.
-  std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
+  std::size_t below(std::size_t n) { return next() % n & (std::numeric_limits<std::size_t>::max)(); }
   bool one_in(std::size_t n) { return below(n) == 0; }
   char byte() { return static_cast<char>(static_cast<unsigned char>(next() >> 56)); }
 

@@ -281,7 +281,7 @@ TEST_CASE("a log's memory stays within what replay_limits says, with own IDs and
         if (!data.empty()) e.data = data;
         REQUIRE(b.publish("a", e, tags ? n + 1 : 0));
         with_id += plain ? 0 : 1;
-        published = static_cast<std::size_t>(b.stats().published_bytes);
+        published = b.stats().published_bytes;
         auto const s = b.stats();
         auto const ids = (std::min)(with_id, s.events);
         REQUIRE(s.frame_bytes <= limit);
@@ -348,7 +348,7 @@ TEST_CASE(
     holder one;
     one.begin(b, "a");
     publish(b, "a", data);
-    size = static_cast<std::size_t>(b.stats().pinned_bytes);
+    size = b.stats().pinned_bytes;
   }
   for (std::size_t const missing : {0u, 1u}) {
     broker b(pinning(2 * size - missing));

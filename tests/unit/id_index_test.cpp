@@ -215,8 +215,7 @@ TEST_CASE("an ID is found by its hash and its text") {
   id_index index;
   for (std::size_t i = 0; i < 3; ++i) REQUIRE(index.insert(hash(texts[i]), 100 + i));
   auto const find = [&](std::string_view id) {
-    return index.find(hash(id), 100,
-                      [&](std::uint64_t at) { return texts[static_cast<std::size_t>(at - 100)] == id; });
+    return index.find(hash(id), 100, [&](std::uint64_t at) { return texts[at - 100] == id; });
   };
   CHECK(find("order-1") == 100u);
   CHECK(find("order-2") == 101u);

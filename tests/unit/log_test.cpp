@@ -141,7 +141,7 @@ TEST_CASE("a log does what a deque does, whatever the sizes") {
         for (; m.entries.size() > 1 && (m.entries.size() > events || m.bytes > bytes); ++n) m.trim();
         REQUIRE(l.trim_to(events, bytes) == n);
       } else if (what < 17) {
-        auto const through = random.below(static_cast<std::size_t>(position) + 3);
+        auto const through = random.below(position + 3);
         std::uint64_t n = 0;
         for (; !m.entries.empty() && m.entries.front().position <= through; ++n) m.trim();
         REQUIRE(l.trim_through(through, n / 2) == n / 2);
@@ -155,7 +155,7 @@ TEST_CASE("a log does what a deque does, whatever the sizes") {
         REQUIRE(l.allocated_bytes() == 0);
       } else {
         for (int i = 0; i < 5; ++i) {
-          auto const p = random.below(static_cast<std::size_t>(position) + 3);
+          auto const p = random.below(position + 3);
           REQUIRE(l.ordinal_after(p) == m.ordinal_after(p));
         }
       }

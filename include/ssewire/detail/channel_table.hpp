@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -68,7 +69,7 @@ template <class Traits> class channel_table {
     all_.back()->index = c.index;
     all_[c.index] = all_.back();
     all_.pop_back();
-    by_name_.erase(by_name_.find(std::string_view(c.name)));
+    by_name_.erase(std::string_view(c.name));
   }
 
   // Of channels that are gone no ID is known any more.
@@ -106,7 +107,7 @@ template <class Traits> class channel_table {
     keyed_hash of;
 
     std::size_t operator()(std::string_view text) const noexcept {
-      return static_cast<std::size_t>(of(text));
+      return of(text) & (std::numeric_limits<std::size_t>::max)();
     }
   };
 

@@ -76,7 +76,7 @@ template <class Traits> class id_index {
                                                   Same same) const noexcept {
     std::uint64_t ordinal = 0;
     auto const at = search(part_of(hash), [&](std::uint32_t low) {
-      ordinal = first_ordinal + static_cast<std::uint32_t>(low - static_cast<std::uint32_t>(first_ordinal));
+      ordinal = first_ordinal + (low - static_cast<std::uint32_t>(first_ordinal));
       return same(ordinal);
     });
     return at == none ? std::nullopt : std::optional(ordinal);

@@ -315,7 +315,7 @@ template <class Traits> class puller {
     for (std::size_t i = 0; i < out.runs_; ++i) {
       auto const& run = out.pinned_[i];
       s.held_bytes += run.pin->allocated_bytes();
-      auto& from = member_of(s, run.membership)->held_from;
+      auto& from = find_member(s, run.membership)->held_from;  // it is there: this pull has read from it
       from = (std::min)(from, run.pin->base_ordinal() + run.first);
     }
     holders_.add(s);
@@ -333,11 +333,15 @@ template <class Traits> class puller {
   [[nodiscard]] subscriber* find_guilty() noexcept { return holders_.find_guilty(); }
 
   [[nodiscard]] static membership* member_of(subscriber const& s, std::uint32_t key) noexcept {
-    auto* const m = std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.key == key; });
+    auto* const m = find_member(s, key);
     return m == s.end() ? nullptr : m;
   }
 
  private:
+  static membership* find_member(subscriber const& s, std::uint32_t key) noexcept {
+    return std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.key == key; });
+  }
+
   // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
   static constexpr std::size_t largest_copied_rest = 16 * 1024;
 

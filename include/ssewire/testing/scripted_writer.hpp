@@ -68,7 +68,7 @@ class seeded_numbers {
     return z ^ (z >> 31);
   }
   /// 0 to n - 1; n is not 0.
-  std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>(next() % n); }
+  std::size_t below(std::size_t n) noexcept { return next() % n & (std::numeric_limits<std::size_t>::max)(); }
 
  private:
   std::uint64_t state_;
