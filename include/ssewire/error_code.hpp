@@ -49,18 +49,18 @@ class errc_category final : public std::error_category {
 /// | `code == ssewire::errc::closed`           | the code is this error, of any of the categories                |
 /// | `code == std::errc::not_enough_memory`    | also errc::no_memory                                            |
 /// | `code == other_code`                      | by the standard: same value and the same category *object*     |
-[[nodiscard]] inline std::error_category const& error_category() noexcept {
+[[nodiscard]] inline std::error_category const& errc_category() noexcept {
   static detail::errc_category const category;
   return category;
 }
 
 /// Found by std::error_code's constructor: `std::error_code code = ssewire::errc::closed;`. errc::ok is no error.
 [[nodiscard]] inline std::error_code make_error_code(errc error) noexcept {
-  return {static_cast<int>(error), error_category()};
+  return {static_cast<int>(error), errc_category()};
 }
 
 [[nodiscard]] inline std::error_condition make_error_condition(errc error) noexcept {
-  return {static_cast<int>(error), error_category()};
+  return {static_cast<int>(error), errc_category()};
 }
 
 /// By name; without this, errc would become a std::error_code, and these are compared by their category's address.

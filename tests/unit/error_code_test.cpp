@@ -44,7 +44,7 @@ TEST_CASE("every errc has a text of its own, and any other number is unknown") {
     CHECK(make_error_code(error).message() == ssewire::message(error));
     CHECK(seen.insert(make_error_code(error).message()).second);
   }
-  auto const& category = ssewire::error_category();
+  auto const& category = ssewire::errc_category();
   CHECK(category.message(static_cast<int>(ssewire::errc_count)) == "unknown error");
   CHECK(category.message(-1) == "unknown error");
   CHECK(category.message(256) == "unknown error");  // its last byte is that of errc::ok
