@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -90,8 +91,8 @@ class lost_headers {
       at += take(records);
       event_header header;
       header.tag = take(records);
-      auto const type_bytes = static_cast<std::size_t>(take(records));
-      auto const id_bytes = static_cast<std::size_t>(take(records));
+      auto const type_bytes = take_size(records);
+      auto const id_bytes = take_size(records);
       auto const own = unset.at(at);
       if (type_bytes != 0) header.type = records.substr(0, type_bytes);
       header.id = id_bytes != 0 ? records.substr(type_bytes, id_bytes) : own.view();
@@ -123,12 +124,16 @@ class lost_headers {
     }
   }
 
+  static std::size_t take_size(std::string_view& from) noexcept {
+    return take(from) & (std::numeric_limits<std::size_t>::max)();
+  }
+
   // Returns how far the position of the record dropped lies after that of the one before it.
   static std::uint64_t drop_front(std::string_view& records) noexcept {
     auto const distance = take(records);
     (void)take(records);
-    auto const type_bytes = static_cast<std::size_t>(take(records));
-    auto const id_bytes = static_cast<std::size_t>(take(records));
+    auto const type_bytes = take_size(records);
+    auto const id_bytes = take_size(records);
     records.remove_prefix(type_bytes + id_bytes);
     return distance;
   }
