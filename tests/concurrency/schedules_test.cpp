@@ -694,6 +694,7 @@ TEST_CASE(
                   },
                   [&it] {
                     it.tick(ssewire::time_point{} + 1h);
+                    it.tick(ssewire::time_point{} + 1h + 5s);  // a tick that came later would be excused
                     it.tick(ssewire::time_point{} + 1h + 10s);
                   },
                   [&it] {

@@ -286,10 +286,16 @@ BROKERS = [
 
     # ---- the end ----
     M("lag.close_policy_ignored_by_pull", "G6", "detail/broker_core.hpp",
-      ("if (lags && s.opened && s.policy == lag_policy::close) {", "if (false) {"),
+      ("if (is_outrun(s)) { s.evicted", "if (false) { s.evicted"),
       tests="unit/broker"),
     M("lag.close_policy_ignored_by_tick", "G6", "detail/broker_core.hpp",
-      ("} else if (s.opened && s.policy == lag_policy::close && s.lags()) {", "} else if (false) {"),
+      ("} else if (is_outrun(s)) {", "} else if (false) {"),
+      tests="unit/broker"),
+    M("lag.closed_for_a_late_tick", "G6", "detail/broker_core.hpp",
+      ("if (ages.came_late()) excused_through = (std::max)(excused_through, too_old);", ""),
+      tests="unit/broker"),
+    M("lag.excused_for_ever", "G6 G7", "detail/broker_core.hpp",
+      ("return m.lags() && m.of->history.lost_through() > excused_through;", "return m.lags() && excused_through == 0;"),
       tests="unit/broker"),
     M("evict.twice", "G6 G10", "detail/broker_core.hpp",
       ("if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return; "

@@ -127,7 +127,7 @@ LOGS = [
       ("static_cast<void>(rebuild(size_));", "return;"),
       tests="unit/id_index"),
     M("age.marks_read_from_the_wrong_end", "G7", "detail/age_marks.hpp",
-      ("is_old(marks_[i], now, age); ++i)", "is_old(marks_[i], now, 2 * age); ++i)"),
+      ("is_old(marks_[i].when, now, age); ++i)", "is_old(marks_[i].when, now, 2 * age); ++i)"),
       tests="unit/replay_buffer unit/broker"),
 
     # ---- channels that are gone ----

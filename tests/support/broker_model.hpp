@@ -101,6 +101,8 @@ struct model_broker {
   std::optional<drain_turns> draining = {};
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
+  std::optional<ssewire::time_point> ticked = {};
+  std::uint64_t excused = 0;  // what a late tick took by age: nobody is closed for that
   struct loss {
     std::uint64_t position;
     std::optional<std::string> id;
@@ -266,6 +268,8 @@ struct model_broker {
   /// What is older than a mark that is max_age old goes, and what a quiet channel holds that nobody follows.
   template <class Followed> void tick(ssewire::time_point now, Followed followed) {
     auto const too_old = pass(marks, now, options.replay.max_age);
+    if (ticked && now - *ticked > options.replay.max_age / 2) excused = (std::max)(excused, too_old);
+    ticked = now;
     auto const quiet = pass(quiet_marks, now, options.channel_expiry);
     for (auto& c : channels) {
       while (c.held() != 0 && c.positions[c.held_from] <= too_old) forget(c, ssewire::trim_cause::age);

@@ -129,9 +129,19 @@ struct model_client {
     return std::any_of(places.begin(), places.end(),
                        [&](place const& p) { return p.expected < b.channels[p.channel].held_from; });
   }
-  [[nodiscard]] bool must_lag(model_broker const& b) const {
+  /// So that one whose policy is that is closed?
+  [[nodiscard]] bool may_be_closed(model_broker const& b) const {
+    return std::any_of(places.begin(), places.end(), [&](place const& p) {
+      auto const& c = b.channels[p.channel];
+      return p.expected < c.held_from && c.lost_through() > b.excused;
+    });
+  }
+  [[nodiscard]] bool must_be_closed(model_broker const& b) const { return must_lag(b, b.excused); }
+  /// On a channel that has lost something behind this position.
+  [[nodiscard]] bool must_lag(model_broker const& b, std::uint64_t behind = 0) const {
     for (auto const& p : places) {
       auto const& c = b.channels[p.channel];
+      if (c.lost_through() <= behind) continue;
       for (auto i = p.expected; i < c.held_from; ++i) {
         if (c.positions[i] > sending_through && !was_told(c.positions[i]) && (!(filter.is_set() || next_filter) || admits(b, c.positions[i])))
           return true;

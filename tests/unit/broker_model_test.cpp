@@ -303,8 +303,8 @@ struct history {
     for (auto& c : clients) {
       if (!c->stream) continue;
       bool const closes = c->model.opened && c->policy == ssewire::lag_policy::close;
-      if (closes && c->model.must_lag(model)) c->must_evict = true;
-      if (closes && c->model.may_lag(model) && c->evicted != 0) c->must_evict = true;
+      if (closes && c->model.must_be_closed(model)) c->must_evict = true;
+      if (closes && c->model.may_be_closed(model) && c->evicted != 0) c->must_evict = true;
       CHECK(c->stream.reason() == (c->must_evict ? close_reason::lagged : close_reason::none));
       // It has skipped something behind an ID that will soon be too old.
       if (c->parked && c->model.filter.is_set() && c->model.seen < half_old && c->model.skipped(model)) {
@@ -438,7 +438,7 @@ struct history {
     batch pulled;
     auto const room = random.one_in(3) ? support::all_room : random.below(random.one_in(2) ? 300 : 12'000);
     bool const closes = c.model.opened && c.policy == ssewire::lag_policy::close;
-    bool const must_close = closes && c.model.must_lag(model);
+    bool const must_close = closes && c.model.must_be_closed(model);
     c.throws_in = random.one_in(12) ? 1 + random.below(4) : 0;
     c.publishes = random.one_in(12) ? 1 + random.below(8) : 0;
     auto status = pull_status::nothing;
@@ -455,7 +455,7 @@ struct history {
     auto const bytes = support::bytes_of(pulled);
     if (status == pull_status::closed) {
       CHECK_UNARY(closes);
-      CHECK_UNARY(c.model.may_lag(model));
+      CHECK_UNARY(c.model.may_be_closed(model));
       CHECK(c.stream.reason() == close_reason::lagged);
       CHECK_UNARY(bytes.empty());
       cut(c);

@@ -712,6 +712,58 @@ TEST_CASE("lag_policy::close does not close a stream before its first pull") {
         gap_event(1, R"({"reason":"trimmed","channel":"a","missed":1})") + position_event(1) + frame(2, "2"));
 }
 
+TEST_CASE("what age takes in a late tick closes nobody: it is told, also under lag_policy::close") {
+  using namespace std::chrono_literals;
+  for (bool const late : {false, true}) {
+    for (auto const pause : {5100ms, 9000ms, 3'600'000ms}) {
+      for (int ticks_after = 0; ticks_after < 3; ++ticks_after) {
+        ssewire::broker_options options;
+        options.replay.max_age = 10s;
+        broker b(options);
+        auto s = subscribe(b, {"a"}, {}, {.lag = lag_policy::close});
+        (void)pull(s);
+        for (int i = 0; i < 5; ++i) b.publish("a", {.data = "x"});
+        auto now = start;
+        b.tick(now);
+        b.tick(now += 5s);  // its writer is blocked
+        if (!late) b.tick(now += 4s);
+        b.tick(now += late ? pause : 1s);
+        for (int i = 0; i < 20 && late && b.stats().trimmed == 0; ++i) b.tick(now += 5100ms);
+        REQUIRE(b.stats().trimmed == 5);
+        for (int i = 0; i < ticks_after; ++i) b.tick(now += 1s);
+        CHECK(s.reason() == (late ? close_reason::none : close_reason::lagged));
+        if (!late) continue;
+        b.publish("a", {.data = "y"});
+        CHECK(pull(s) == gap_event(5, R"({"reason":"trimmed","channel":"a","missed":5})") + frame(6, "y"));
+        // It goes on, and is closed when it is slow while the program runs.
+        b.publish("a", {.data = "z"});
+        for (int i = 0; i < 12; ++i) b.tick(now += 1s);
+        CHECK(s.reason() == close_reason::lagged);
+      }
+    }
+  }
+}
+
+TEST_CASE("other limits that take events after a late tick close a stream as ever") {
+  using namespace std::chrono_literals;
+  ssewire::broker_options options;
+  options.replay.max_age = 10s;
+  options.replay.max_events = 3;
+  broker b(options);
+  auto s = subscribe(b, {"a"}, {}, {.lag = lag_policy::close});
+  (void)pull(s);
+  for (int i = 0; i < 2; ++i) b.publish("a", {.data = "x"});
+  b.tick(start);
+  b.tick(start + 1h);
+  CHECK(s.reason() == close_reason::none);
+  for (int i = 0; i < 3; ++i) b.publish("a", {.data = "y"});
+  b.tick(start + 1h + 1s);
+  CHECK(s.reason() == close_reason::none);
+  b.publish("a", {.data = "y"});
+  b.tick(start + 1h + 2s);
+  CHECK(s.reason() == close_reason::lagged);
+}
+
 TEST_CASE("tick evicts a stream that lags under lag_policy::close, once, and no other") {
   broker b(holding(1));
   auto lagging = subscribe(b, {"a"}, {}, {.lag = lag_policy::close});

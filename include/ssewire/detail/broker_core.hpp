@@ -245,7 +245,7 @@ template <class Traits> struct broker_core {
         if (end.has_come) return pull_status::closed;
         continue;
       }
-      if (lags && s.opened && s.policy == lag_policy::close) {
+      if (is_outrun(s)) {
         s.evicted = close_reason::lagged;
         return pull_status::closed;
       }
@@ -354,7 +354,9 @@ template <class Traits> struct broker_core {
 
   void tick(time_point now) noexcept {
     lock held(guard);
-    logs.trim_old(held, ages.pass(now, options.replay.max_age, sequence));
+    auto const too_old = ages.pass(now, options.replay.max_age, sequence);
+    if (ages.came_late()) excused_through = (std::max)(excused_through, too_old);
+    logs.trim_old(held, too_old);
     logs.expire(held, quiet_ages.pass(now, options.channel_expiry, sequence));
     end_holders(held);
     auto const half_old = ages.reached(now, options.replay.max_age / 2);
@@ -363,7 +365,7 @@ template <class Traits> struct broker_core {
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
         evict(held, s, close_reason::drain_forced);
-      } else if (s.opened && s.policy == lag_policy::close && s.lags()) {
+      } else if (is_outrun(s)) {
         evict(held, s, close_reason::lagged);
       } else if (s.armed && s.skipped != 0 && s.said < half_old) {
         say_position(held, s);  // or its client would come back from behind events that it never was to get
@@ -421,6 +423,7 @@ template <class Traits> struct broker_core {
   std::unordered_map<std::uint64_t, std::size_t> users;  // by the hash of their keys: how many subscriptions
   std::uint64_t joined = 0;
   age_marks ages;
+  std::uint64_t excused_through = 0;  // a position: a late tick took what lies before it, whoever was slow
   age_marks quiet_ages;
   drain_turns turns;
   std::uint64_t drain_spread_ms = 0;
@@ -580,6 +583,14 @@ template <class Traits> struct broker_core {
   void say_position(lock& held, subscriber& s) noexcept {
     s.must_say = true;
     if (std::exchange(s.armed, false)) hooks.fire(held, s, wake::ready);
+  }
+
+  // The log has moved past it, and it is to end then. Not where time alone has done that while the process stood still: that
+  // is told.
+  [[nodiscard]] bool is_outrun(subscriber const& s) const noexcept {
+    return s.opened && s.policy == lag_policy::close && std::any_of(s.begin(), s.end(), [&](membership const& m) {
+             return m.lags() && m.of->history.lost_through() > excused_through;
+           });
   }
 
   // ---- the subscribers ---------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// What happens to a stream that the log has moved past while it was open.
 enum class lag_policy : unsigned char {
   tell,   ///< it gets a gap event that says what is missing, and goes on
-  close,  ///< it is closed, with close_reason::lagged; its client comes back and is told then
+  close,  ///< it is closed, with close_reason::lagged; its client comes back and is told then. What only age took, in a
+          ///< tick() that came over half of max_age after the one before, is told: the process may have stood still
 };
 
 namespace detail {
