@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -88,7 +89,9 @@ struct socket_writer {
     msghdr head = {};
     head.msg_iov = parts;
     head.msg_iovlen = count;
-    auto const sent = ::sendmsg(pair->ours, &head, MSG_NOSIGNAL);
+    ssize_t sent = -1;
+    do sent = ::sendmsg(pair->ours, &head, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
     if (sent > 0) return {write_status::ok, static_cast<std::size_t>(sent)};
     return {errno == EAGAIN || errno == EWOULDBLOCK ? write_status::again : write_status::closed, 0};
   }
