@@ -2,6 +2,8 @@
 // optional_text.hpp - a text that a request may lack, in whatever form a server's look-up has it.
 #pragma once
 
+#include <ssewire/detail/cplusplus.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <optional>
