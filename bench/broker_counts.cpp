@@ -255,4 +255,5 @@ int main(int count, char** arguments) {
   }
   count_all({bench::lookup_group<counted_traits>(corpora[1])});
   count_all({bench::wake_group<counted_traits>(corpora[1])});
+  count_all({bench::channels_group<counted_traits>(corpora[1])});
 }

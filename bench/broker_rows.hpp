@@ -362,6 +362,34 @@ template <class Traits> row parked_row(corpus const& c, std::size_t channels, st
 }
 
 // As many publishes between two looks at the clock as that needs.
+// ---- many channels ----
+
+inline constexpr std::size_t channel_counts[] = {1'000, 10'000};
+
+// Subscribing to so many channels in one call, and closing; or publishing to them.
+template <class Traits> group channels_group(corpus const& c) {
+  group made{.task = "channels", .corpus = c.name};
+  for (auto const count : channel_counts) {
+    ssewire::broker_options options;
+    options.max_channels_per_stream = count;
+    auto const broker = std::make_shared<ssewire::basic_broker<Traits>>(options);
+    auto const names = std::make_shared<std::vector<std::string>>();
+    for (std::size_t i = 0; i < count; ++i) names->push_back("users/" + detail::digits(i, 6) + "/inbox");
+    auto const views = std::make_shared<std::vector<std::string_view>>(names->begin(), names->end());
+    auto const add = [&](std::string kind, auto action) {
+      made.rows.push_back({.name = kind + "/" + std::to_string(count),
+                           .bytes = count,
+                           .run = [broker, names, views, action] { must(action(*broker, std::span(*views)), "names"); },
+                           .tell = {}});
+    };
+    add("subscribe", [](auto& to, std::span<std::string_view const> all) { return bool(to.subscribe(all)); });
+    add("publish", [](auto& to, std::span<std::string_view const> all) {
+      return bool(to.publish(all, ssewire::event{.data = "x"}));
+    });
+  }
+  return made;
+}
+
 template <class Traits> group wake_group(corpus const& c) {
   group made{.task = "wake", .corpus = c.name};
   made.rows = {parked_row<Traits>(c, 256, 0), parked_row<Traits>(c, 256, 1), parked_row<Traits>(c, 16, 100),

@@ -42,6 +42,7 @@ OVERHEAD = {"log_just_filled": ("the log just filled", 8), "log_long_full": ("th
             "log_with_tags": ("with tags of 8 bytes", 16), "log_with_own_ids": ("with publishers' own IDs", 24)}
 LOCK_SLACK = 1.03  # instructions under the lock: 10,000 who wait against one
 LOG_N = math.log(100_000) / math.log(1_000)  # what finding an ID may cost more in a log of 100,000 than in one of 1,000
+LINEAR = 12.5  # what 10,000 channels in one call may cost, against 1,000: tables grow in steps
 ALLOCATIONS = 0.02  # a publish into a full log, on average: a page holds many events
 # Instructions: what it has reached.
 BROKER_LIMITS = {
@@ -242,6 +243,10 @@ def broker_checks(head, rows, memory, holds):
         few, many = (find(rows, task="lookup", row=kind.format(size))[0]["instructions"] for size in (1000, 100_000))
         yield (f"instructions of {what}: 100,000 events held against 1,000", many / few,
                f"at most {LOG_N:.2f} + {SLACK - 1:.0%}", many <= few * LOG_N * SLACK)
+    for kind in ("subscribe", "publish"):
+        few, many = (find(rows, task="channels", row=f"{kind}/{count}")[0]["instructions"] for count in (1000, 10_000))
+        yield (f"instructions of one {kind} to 10,000 channels against 1,000", many / few, f"at most {LINEAR}",
+               many <= few * LINEAR)
     for corpus in "ab":
         row = find(rows, task="publish", corpus=corpus, row="broker")[0]
         figure = row["allocations"] / row["bytes"]

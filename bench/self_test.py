@@ -111,6 +111,9 @@ def good_broker():
             add("lookup", "b", kind.format(size), (1000 if size == 1000 else 1000 * counts.LOG_N) + beyond, size=1)
     for parked in (0, 1, 100, 10_000):
         add("wake", "b", f"parked/{parked}", 1900 + parked * limit["waking one of 10,000 parked"], size=1)
+    for kind in ("subscribe", "publish"):
+        for count in (1000, 10_000):
+            add("channels", "b", f"{kind}/{count}", 1000 if count == 1000 else 1000 * counts.LINEAR, size=1)
     memory = {(name, corpus): {"events": 100_000, "channels": 1, "wire": 9_500_000, "log": 21_376_024, "limit": 21_376_024,
                                "requested": 9_500_000 + most * 100_000, "taken": 9_500_000 + most * 100_000}
               for name, (_, most) in counts.OVERHEAD.items() for corpus in "ab"}
@@ -176,6 +179,10 @@ class BrokerGate(unittest.TestCase):
             for row in ("buffer/100000/100", "own/100000/100", "foreign/100000/0"):
                 self.assertEqual(len(self.one_row_worse(factor, row=row)), says)
         self.assertEqual(len(self.one_row_worse(1.3, row="resume/100000/100")), 1)
+
+    def test_many_channels_in_one_call_cost_no_more_each(self):
+        for row in ("subscribe/10000", "publish/10000"):
+            self.assertEqual(len(self.one_row_worse(more=1, row=row)), 1)
 
     def test_allocations_are_held(self):
         self.assertEqual(len(self.one_row_worse(allocations=1, task="publish", corpus="a")), 1)

@@ -94,9 +94,11 @@ template <class Traits = default_traits> class basic_subscription {
   /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside (its
   ///             filter); then nothing has changed.
   errc join(optional_text channel) noexcept {
-    auto error = state_ == nullptr ? errc::closed : errc::no_memory;
-    if (state_ != nullptr) detail::attempt([&] { error = kept()->join(*state_, channel.value()); });
-    return error;
+    if (state_ == nullptr) return errc::closed;
+    auto const of = kept();
+    auto error = errc::no_memory;
+    detail::attempt([&] { error = of->join(*state_, channel.value()); });
+    return of->count_refusal(error);
   }
 
   errc join(std::initializer_list<std::string_view>) = delete;  // one channel a call
@@ -105,7 +107,9 @@ template <class Traits = default_traits> class basic_subscription {
   /// channel it does not follow: nothing happens.
   /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
   errc leave(optional_text channel) noexcept {
-    return state_ == nullptr ? errc::closed : kept()->leave(*state_, channel.value());
+    if (state_ == nullptr) return errc::closed;
+    auto const of = kept();
+    return of->count_refusal(of->leave(*state_, channel.value()));
   }
 
   errc leave(std::initializer_list<std::string_view>) = delete;  // one channel a call
@@ -113,7 +117,9 @@ template <class Traits = default_traits> class basic_subscription {
   /// From the next pull on, another filter admits the events; an empty one admits all. A position event says where.
   /// Errors      closed, called_from_inside; then nothing has changed.
   errc set_filter(event_filter filter) noexcept {
-    return state_ == nullptr ? errc::closed : kept()->set_filter(*state_, filter);
+    if (state_ == nullptr) return errc::closed;
+    auto const of = kept();
+    return of->count_refusal(of->set_filter(*state_, filter));
   }
 
   /// How many held events it has still to pull, before its filter is asked; one on several of its channels counts on each. Right after subscribe(): how many will be replayed.
@@ -208,7 +214,9 @@ template <class Traits = default_traits> class basic_broker {
   ///             Traits::epoch() throws).
   /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
   publish_result publish(optional_text channel, event const& e, std::uint64_t tag = 0) noexcept {
-    return core_->publish(channel.value(), e, tag);
+    auto const result = core_->publish(channel.value(), e, tag);
+    (void)core_->count_refusal(result.error);
+    return result;
   }
 
   /// The same for several channels at one position: a stream that follows more than one of them gets it once.
@@ -240,6 +248,7 @@ template <class Traits = default_traits> class basic_broker {
                          std::uint64_t tag = 0) noexcept {
     publish_result result{{}, errc::no_memory};
     detail::attempt([&] { result = core_->publish(channels, events, tag); });
+    (void)core_->count_refusal(result.error);
     return result;
   }
 
@@ -259,6 +268,7 @@ template <class Traits = default_traits> class basic_broker {
       if (state != nullptr) result.subscription = subscription(core_, state);
       result.error = error;
     });
+    (void)core_->count_refusal(result.error);
     return result;
   }
   [[nodiscard]] subscribe_result subscribe(std::initializer_list<std::string_view> channels,

@@ -23,7 +23,7 @@ BROKERS = [
       ("put_8_digits(out, n / half % half);", ""),
       tests="unit/position"),
     M("publish.batch_beyond_the_log", "G7", "detail/broker_core.hpp",
-      ("if (all > options.replay.max_bytes) return {{}, refuse_unlocked(errc::event_too_large)};", ""),
+      ("if (all > options.replay.max_bytes) return {{}, errc::event_too_large};", ""),
       tests="unit/broker_publish"),
     M("publish.batch_out_of_order", "G1", "detail/histories.hpp",
       ("sequence + 1 + done % events", "sequence + events - done % events"),
@@ -32,7 +32,7 @@ BROKERS = [
       ("sequence + 1 + done % events", "sequence + 1 + done"),
       tests="unit/broker_publish unit/broker_model"),
     M("publish.to_the_draining", "G12", "detail/broker_core.hpp",
-      ("if (closed || draining) return {{}, refuse(errc::closed)};", "if (closed) return {{}, refuse(errc::closed)};"),
+      ("if (closed || draining) return {{}, errc::closed};", "if (closed) return {{}, errc::closed};"),
       tests="unit/broker"),
 
     # ---- pull ----
@@ -168,7 +168,7 @@ BROKERS = [
       ("if (m.pulled_from >= m.next_ordinal) continue;", "if (m.pulled_from == never) m.pulled_from = 0;"),
       tests="unit/broker_membership unit/broker_model unit/give_back_orders"),
     M("join.any_name", "G15", "detail/broker_core.hpp",
-      ("if (!good_name(name)) return refuse_unlocked(errc::channel_name_refused); auto grown", "auto grown"),
+      ("if (!good_name(name)) return errc::channel_name_refused; auto grown", "auto grown"),
       tests="unit/broker_membership"),
     M("join.stays_parked_where_it_was", "G10", "detail/broker_core.hpp",
       ("s.memberships[i].unlink(); grown[i]", "grown[i]"),

@@ -22,7 +22,7 @@ using ssewire::detail::keyed_hash;
 using table = ssewire::detail::channel_table<ssewire::default_traits>;
 using channel = table::channel;
 
-table make(std::size_t max_forgotten = 1000) { return {keyed_hash{7}, max_forgotten, {}}; }
+table make(std::size_t max_forgotten = 1000) { return {keyed_hash{7}, 1024 * 1024, max_forgotten, {}}; }
 
 channel& get(table& of, std::string_view name) {
   auto const [c, error] = of.find_or_make(name, 1'000'000);

@@ -35,6 +35,7 @@
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -60,12 +61,12 @@ template <class Traits> struct broker_core {
   // ---- publish -------------------------------------------------------------------------------------------------
 
   publish_result publish(std::string_view name, event const& e, std::uint64_t tag) noexcept {
-    if (!good_name(name)) return {{}, refuse_unlocked(errc::channel_name_refused)};
+    if (!good_name(name)) return {{}, errc::channel_name_refused};
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
-    if (is_reserved(e.type)) return {{}, refuse_unlocked(errc::type_reserved)};
+    if (is_reserved(e.type)) return {{}, errc::type_reserved};
     auto const error = prepared.prepare(e, tag, hash, options.replay.max_bytes, room);
-    if (error != errc::ok) return {{}, refuse_unlocked(error)};
+    if (error != errc::ok) return {{}, error};
     parked_list<Traits> woken;
     channel* to = nullptr;
     lock held(guard);
@@ -76,19 +77,18 @@ template <class Traits> struct broker_core {
   publish_result publish(std::span<std::string_view const> names, std::span<event const> events,
                          std::uint64_t tag) {
     std::vector<std::string_view> distinct;
-    if (auto const error = take_names(names, distinct); error != errc::ok)
-      return {{}, refuse_unlocked(error)};
+    if (auto const error = take_names(names, distinct); error != errc::ok) return {{}, error};
     if (events.empty()) return {{}, errc::ok};
 
     std::vector<prepared_event<Traits>> prepared(distinct.size() * events.size());
     std::size_t all = 0;
     std::size_t copied = 0;
     for (std::size_t i = 0; i < events.size(); ++i) {
-      if (is_reserved(events[i].type)) return {{}, refuse_unlocked(errc::type_reserved)};
+      if (is_reserved(events[i].type)) return {{}, errc::type_reserved};
       auto const error = prepared[i].measure(events[i], options.replay.max_bytes);
-      if (error != errc::ok) return {{}, refuse_unlocked(error)};
+      if (error != errc::ok) return {{}, error};
       all += prepared[i].size();
-      if (all > options.replay.max_bytes) return {{}, refuse_unlocked(errc::event_too_large)};
+      if (all > options.replay.max_bytes) return {{}, errc::event_too_large};
       if (!prepared[i].is_large()) copied += prepared[i].size();
     }
     auto const room = std::make_unique<char[]>(copied);
@@ -112,8 +112,7 @@ template <class Traits> struct broker_core {
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
                                          std::string_view last_event_id, subscribe_options const& how) {
     std::vector<std::string_view> distinct;
-    if (auto const error = take_names(names, distinct); error != errc::ok)
-      return {nullptr, refuse_unlocked(error)};
+    if (auto const error = take_names(names, distinct); error != errc::ok) return {nullptr, error};
     auto s = std::make_unique<subscriber>();
     s->memberships = std::make_unique<membership[]>(distinct.size());
     s->policy = how.lag;
@@ -124,8 +123,8 @@ template <class Traits> struct broker_core {
     if (good_own_id(last_event_id)) own_id = hash(last_event_id);
 
     lock held(guard);
-    if (!is_of_this_process()) return {nullptr, refuse(errc::no_memory)};
-    if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, refuse(error)};
+    if (!is_of_this_process()) return {nullptr, errc::no_memory};
+    if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, error};
     auto const resumes_after = place(*s, last_event_id, own_id, how.start, sequence, ids.unset());
     s->joined_at = s->said = sequence;
     s->number = ++joined;
@@ -164,19 +163,19 @@ template <class Traits> struct broker_core {
 
   // Throws std::bad_alloc; then nothing has changed.
   errc join(subscriber& s, std::string_view name) {
-    if (!good_name(name)) return refuse_unlocked(errc::channel_name_refused);
+    if (!good_name(name)) return errc::channel_name_refused;
     auto grown = std::make_unique<membership[]>(s.channels + 1);  // only its own thread changes the number
     lock held(guard);
     if (closed || draining || s.evicted != close_reason::none) return errc::closed;
     if (s.filtering) return errc::called_from_inside;
     if (member_of(s, name) != nullptr) return errc::ok;
-    if (s.channels == options.max_channels_per_stream) return refuse(errc::too_many_channels);
-    if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return refuse(error);
+    if (s.channels == options.max_channels_per_stream) return errc::too_many_channels;
+    if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return error;
     auto& into = *grown[s.channels].of;
     if (s.filter && !keep_lost_headers(into)) {
       --into.members;
       logs.drop_if_unused(into);
-      return refuse(errc::no_memory);
+      return errc::no_memory;
     }
     grown[s.channels].next_ordinal = into.history.end_ordinal();
     for (std::size_t i = 0; i < s.channels; ++i) {
@@ -407,6 +406,15 @@ template <class Traits> struct broker_core {
     return all;
   }
 
+  // Each call that may be refused ends with this, whatever has refused it, a failed allocation too: so each refusal is
+  // counted, and once.
+  errc count_refusal(errc error) noexcept {
+    if (error == errc::ok) return error;
+    lock const held(guard);
+    ++counts.refusals[static_cast<std::size_t>(error)];
+    return error;
+  }
+
   // ---- state ---------------------------------------------------------------------------------------------------
 
   broker_options const options;
@@ -431,16 +439,6 @@ template <class Traits> struct broker_core {
   bool closed = false;
 
  private:
-  errc refuse_unlocked(errc error) noexcept {
-    lock const held(guard);
-    return refuse(error);
-  }
-
-  errc refuse(errc error) noexcept {
-    ++counts.refusals[static_cast<std::size_t>(error)];
-    return error;
-  }
-
   // In a process that was cloned by fork() it is another broker, and begins anew. False: it cannot.
   [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
 
@@ -460,10 +458,10 @@ template <class Traits> struct broker_core {
   publish_result commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
                         std::span<prepared_event<Traits>> prepared,
                         std::span<parked_list<Traits>> woken) noexcept {
-    if (closed || draining) return {{}, refuse(errc::closed)};
-    if (!is_of_this_process()) return {{}, refuse(errc::no_memory)};
+    if (closed || draining) return {{}, errc::closed};
+    if (!is_of_this_process()) return {{}, errc::no_memory};
     if (auto const error = logs.append(names, to, prepared, ids.unset(), sequence); error != errc::ok)
-      return {{}, refuse(error)};
+      return {{}, error};
     auto const events = prepared.size() / names.size();
     sequence += events;
     auto const id = ids.unset().at(sequence);
@@ -492,14 +490,26 @@ template <class Traits> struct broker_core {
     return type.name() != event_type().name() && (type == options.gap_type || type == options.position_type);
   }
 
-  // Each name once.
+  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are compared with
+  // each other, of more there is an index.
   errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
+    constexpr std::size_t few = 16;
+    auto const hash_of = [this](std::string_view name) { return static_cast<std::size_t>(hash(name)); };
+    std::unordered_set<std::string_view, decltype(hash_of)> many(0, hash_of);
     if (names.empty()) return errc::no_channel;
     for (auto const name : names) {
       if (!good_name(name)) return errc::channel_name_refused;
-      if (std::find(distinct.begin(), distinct.end(), name) != distinct.end()) continue;
+      bool const known = distinct.size() < few
+                             ? std::find(distinct.begin(), distinct.end(), name) != distinct.end()
+                             : many.contains(name);
+      if (known) continue;
       if (distinct.size() == options.max_channels_per_stream) return errc::too_many_channels;
       distinct.push_back(name);
+      if (distinct.size() == few) {
+        many.insert(distinct.begin(), distinct.end());
+      } else if (distinct.size() > few) {
+        many.insert(name);
+      }
     }
     return errc::ok;
   }

@@ -29,9 +29,9 @@ struct broker_options {
   std::uint64_t max_events_in_all =
       (std::numeric_limits<
           std::uint64_t>::max)();  ///< held by all channels together. Beyond it the oldest of all go
-  std::size_t max_log_bytes =
-      256 * 1024 * 1024;  ///< memory of all logs together, not of serialized events: a channel
-                          ///< takes at least 570. Beyond it the oldest events of all go
+  /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes. Beyond it the
+  /// oldest events of all go, but never those of the newest publish.
+  std::size_t max_log_bytes = 256 * 1024 * 1024;
   std::size_t max_pinned_bytes =
       64 * 1024 *
       1024;  ///< memory that the logs have forgotten and streams still send from. Beyond it streams that
@@ -140,9 +140,11 @@ struct broker_stats {
   std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
   std::array<std::uint64_t, close_reason_count> closes =
       {};  ///< subscriptions by close_reason, when their owner has let them go
-  std::array<std::uint64_t, errc_count> refusals = {};  ///< by errc: of publish, subscribe and join
-  std::uint64_t subscribers = 0;                        ///< now
-  std::uint64_t channels = 0;                           ///< now: those that count against max_channels
+  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the reason, each once.
+  /// What never reaches a broker is not counted: calls on an empty subscription, or refused by a driver.
+  std::array<std::uint64_t, errc_count> refusals = {};
+  std::uint64_t subscribers = 0;       ///< now
+  std::uint64_t channels = 0;          ///< now: those that count against max_channels
   std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
   std::uint64_t events = 0;            ///< held now
   std::uint64_t frame_bytes = 0;       ///< held now: serialized events

@@ -29,8 +29,9 @@ template <class Traits> class channel_table {
  public:
   using channel = detail::channel<Traits>;
 
-  channel_table(keyed_hash hash, std::size_t max_forgotten, pin_ledger pins)
-      : by_name_(0, name_hash{hash}), forgotten_(max_forgotten), pins_(std::move(pins)) {}
+  // `max_bytes`: of each channel's log.
+  channel_table(keyed_hash hash, std::size_t max_bytes, std::size_t max_forgotten, pin_ledger pins)
+      : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten), pins_(std::move(pins)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }
@@ -48,7 +49,7 @@ template <class Traits> class channel_table {
     channel* made = nullptr;
     bool const good = attempt([&] {
       auto const hash = by_name_.hash_function().of;
-      auto fresh = std::make_unique<channel>(name, hash, pins_);
+      auto fresh = std::make_unique<channel>(name, hash, max_bytes_, pins_);
       auto const before = forgotten_.last_loss(hash(name));
       fresh->history.continue_behind(before.position, before.id);
       fresh->index = all_.size();
@@ -158,6 +159,7 @@ template <class Traits> class channel_table {
       by_name_;  // the key: its channel's name
   std::vector<channel*> all_;
   std::vector<aged> by_age_;
+  std::size_t max_bytes_;
   forgotten_channels forgotten_;
   pin_ledger pins_;
 };

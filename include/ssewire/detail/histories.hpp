@@ -36,7 +36,7 @@ template <class Traits> class histories {
   // Both outlive it. `counts` is what it keeps the totals in.
   histories(broker_options const& options, keyed_hash hash, broker_stats& counts)
       : options_(options), counts_(counts), pins_(pin_ledger::make()),
-        channels_(hash, options.max_expired_channels, pins_) {}
+        channels_(hash, options.replay.max_bytes, options.max_expired_channels, pins_) {}
 
   [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
   [[nodiscard]] std::size_t expired_channels() const noexcept { return channels_.forgotten(); }

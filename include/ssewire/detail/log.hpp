@@ -83,8 +83,11 @@ struct entry_facts {
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class entry_log {
  public:
-  // `ids`: how the hashes of its publishers' IDs are made. `pins`: who counts what is sent of it when it has forgotten it.
-  explicit entry_log(keyed_hash ids, pin_ledger pins = {}) noexcept : id_hash_{ids}, pins_(std::move(pins)) {}
+  // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its memory follows from
+  // that. `pins`: who counts what is sent of it when it has forgotten it.
+  explicit entry_log(keyed_hash ids, std::size_t max_bytes, pin_ledger pins = {}) noexcept
+      : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
+        max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
   entry_log(entry_log const&) = delete;
   entry_log& operator=(entry_log const&) = delete;
   ~entry_log() {
@@ -128,23 +131,14 @@ template <class Traits> class entry_log {
   // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
   // The position must be greater than every earlier one.
   bool append(std::string_view text, entry_facts const& facts) noexcept {
-    tagged_ = tagged_ || facts.tag != 0;
-    if (pages_ == 0 || !page(pages_ - 1)->has_room(text.size(), facts.position, tagged_)) {
-      // A page a quarter of what the log holds, so small logs stay small. Less where memory without frames (entries,
-      // what was trimmed of the oldest page, pages half-used because a large event came) is half of that already; but
-      // so much that a few such events find room in it, or half of every page would be waste.
-      auto const tags = tagged_ ? segment<Traits>::tag_bytes * static_cast<std::size_t>(events()) : 0;
-      auto const spare = page_bytes_ - frame_bytes_ - (std::min)(page_bytes_ - frame_bytes_, tags);
-      auto const each =
-          text.size() + segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
-      auto const few = (std::max)(3 * each, (std::min)(8 * each, std::size_t{1024}));
-      auto const left = (std::max)(frame_bytes_ / 2 - (std::min)(frame_bytes_ / 2, spare), few);
-      auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, left), segment<Traits>::smallest_bytes,
-                                       segment<Traits>::largest_bytes);
-      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged_));
-      if (!fresh || !push_page(fresh)) return false;
+    bool const tagged = facts.tag != 0;
+    auto* newest = pages_ == 0 ? nullptr : page(pages_ - 1);
+    if (newest == nullptr || !newest->has_room(text.size(), facts.position, tagged)) {
+      auto const wanted = next_page_bytes(segment<Traits>::bytes_for(text.size(), tagged));
+      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged));
+      newest = fresh.get();
+      if (newest == nullptr || !push_page(fresh)) return false;
     }
-    auto* const newest = page(pages_ - 1);
     (memcpy)(newest->tail(), text.data(), text.size());
     return commit(*newest, text.size(), facts);
   }
@@ -170,10 +164,11 @@ template <class Traits> class entry_log {
   void trim_one() noexcept {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
-    lost_through_ = oldest->position(index);
-    if (lost_) lost_->add(lost_through_, header_of(oldest->frames(index, index + 1), oldest->tag(index)));
+    auto const [position, end] = oldest->place_of(index);
+    lost_through_ = position;
+    if (lost_) lost_->add(position, header_of(oldest->frames(index, index + 1), oldest->tag(index)));
     if (own_ids_.size() != 0 || lost_id_) lost_id_ = forget_id(first_ordinal_);
-    frame_bytes_ -= oldest->frames(index, index + 1).size();
+    frame_bytes_ -= end - std::exchange(first_begin_, end);
     ++first_ordinal_;
     if (index + 1 == oldest->count()) pop_page();
   }
@@ -186,7 +181,7 @@ template <class Traits> class entry_log {
   }
   std::uint64_t trim_to_bytes(std::size_t most) noexcept {
     auto const before = first_ordinal_;
-    while (events() > 1 && frame_bytes_ > most) trim_one();
+    while (events() > 1 && (frame_bytes_ > most || takes_too_much())) trim_one();
     return first_ordinal_ - before;
   }
 
@@ -256,13 +251,45 @@ template <class Traits> class entry_log {
                                     std::size_t room) const noexcept {
     auto* const p = page(page_of(ordinal));
     auto const first = static_cast<std::size_t>(ordinal - p->base_ordinal());
-    auto const begin = p->begin_of(first);
-    auto last = first + 1;
-    while (last < p->count() && p->end_of(last) - begin <= room && p->position(last) < before) ++last;
-    return {p, first, last};
+    return {p, first, p->run_end(first, room, before)};
   }
 
  private:
+  // ---- memory ----
+  //
+  // What is promised (replay_limits::max_bytes): 9/4 of max_bytes and 1 KiB, with 18 bytes for each publisher's ID and, in
+  // a log that has had tags, 8 for each event.
+  //
+  // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages together take less
+  // than twice what they hold, and their headers. Beside that stand what was trimmed of the oldest page and what is free
+  // in the newest, each an eighth of max_bytes at most. A large event, which has a page of its own, may end a page that
+  // lacks more than it takes; so pages beyond `charged_bytes` are made only as long as all that is unused is little.
+  //
+  // What this leaves open takes events of a few bytes that alternate with such as just find no room behind them, or 2^32
+  // events on other channels between two of this one. Then the oldest go: see takes_too_much().
+  static constexpr std::size_t smallest_bytes = 448;
+  static constexpr std::size_t charged_bytes = 4096;  // no event that ends a page early takes less: larger than copied ones
+  static constexpr std::size_t id_bytes = 18;
+
+  // For a page that begins with an event that takes `each`.
+  [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
+    auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
+    auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
+    auto const unused = page_bytes_ - (std::min)(page_bytes_, used);
+    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, unused);
+    auto const largest = (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
+    // A quarter of what the log holds, so small logs stay small.
+    auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes,
+                                     segment<Traits>::largest_bytes);
+    return 2 * each > wanted ? each : wanted;  // or an event of a little more than half a page would leave the rest
+  }
+
+  [[nodiscard]] bool takes_too_much() const noexcept {
+    if (allocated_bytes() <= max_memory_) return false;
+    auto const tags = tagged_ ? segment<Traits>::tag_bytes * static_cast<std::size_t>(events()) : 0;
+    return allocated_bytes() > max_memory_ + id_bytes * own_ids_.size() + tags;
+  }
+
   [[nodiscard]] segment<Traits>* page(std::size_t index) const noexcept {
     return ring_[(oldest_ + index) & (ring_size_ - 1)];
   }
@@ -290,13 +317,15 @@ template <class Traits> class entry_log {
     return run(ordinal, 0, 0).bytes();
   }
 
-  bool commit(segment<Traits>& newest, std::size_t frame_size, entry_facts const& facts) noexcept {
+  [[gnu::always_inline]] bool commit(segment<Traits>& newest, std::size_t frame_size,
+                                     entry_facts const& facts) noexcept {
     newest.commit(frame_size, facts.position, end_ordinal_, facts.tag);
     if (facts.own_id && !own_ids_.insert(facts.id_hash, end_ordinal_)) {
       newest.take_back();
       if (newest.count() == 0) pop_newest_page();
       return false;
     }
+    tagged_ = tagged_ || facts.tag != 0;
     ++end_ordinal_;
     frame_bytes_ += frame_size;
     return true;
@@ -323,6 +352,7 @@ template <class Traits> class entry_log {
     page_bytes_ -= gone->allocated_bytes();
     oldest_ = (oldest_ + 1) & (ring_size_ - 1);
     --pages_;
+    first_begin_ = 0;
     gone->forget(pins_);
     if (pages_ == 0) free_ring();
   }
@@ -331,7 +361,9 @@ template <class Traits> class entry_log {
     auto* const gone = page(--pages_);
     page_bytes_ -= gone->allocated_bytes();
     gone->release();
-    if (pages_ == 0) free_ring();
+    if (pages_ != 0) return;
+    first_begin_ = 0;
+    free_ring();
   }
 
   // A log that holds nothing takes no memory.
@@ -352,12 +384,15 @@ template <class Traits> class entry_log {
     return true;
   }
 
+  std::size_t max_bytes_;
+  std::size_t max_memory_;  // beside tags and IDs
   segment<Traits>** ring_ = nullptr;
   std::size_t ring_size_ = 0;
   std::size_t oldest_ = 0;
   std::size_t pages_ = 0;
   std::size_t page_bytes_ = 0;
   std::size_t frame_bytes_ = 0;
+  std::size_t first_begin_ = 0;  // where the oldest entry's frame begins in its page
   std::uint64_t first_ordinal_ = 0;
   std::uint64_t end_ordinal_ = 0;
   std::uint64_t lost_through_ = 0;
@@ -366,7 +401,7 @@ template <class Traits> class entry_log {
   std::unique_ptr<lost_headers> lost_;
   keyed_hash id_hash_;
   pin_ledger pins_;
-  bool tagged_ = false;  // an event had a tag: so do the pages from then on
+  bool tagged_ = false;  // an event had a tag
 };
 
 }  // namespace detail

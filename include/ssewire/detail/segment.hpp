@@ -2,8 +2,8 @@
 // segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so that one
 // reference keeps both the bytes and the borders between frames.
 //
-// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and, in a page of
-// tagged events, the publisher's tag (64).
+// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and, from the page's
+// first tagged event on, the publisher's tag (64).
 #pragma once
 
 #include <ssewire/detail/pin_ledger.hpp>
@@ -26,18 +26,21 @@ namespace detail {
 // number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere in the page.
 template <class Traits> class segment {
  public:
-  static constexpr std::size_t smallest_bytes = 512;
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
   static constexpr std::size_t entry_bytes = 6;
   static constexpr std::size_t tag_bytes = 8;
 
+  // What a frame takes of a page.
+  static constexpr std::size_t bytes_for(std::size_t frame_bytes, bool tagged) noexcept {
+    return frame_bytes + entry_bytes + (tagged ? tag_bytes : 0);
+  }
+
   // A page for several frames, or null. `frame_bytes` is the least it must hold.
   static segment* make(std::size_t wanted_bytes, std::size_t frame_bytes, bool tagged) noexcept {
-    auto const entry = entry_bytes + (tagged ? tag_bytes : 0);
-    auto const least = frame_bytes + entry;
+    auto const least = bytes_for(frame_bytes, tagged);
     auto const capacity = wanted_bytes < least ? least : wanted_bytes;
     auto* const memory = Traits::allocate(sizeof(segment) + capacity);
-    return memory == nullptr ? nullptr : new (memory) segment(capacity, entry);
+    return memory == nullptr ? nullptr : new (memory) segment(capacity);
   }
 
   segment(segment const&) = delete;
@@ -64,11 +67,10 @@ template <class Traits> class segment {
   }
 
   [[nodiscard]] bool has_room(std::size_t frame_bytes, std::uint64_t position, bool tagged) const noexcept {
-    if (tagged && !this->tagged()) return false;
     if (count_ == 0) return true;  // it was made for this frame
-    auto const end = used_ + frame_bytes;
-    return end + (count_ + std::size_t{1}) * entry_bytes_ <= capacity_ &&
-           end <= (std::numeric_limits<std::uint16_t>::max)() &&
+    auto const needed = bytes_for(frame_bytes, tagged || first_tagged() != none_tagged);
+    return used_ + needed <= capacity_ - entries_bytes(count_) &&
+           used_ + frame_bytes <= (std::numeric_limits<std::uint16_t>::max)() &&
            position - base_position_ <= (std::numeric_limits<std::uint32_t>::max)();
   }
 
@@ -82,6 +84,8 @@ template <class Traits> class segment {
       base_position_ = position;
       base_ordinal_ = ordinal;
     }
+    // What readers see of the page lies before this entry, and does not move.
+    if (tag != 0 && first_tagged() == none_tagged) set_first_tagged(count_);
     used_ += static_cast<std::uint32_t>(frame_bytes);
     auto const delta = static_cast<std::uint32_t>(position - base_position_);
     // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the page does.
@@ -89,13 +93,14 @@ template <class Traits> class segment {
     auto* const at = entry(count_);
     (memcpy)(at, &border, 2);
     (memcpy)(at + 2, &delta, 4);
-    if (tagged()) (memcpy)(at + entry_bytes, &tag, tag_bytes);
+    if (count_ >= first_tagged()) (memcpy)(at + entry_bytes, &tag, tag_bytes);
     ++count_;
   }
 
   // The newest entry was not meant. Nobody has seen it.
   void take_back() noexcept {
     --count_;
+    if (count_ == first_tagged()) set_first_tagged(none_tagged);
     used_ = static_cast<std::uint32_t>(begin_of(count_));
   }
 
@@ -112,7 +117,7 @@ template <class Traits> class segment {
 
   [[nodiscard]] std::uint64_t tag(std::size_t index) const noexcept {
     std::uint64_t tag = 0;
-    if (tagged()) (memcpy)(&tag, entry(index) + entry_bytes, tag_bytes);
+    if (index >= first_tagged()) (memcpy)(&tag, entry(index) + entry_bytes, tag_bytes);
     return tag;
   }
 
@@ -121,10 +126,42 @@ template <class Traits> class segment {
   }
 
   [[nodiscard]] std::size_t end_of(std::size_t index) const noexcept {
-    if (capacity_ > largest_bytes) return capacity_ - entry_bytes_;  // its only frame
+    if (capacity_ > largest_bytes) return capacity_ - entries_bytes(1);  // its only frame
     std::uint16_t border = 0;
     (memcpy)(&border, entry(index), 2);
     return border;
+  }
+
+  // Both at once.
+  struct place {
+    std::uint64_t position;
+    std::size_t end;
+  };
+  [[nodiscard]] place place_of(std::size_t index) const noexcept {
+    auto const* const at = entry(index);
+    std::uint16_t border = 0;
+    std::uint32_t delta = 0;
+    (memcpy)(&border, at, 2);
+    (memcpy)(&delta, at + 2, 4);
+    return {base_position_ + delta, capacity_ > largest_bytes ? capacity_ - entries_bytes(1) : border};
+  }
+
+  // The first entry behind this one that ends more than `room` bytes behind its begin, or lies at or behind `before`, or
+  // the number of entries: in one walk, for a pull asks each.
+  [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t room, std::uint64_t before) const noexcept {
+    auto const begin = begin_of(first);
+    auto const* at = entry(first);
+    auto const tagged_from = first_tagged();
+    auto index = first + 1;
+    for (; index < count_; ++index) {
+      at -= index < tagged_from ? entry_bytes : entry_bytes + tag_bytes;
+      std::uint16_t border = 0;
+      std::uint32_t delta = 0;
+      (memcpy)(&border, at, 2);
+      (memcpy)(&delta, at + 2, 4);
+      if (border - begin > room || base_position_ + delta >= before) break;
+    }
+    return index;
   }
 
   // The frames [first, last), one after the other.
@@ -134,22 +171,33 @@ template <class Traits> class segment {
   }
 
  private:
-  segment(std::size_t capacity, std::size_t entry) noexcept
-      : entry_bytes_(static_cast<std::uint16_t>(entry)), capacity_(static_cast<std::uint32_t>(capacity)) {}
+  static constexpr std::uint16_t none_tagged = (std::numeric_limits<std::uint16_t>::max)();
 
-  [[nodiscard]] bool tagged() const noexcept { return entry_bytes_ != entry_bytes; }
+  explicit segment(std::size_t capacity) noexcept : capacity_(static_cast<std::uint32_t>(capacity)) {}
+
+  // What so many entries take.
+  [[nodiscard]] std::size_t entries_bytes(std::size_t entries) const noexcept {
+    std::size_t const untagged = first_tagged();
+    return entries * entry_bytes + (entries > untagged ? entries - untagged : 0) * tag_bytes;
+  }
+  [[nodiscard]] std::uint16_t first_tagged() const noexcept {
+    return first_tagged_.load(std::memory_order_relaxed);
+  }
+  void set_first_tagged(std::uint16_t index) noexcept {
+    first_tagged_.store(index, std::memory_order_relaxed);
+  }
   [[nodiscard]] char* frames() noexcept { return reinterpret_cast<char*>(this + 1); }
   [[nodiscard]] char const* frames() const noexcept { return reinterpret_cast<char const*>(this + 1); }
   [[nodiscard]] char* entry(std::size_t index) noexcept {
-    return frames() + capacity_ - (index + 1) * entry_bytes_;
+    return frames() + capacity_ - entries_bytes(index + 1);
   }
   [[nodiscard]] char const* entry(std::size_t index) const noexcept {
-    return frames() + capacity_ - (index + 1) * entry_bytes_;
+    return frames() + capacity_ - entries_bytes(index + 1);
   }
 
   std::atomic<std::uint32_t> references_{1};
   std::uint16_t count_ = 0;  // of at most largest_bytes
-  std::uint16_t entry_bytes_;
+  std::atomic<std::uint16_t> first_tagged_{none_tagged};  // from this entry on they have tags
   std::uint32_t capacity_;
   std::uint32_t used_ = 0;
   std::uint64_t base_position_ = 0;

@@ -88,8 +88,8 @@ template <class Traits> struct parked_list {
 };
 
 template <class Traits> struct channel {
-  channel(std::string_view called, keyed_hash hash, pin_ledger const& pins)
-      : name(called), history(hash, pins) {}
+  channel(std::string_view called, keyed_hash hash, std::size_t max_bytes, pin_ledger const& pins)
+      : name(called), history(hash, max_bytes, pins) {}
 
   std::string name;
   entry_log<Traits> history;
