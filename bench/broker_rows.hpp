@@ -379,7 +379,10 @@ template <class Traits> group channels_group(corpus const& c) {
     auto const add = [&](std::string kind, auto action) {
       made.rows.push_back({.name = kind + "/" + std::to_string(count),
                            .bytes = count,
-                           .run = [broker, names, views, action] { must(action(*broker, std::span(*views)), "names"); },
+                           .run =
+                               [broker, names, views, action] {
+                                 must(action(*broker, std::span(*views)), "names");
+                               },
                            .tell = {}});
     };
     add("subscribe", [](auto& to, std::span<std::string_view const> all) { return bool(to.subscribe(all)); });

@@ -244,9 +244,10 @@ def broker_checks(head, rows, memory, holds):
         yield (f"instructions of {what}: 100,000 events held against 1,000", many / few,
                f"at most {LOG_N:.2f} + {SLACK - 1:.0%}", many <= few * LOG_N * SLACK)
     for kind in ("subscribe", "publish"):
-        few, many = (find(rows, task="channels", row=f"{kind}/{count}")[0]["instructions"] for count in (1000, 10_000))
-        yield (f"instructions of one {kind} to 10,000 channels against 1,000", many / few, f"at most {LINEAR}",
-               many <= few * LINEAR)
+        few, many = (find(rows, task="channels", row=f"{kind}/{count}")[0]["instructions"]
+                     for count in (1000, 10_000))
+        yield (f"instructions of one {kind} to 10,000 channels against 1,000", many / few,
+               f"at most {LINEAR}", many <= few * LINEAR)
     for corpus in "ab":
         row = find(rows, task="publish", corpus=corpus, row="broker")[0]
         figure = row["allocations"] / row["bytes"]

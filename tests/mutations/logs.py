@@ -20,7 +20,7 @@ LOGS = [
       ("if (pthread_atfork(nullptr, nullptr, count) != 0) throw_no_memory();", "(void)count;"),
       tests="unit/fork"),
     M("fork.subscribe_does_not_look", "G13", "detail/broker_core.hpp",
-      ("if (!is_of_this_process()) return {nullptr, refuse(errc::no_memory)};", ""),
+      ("if (!is_of_this_process()) return {nullptr, errc::no_memory};", ""),
       tests="unit/fork unit/broker_model"),
     M("fork.old_events_stay", "G13 G2", "detail/broker_core.hpp",
       ("logs.forget_all();", ""),
@@ -67,7 +67,7 @@ LOGS = [
 
     # ---- the log ----
     M("log.losses_forgotten", "G2", "detail/log.hpp",
-      ("lost_through_ = position; if (own_ids_", "(void)position; if (own_ids_"),
+      ("lost_through_ = position; if (lost_)", "if (lost_)"),
       tests="unit/log unit/replay_buffer"),
     M("log.continues_one_too_early", "G3", "detail/log.hpp",
       ("if (page(at)->position(middle) <= position)", "if (page(at)->position(middle) < position)"),

@@ -343,6 +343,33 @@ TEST_CASE(
   CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::user_full);
 }
 
+TEST_CASE("while the table of users grows, a refused stream leaves none of its user's places taken") {
+  ssewire::broker_options options;
+  options.max_subscribers_per_user = 1;
+  options.max_subscribers_per_channel = 60;
+  broker b(options);
+  unsigned failures = 0;
+  for (int round = 0; round < 2; ++round) {  // the second time all of them have left
+    std::vector<subscription> made;
+    for (int i = 0; i < 60; ++i) {
+      auto const user = "a user whose key is long enough to be allocated " + std::to_string(i);
+      failures += each_failure(b, [&] {
+        auto result = b.subscribe({"a", user}, {}, {.user = user});
+        support::allocations_left = -1;
+        if (result) made.push_back(std::move(result.subscription));
+        return bool(result);
+      });
+      CHECK(b.subscribe("b", {}, {.user = user}).error == errc::user_full);
+      CHECK(b.subscribers("a") == made.size());
+    }
+    CHECK(b.subscribe("a").error == errc::channel_full);
+    CHECK(b.stats().channels == 61);
+    made.clear();
+    CHECK(b.stats().channels == 0);
+  }
+  CHECK(failures > 600);
+}
+
 TEST_CASE("join follows the channel, or nothing has changed and nobody is told") {
   struct listener {
     unsigned calls = 0;

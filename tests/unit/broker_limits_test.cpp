@@ -396,6 +396,19 @@ TEST_CASE("who pulls again, parks, lets go or has given a small rest back is not
   }
 }
 
+TEST_CASE("a rest of 16 KiB is copied, and so not held; one of a byte more is") {
+  for (std::size_t const rest : {16u * 1024, 16u * 1024 + 1}) {
+    broker b(pinning(0));
+    std::string const data(40'000, 'x');
+    publish(b, "a", data);
+    holder r;
+    r.begin(b, "a");
+    CHECK(r.s.give_back(r.pulled, r.pulled.bytes() - rest).size() == rest);
+    for (int i = 0; i < 3; ++i) publish(b, "a", data);
+    CHECK(r.evicted == (rest == 16 * 1024 ? 0 : 1));
+  }
+}
+
 TEST_CASE(
     "max_pinned_bytes is kept though several streams hold what is forgotten, and more come with each event") {
   broker b(pinning(300'000));

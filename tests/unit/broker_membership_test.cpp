@@ -407,6 +407,45 @@ TEST_CASE("a name that no channel can have has no subscribers") {
   CHECK(b.subscribers(std::string(100'000, 'x')) == 0);
 }
 
+TEST_CASE("of many names each counts once, in the order of their first places, however many there are") {
+  struct listener {
+    std::vector<std::string> heard;
+    void operator()(ssewire::presence const& now) { heard.emplace_back(now.channel); }
+  };
+  for (std::size_t const many : {1u, 15u, 16u, 17u, 18u, 64u, 300u}) {
+    CAPTURE(many);
+    listener ear;
+    ssewire::broker_options options;
+    options.max_channels_per_stream = many;
+    options.on_presence = ssewire::presence_hook::of(ear);
+    broker b(options);
+    std::vector<std::string> expected;
+    for (std::size_t i = 0; i < many; ++i) expected.push_back("channel " + std::to_string(i * 7919 % 1009));
+    std::vector<std::string_view> names;
+    for (std::size_t i = 0; i < many; ++i) {
+      names.emplace_back(expected[i]);
+      names.emplace_back(expected[i / 2]);  // again
+      names.emplace_back(expected[i]);
+    }
+    auto const made = b.subscribe(std::span<std::string_view const>(names));
+    REQUIRE(made);
+    CHECK(ear.heard == expected);
+    CHECK(b.publish(std::span<std::string_view const>(names), {.data = "x"}).error == errc::ok);
+    CHECK(b.stats().events == many);
+
+    // What comes first decides: a name too many, or one that is refused.
+    names.emplace_back("one too many");
+    CHECK(b.subscribe(std::span<std::string_view const>(names)).error == errc::too_many_channels);
+    names.emplace_back("\n");
+    CHECK(b.subscribe(std::span<std::string_view const>(names)).error == errc::too_many_channels);
+    names.erase(names.end() - 2);
+    CHECK(b.publish(std::span<std::string_view const>(names), {.data = "x"}).error ==
+          errc::channel_name_refused);
+    names.back() = expected.front();
+    CHECK(b.publish(std::span<std::string_view const>(names), {.data = "x"}).error == errc::ok);
+  }
+}
+
 TEST_CASE("a refused subscription is counted nowhere") {
   ssewire::broker_options options;
   options.max_subscribers_per_channel = 1;

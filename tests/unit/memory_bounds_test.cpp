@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What replay_limits::max_bytes says about memory: small scopes are searched for a history that breaks it.
 #include <ssewire/broker.hpp>
+#include <ssewire/detail/forgotten_channels.hpp>
 #include <ssewire/detail/log.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/serializer.hpp>
+#include <ssewire/text_pieces.hpp>
 
 #include <doctest/doctest.h>
 
@@ -14,9 +16,34 @@
 #include <deque>
 #include <iostream>
 #include <limits>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace {
+
+// What `operator new` has given and not got back.
+std::size_t from_new = 0;
+constexpr std::size_t head = 16;  // before each block: its size
+
+}  // namespace
+
+// Not inlined: g++ would see free() called on what came from `operator new`, and warn.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  auto* const block = static_cast<char*>(std::malloc(bytes + head));
+  if (block == nullptr) throw std::bad_alloc();
+  *reinterpret_cast<std::size_t*>(block) = bytes;
+  from_new += bytes;
+  return block + head;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  if (memory == nullptr) return;
+  auto* const block = static_cast<char*>(memory) - head;
+  from_new -= *reinterpret_cast<std::size_t*>(block);
+  std::free(block);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
 
 namespace {
 
@@ -39,9 +66,10 @@ void must(bool holds) {
   if (!holds) REQUIRE(holds);
 }
 
-// "Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose publisher gave it an ID, 8 for each
-// where there are tags".
-constexpr std::size_t promised(std::size_t max_bytes, std::uint64_t own_ids, std::uint64_t events, bool tags) {
+// "Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose publisher gave it an
+// ID, 8 for each where there are tags".
+constexpr std::size_t promised(std::size_t max_bytes, std::uint64_t own_ids, std::uint64_t events,
+                               bool tags) {
   return max_bytes * 9 / 4 + 1024 + 18 * static_cast<std::size_t>(own_ids) +
          (tags ? 8 * static_cast<std::size_t>(events) : 0);
 }
@@ -69,7 +97,14 @@ constexpr naming namings[] = {naming::none, naming::alternating, naming::all};
 
 // ---- an adversary that sees the log's pages, and chooses sizes by what finds no room
 
-enum class move : char { smallest = 's', fits = 'f', does_not_fit = 'd', half = 'h', copied = 'c', large = 'L' };
+enum class move : char {
+  smallest = 's',
+  fits = 'f',  // just
+  does_not_fit = 'd',
+  half = 'h',    // of what is free
+  copied = 'c',  // the largest that is
+  large = 'L',
+};
 
 using page = ssewire::detail::segment<counting_traits>;
 using pin = ssewire::detail::segment_pin<counting_traits>;
@@ -77,7 +112,8 @@ using pin = ssewire::detail::segment_pin<counting_traits>;
 class attacked_log {
  public:
   attacked_log(std::size_t max_bytes, std::uint64_t max_events, tagging tags, naming ids)
-      : max_bytes_(max_bytes), max_events_(max_events), tags_(tags), ids_(ids), log_(ssewire::detail::keyed_hash{1}, max_bytes) {}
+      : max_bytes_(max_bytes), max_events_(max_events), tags_(tags), ids_(ids),
+        log_(ssewire::detail::keyed_hash{1}, max_bytes) {}
 
   void play(move what) {
     auto size = smallest();
@@ -192,21 +228,21 @@ std::vector<std::string> words(std::string_view letters, std::size_t longest) {
   return all;
 }
 
-std::string told(std::size_t max_bytes, std::string_view word, tagging tags, naming ids) {
-  return "max_bytes " + std::to_string(max_bytes) + ", moves " + std::string(word) + ", tags " +
+std::string told(std::size_t max_bytes, std::string_view what, tagging tags, naming ids) {
+  return "max_bytes " + std::to_string(max_bytes) + ", " + std::string(what) + ", tags " +
          std::to_string(static_cast<int>(tags)) + ", IDs " + std::to_string(static_cast<int>(ids));
 }
 
 // Plays each word again and again, until what the log held first is long gone.
-void attack(std::vector<std::size_t> const& limits, std::vector<std::string> const& moves, std::uint64_t max_events,
-            closest& worst) {
+void attack(std::vector<std::size_t> const& limits, std::vector<std::string> const& moves,
+            std::uint64_t max_events, closest& worst) {
   for (auto const max_bytes : limits) {
     for (auto const tags : taggings) {
       for (auto const ids : namings) {
         if (max_bytes < 35 && ids != naming::all) continue;  // no event fits
         for (auto const& word : moves) {
           attacked_log log(max_bytes, max_events, tags, ids);
-          auto const at = told(max_bytes, word, tags, ids);
+          auto const at = told(max_bytes, "moves " + word, tags, ids);
           for (std::size_t n = 0; n < 400 && (n < 20 || log.appended() < max_bytes * 5 / 2); ++n) {
             log.play(static_cast<move>(word[n % word.size()]));
             worst.see(log.taken(), log.most(), at);
@@ -260,7 +296,8 @@ TEST_CASE("events that more than 2^32 on other channels part have a page each, a
 
 namespace {
 
-// An event whose frame has this size, or the next one that there is; a publisher's ID of few bytes, if it has one.
+// An event whose frame has this size, or the next one that there is; a publisher's ID of few bytes, if it has
+// one.
 struct sized_event {
   std::string id;
   std::string data;
@@ -287,7 +324,8 @@ using broker = ssewire::basic_broker<counting_traits>;
 
 }  // namespace
 
-TEST_CASE("what a broker's log takes stays within what replay_limits says at every publish, also one taken back") {
+TEST_CASE(
+    "what a broker's log takes stays within what replay_limits says at every publish, also one taken back") {
   closest worst;
   std::size_t const sizes[] = {7, 42, 200, 225, 230, 430, 442, 448, 505, 4096, 4097, 65'530, 65'537};
   for (std::size_t const max_bytes : {100u, 213u, 448u, 1000u, 2100u, 4200u, 20'000u, 140'000u}) {
@@ -302,9 +340,9 @@ TEST_CASE("what a broker's log takes stays within what replay_limits says at eve
             broker b(options);
             REQUIRE(b.publish("in use", {.id = "x"}));
             auto const apart = b.stats().log_bytes;
-            auto const at = std::to_string(max_bytes) + ": " + std::to_string(one) + " and " + std::to_string(other) +
-                            " bytes, tags " + std::to_string(static_cast<int>(tags)) + ", IDs " +
-                            std::to_string(static_cast<int>(ids));
+            auto const word = std::to_string(one) + " and " + std::to_string(other) + " bytes";
+            auto const at = told(max_bytes, word, tags, ids);
+            bool any_tag = false;
             std::deque<bool> named;
             std::uint64_t names = 0;
             for (std::uint64_t n = 0; n < 90 && (n < 20 || b.stats().published_bytes < 3 * max_bytes); ++n) {
@@ -321,12 +359,12 @@ TEST_CASE("what a broker's log takes stays within what replay_limits says at eve
               if (result.error == errc::event_too_large) break;
               must(result.error == errc::ok);
               auto const s = b.stats();
+              any_tag = any_tag || tagged;
               named.push_back(own);
               names += own ? 1u : 0u;
               for (; named.size() > s.events - 1; named.pop_front()) names -= named.front() ? 1u : 0u;
               worst.see(static_cast<std::size_t>(s.log_bytes - apart),
-                        promised(max_bytes, names, s.events - 1, tags != tagging::none && (n >= 4 || tags == tagging::all)),
-                        at);
+                        promised(max_bytes, names, s.events - 1, any_tag), at);
             }
           }
         }
@@ -352,17 +390,19 @@ TEST_CASE("a log that was full of small events without tags keeps what replay_li
   CHECK(b.stats().log_bytes <= promised(213, 0, b.stats().events, true));
 }
 
-TEST_CASE("a replay buffer's memory stays within what replay_limits says, whatever the sizes around its pages' ends") {
+TEST_CASE(
+    "a replay buffer's memory stays within what replay_limits says, whatever the sizes around its pages' ends") {
   closest worst;
   for (std::size_t const max_bytes : {60u, 213u, 448u, 900u, 3000u, 4200u}) {
     for (std::size_t first = 42; first <= (std::min)(max_bytes, std::size_t{520}); first += 3) {
       for (std::size_t const second : {42u, 200u, 400u}) {
         if (second > max_bytes) continue;
-        ssewire::basic_replay_buffer<counting_traits> buffer({.max_events = no_limit, .max_bytes = max_bytes});
+        ssewire::basic_replay_buffer<counting_traits> buffer(
+            {.max_events = no_limit, .max_bytes = max_bytes});
         for (std::uint64_t n = 0; n < 60; ++n) {
           must(buffer.append(sized_event(n % 2 == 0 ? first : second, false, n).event()).error == errc::ok);
           worst.see(buffer.allocated_bytes(), promised(max_bytes, 0, 0, false),
-                    std::to_string(max_bytes) + ": " + std::to_string(first) + " and " + std::to_string(second));
+                    told(max_bytes, std::to_string(first) + " and " + std::to_string(second), {}, {}));
         }
       }
     }
@@ -377,4 +417,40 @@ TEST_CASE("a channel with one short event takes 504 bytes of max_log_bytes") {
   broker b;
   REQUIRE(b.publish("a", {.data = "x"}));
   CHECK(b.stats().log_bytes == 504);
+}
+
+// ---- other bounds that are stated
+
+TEST_CASE("an expired channel that is remembered takes 120 bytes at most, the first and the last of many") {
+  for (std::size_t const limit : {10u, 100u, 1000u, 10'000u}) {
+    auto const before = from_new;
+    ssewire::detail::forgotten_channels gone(limit);
+    std::size_t most = 0;
+    for (std::uint64_t n = 1; n <= limit * 3; ++n) {
+      gone.remember(n * 0x9E3779B97F4A7C15u, {n});
+      // 8 bytes for each of two blocks: what an allocator adds.
+      auto const taken = from_new - before + 2 * 8 * gone.size();
+      if (gone.size() >= 10) most = (std::max)(most, taken / gone.size());
+    }
+    CAPTURE(limit);
+    CHECK(gone.size() == limit);
+    CHECK(most <= 120);
+  }
+}
+
+TEST_CASE("a text in pieces takes twice max_bytes at most, whatever its pieces") {
+  for (std::size_t const max_bytes : {16u, 17u, 31u, 32u, 100u, 8192u, 8193u}) {
+    for (std::size_t const piece : {1u, 2u, 3u, 7u, 16u}) {
+      std::string const bytes(piece, 'x');
+      auto const before = from_new;
+      ssewire::text_pieces text(max_bytes);
+      std::size_t most = 0;
+      for (int round = 0; round < 3; ++round) {
+        while (text.append(bytes) == errc::ok) most = (std::max)(most, from_new - before);
+        text.consume();
+      }
+      CAPTURE(max_bytes);
+      CHECK(most <= 2 * max_bytes + 1);
+    }
+  }
 }

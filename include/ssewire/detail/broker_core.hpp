@@ -406,8 +406,8 @@ template <class Traits> struct broker_core {
     return all;
   }
 
-  // Each call that may be refused ends with this, whatever has refused it, a failed allocation too: so each refusal is
-  // counted, and once.
+  // Each call that may be refused ends with this, whatever has refused it, a failed allocation too: so each
+  // refusal is counted, and once.
   errc count_refusal(errc error) noexcept {
     if (error == errc::ok) return error;
     lock const held(guard);
@@ -490,8 +490,8 @@ template <class Traits> struct broker_core {
     return type.name() != event_type().name() && (type == options.gap_type || type == options.position_type);
   }
 
-  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are compared with
-  // each other, of more there is an index.
+  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
+  // compared with each other, of more there is an index.
   errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
     constexpr std::size_t few = 16;
     auto const hash_of = [this](std::string_view name) { return static_cast<std::size_t>(hash(name)); };

@@ -29,13 +29,13 @@ struct broker_options {
   std::uint64_t max_events_in_all =
       (std::numeric_limits<
           std::uint64_t>::max)();  ///< held by all channels together. Beyond it the oldest of all go
-  /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes. Beyond it the
-  /// oldest events of all go, but never those of the newest publish.
+  /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes.
+  /// Beyond it the oldest events of all go, but never those of the newest publish.
   std::size_t max_log_bytes = 256 * 1024 * 1024;
-  std::size_t max_pinned_bytes =
-      64 * 1024 *
-      1024;  ///< memory that the logs have forgotten and streams still send from. Beyond it streams that
-             ///< hold some are ended, the one that pulled first before the others
+  /// Memory that the logs have forgotten and streams still send from. Beyond it streams that hold some are
+  /// ended, the one that pulled first before the others. Each publish and tick looks at 32 that may hold
+  /// some: beside more that hold only what is still in a log, it takes several until one is found.
+  std::size_t max_pinned_bytes = 64 * 1024 * 1024;
   /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came: filters are asked
   /// about it when such a stream comes back.
   std::size_t max_channels = 100'000;
@@ -50,7 +50,8 @@ struct broker_options {
       (std::numeric_limits<std::size_t>::max)();  ///< of these, on one channel
   std::size_t max_subscribers_per_user =
       (std::numeric_limits<std::size_t>::max)();  ///< of these, with one subscribe_options::user
-  std::size_t max_channels_per_stream = 64;       ///< parking takes the lock for a step for each
+  /// Of one subscription, and of one publish. Each pull, park, join and leave looks at all of a stream's.
+  std::size_t max_channels_per_stream = 64;
   std::size_t max_channel_name_bytes = 128;
   /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without a type. Of
   /// another one no event can be published. Borrowed, as the next two: they must outlive the broker.
@@ -140,8 +141,9 @@ struct broker_stats {
   std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
   std::array<std::uint64_t, close_reason_count> closes =
       {};  ///< subscriptions by close_reason, when their owner has let them go
-  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the reason, each once.
-  /// What never reaches a broker is not counted: calls on an empty subscription, or refused by a driver.
+  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the reason,
+  /// each once. What never reaches a broker is not counted: calls on an empty subscription, or refused by a
+  /// driver.
   std::array<std::uint64_t, errc_count> refusals = {};
   std::uint64_t subscribers = 0;       ///< now
   std::uint64_t channels = 0;          ///< now: those that count against max_channels

@@ -31,7 +31,8 @@ template <class Traits> class channel_table {
 
   // `max_bytes`: of each channel's log.
   channel_table(keyed_hash hash, std::size_t max_bytes, std::size_t max_forgotten, pin_ledger pins)
-      : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten), pins_(std::move(pins)) {}
+      : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
+        pins_(std::move(pins)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }

@@ -83,8 +83,8 @@ struct entry_facts {
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class entry_log {
  public:
-  // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its memory follows from
-  // that. `pins`: who counts what is sent of it when it has forgotten it.
+  // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
+  // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
   explicit entry_log(keyed_hash ids, std::size_t max_bytes, pin_ledger pins = {}) noexcept
       : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
         max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
@@ -257,18 +257,19 @@ template <class Traits> class entry_log {
  private:
   // ---- memory ----
   //
-  // What is promised (replay_limits::max_bytes): 9/4 of max_bytes and 1 KiB, with 18 bytes for each publisher's ID and, in
-  // a log that has had tags, 8 for each event.
+  // What is promised (replay_limits::max_bytes): 9/4 of max_bytes and 1 KiB, with 18 bytes for each
+  // publisher's ID and, in a log that has had tags, 8 for each event.
   //
-  // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages together take less
-  // than twice what they hold, and their headers. Beside that stand what was trimmed of the oldest page and what is free
-  // in the newest, each an eighth of max_bytes at most. A large event, which has a page of its own, may end a page that
-  // lacks more than it takes; so pages beyond `charged_bytes` are made only as long as all that is unused is little.
+  // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages
+  // together take less than twice what they hold, and their headers. Beside that stand what was trimmed of
+  // the oldest page and what is free in the newest, each an eighth of max_bytes at most. A large event, which
+  // has a page of its own, may end a page that lacks more than it takes; so pages beyond `charged_bytes` are
+  // made only as long as all that is unused is little.
   //
-  // What this leaves open takes events of a few bytes that alternate with such as just find no room behind them, or 2^32
-  // events on other channels between two of this one. Then the oldest go: see takes_too_much().
+  // What this leaves open takes events of a few bytes that alternate with such as just find no room behind
+  // them, or 2^32 events on other channels between two of this one. Then the oldest go: see takes_too_much().
   static constexpr std::size_t smallest_bytes = 448;
-  static constexpr std::size_t charged_bytes = 4096;  // no event that ends a page early takes less: larger than copied ones
+  static constexpr std::size_t charged_bytes = 4096;  // an event that has a page of its own takes more
   static constexpr std::size_t id_bytes = 18;
 
   // For a page that begins with an event that takes `each`.
@@ -277,11 +278,13 @@ template <class Traits> class entry_log {
     auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
     auto const unused = page_bytes_ - (std::min)(page_bytes_, used);
     auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, unused);
-    auto const largest = (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
+    auto const largest =
+        (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
     // A quarter of what the log holds, so small logs stay small.
     auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes,
                                      segment<Traits>::largest_bytes);
-    return 2 * each > wanted ? each : wanted;  // or an event of a little more than half a page would leave the rest
+    // One that is a little larger than half a page would leave the rest unused.
+    return 2 * each > wanted ? each : wanted;
   }
 
   [[nodiscard]] bool takes_too_much() const noexcept {

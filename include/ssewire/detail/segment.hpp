@@ -2,8 +2,8 @@
 // segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so that one
 // reference keeps both the bytes and the borders between frames.
 //
-// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and, from the page's
-// first tagged event on, the publisher's tag (64).
+// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and,
+// from the page's first tagged event on, the publisher's tag (64).
 #pragma once
 
 #include <ssewire/detail/pin_ledger.hpp>
@@ -146,9 +146,10 @@ template <class Traits> class segment {
     return {base_position_ + delta, capacity_ > largest_bytes ? capacity_ - entries_bytes(1) : border};
   }
 
-  // The first entry behind this one that ends more than `room` bytes behind its begin, or lies at or behind `before`, or
-  // the number of entries: in one walk, for a pull asks each.
-  [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t room, std::uint64_t before) const noexcept {
+  // The first entry behind this one that ends more than `room` bytes behind its begin, or lies at or behind
+  // `before`, or the number of entries: in one walk, for a pull asks each.
+  [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t room,
+                                    std::uint64_t before) const noexcept {
     auto const begin = begin_of(first);
     auto const* at = entry(first);
     auto const tagged_from = first_tagged();
