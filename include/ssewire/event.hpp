@@ -191,14 +191,6 @@ struct reconnection_time {
   }
 };
 
-#if defined(__cpp_char8_t)  // otherwise u8"..." is of char already
-/// UTF-8 text of char8_t as the text that this library takes: `{.data = as_text(u8"naïve")}`, event_type::from(as_text(text)).
-/// Borrowed: the same bytes, which must outlive the view.
-[[nodiscard]] inline std::string_view as_text(std::u8string_view text) noexcept {
-  return {reinterpret_cast<char const*>(text.data()), text.size()};
-}
-#endif
-
 /// One event. Every member is a view of the caller's bytes, or of the parser's: they must not change until the call
 /// that takes the event returns. So write it where it is used, `publish("c", {.data = j.dump()})`: an `event` with a
 /// name, made over a temporary string, dangles on the next line, and no compiler warns.

@@ -161,16 +161,22 @@ TEST_CASE("a duration beyond 64 bits of milliseconds is the largest, the longest
   CHECK(reconnection_time(float_seconds(std::numeric_limits<double>::infinity())).milliseconds == most);
 }
 
-TEST_CASE("text of char8_t becomes data, a type and an ID with as_text(): the same bytes") {
+TEST_CASE("text of char8_t is data as it is, and a type and an ID with as_text(): the same bytes") {
   std::u8string const text = u8"gr\u00FC\u00DF";
   event const e{.type = event_type::from(ssewire::as_text(u8"gru\u00DF")).value,
-                .data = ssewire::as_text(text),
+                .data = text,
                 .id = event_id::from(ssewire::as_text(text)).value};
   CHECK(e.type.value() == "gru\xC3\x9F");
   CHECK(e.data == "gr\xC3\xBC\xC3\x9F");
   CHECK(e.id.value() == e.data);
   CHECK(static_cast<void const*>(e.data->data()) == text.data());
   CHECK(ssewire::as_text({}).empty());
+  CHECK(event{.data = u8"gr\u00FC\u00DF"} == event{.data = "gr\xC3\xBC\xC3\x9F"});
+  CHECK(event{.data = std::u8string_view(text)}.data == *e.data);
+  CHECK(event{.data = std::optional(text)}.data == *e.data);
+  char8_t const* absent = nullptr;
+  CHECK_FALSE(event{.data = absent}.data);
+  CHECK_FALSE(event{.data = nullptr}.data);
 }
 
 } // namespace
