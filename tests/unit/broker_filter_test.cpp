@@ -167,6 +167,52 @@ TEST_CASE("an open stream that lags is told no gap, and not closed, if all that 
   }
 }
 
+TEST_CASE("what a filtered stream gave back and the log then forgot is told") {
+  for (std::uint64_t const kept : {std::uint64_t{2}, std::uint64_t{3}}) {
+    broker b(holding(kept));
+    auto s = opened(b, {"a"}, odd);
+    publish_tagged(b, 1, 1);  // for it
+    publish_tagged(b, 1, 2);
+    batch pulled;
+    (void)s.pull(pulled, support::all_room);
+    publish_tagged(b, kept, 2);
+    (void)s.give_back(pulled, 0);
+    publish_tagged(b, 1, 1);
+    CHECK(pull_all(s).find(R"({"reason":"trimmed","channel":"a"})") != std::string::npos);
+  }
+}
+
+TEST_CASE("a stream that lags is asked after join and leave, too, and after a tick, and as often as needed") {
+  for (int how = 0; how < 4; ++how) {
+    broker b(holding(8));
+    int more = 1;
+    auto s = opened(b, {"a", "c"}, [&](event_header const& e) {
+      if (how == 3 && more-- > 0) publish_tagged(b, 1, 2);
+      return e.tag == 1;
+    });
+    publish_tagged(b, 11, 2);
+    if (how == 0) REQUIRE(s.join("b") == errc::ok);
+    if (how == 1) REQUIRE(s.leave("c") == errc::ok);
+    auto t = follow(b, {"a"}, odd, id(0), ssewire::lag_policy::close);
+    if (how == 2) b.tick({});
+    CHECK(pull_all(s).find("ssewire.gap") == std::string::npos);
+    CHECK(t.reason() == ssewire::close_reason::none);
+  }
+}
+
+TEST_CASE("under lag_policy::close a tick leaves it to the filter whether a stream has missed something") {
+  broker b(holding(8));
+  auto s = follow(b, {"a"}, odd, {}, ssewire::lag_policy::close);
+  (void)pull(s);
+  publish_tagged(b, 11, 2);
+  b.tick({});
+  CHECK(s.reason() == ssewire::close_reason::none);
+  CHECK(pull_all(s) == checkpoint(11));
+  publish_tagged(b, 30, 2);  // more than can be asked about
+  b.tick({});
+  CHECK(s.reason() == ssewire::close_reason::lagged);
+}
+
 TEST_CASE("another filter than before is asked about what was lost itself") {
   broker b(holding(10));
   std::string last;

@@ -303,7 +303,9 @@ struct history {
     for (auto& c : clients) {
       if (!c->stream) continue;
       bool const closes = c->model.opened && c->policy == ssewire::lag_policy::close;
-      if (closes && c->model.must_be_closed(model)) c->must_evict = true;
+      // Of a stream with a filter its next pull decides.
+      bool const filtered = c->model.filter.is_set() || c->model.next_filter;
+      if (closes && !filtered && c->model.must_be_closed(model)) c->must_evict = true;
       if (closes && c->model.may_be_closed(model) && c->evicted != 0) c->must_evict = true;
       CHECK(c->stream.reason() == (c->must_evict ? close_reason::lagged : close_reason::none));
       // It has skipped something behind an ID that will soon be too old.

@@ -216,6 +216,7 @@ template <class Traits> struct broker_core {
     if (s.filtering) return errc::called_from_inside;
     std::swap(s.filter, filter);
     s.admitted = s.refused = 0;
+    s.filter_is_new = true;  // what was lost before that is said is told, whichever filter it was for
     if (s.filter) {
       for (auto& m : s) (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
     }
@@ -234,14 +235,15 @@ template <class Traits> struct broker_core {
     lock held(guard);
     cursors.let_go(s);
     int questions = 2;  // about IDs; what others do meanwhile may raise another one
-    bool asked_about_losses = false;
+    int loss_questions = 8;  // about what is lost; what is published meanwhile may raise another one
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
       bool const lags = s.lags();
-      // What was lost before a change of its filter was said is told, whichever filter it was for.
-      if (lags && s.filter && !s.must_say && !std::exchange(asked_about_losses, true)) {
-        cursors.pass_losses(held, s, end);
+      if (lags && s.filter && loss_questions > 0) {
+        --loss_questions;
+        bool const passed = cursors.pass_losses(held, s, end);
         if (end.has_come) return pull_status::closed;
+        if (!passed) loss_questions = 0;
         continue;
       }
       if (is_outrun(s)) {
@@ -364,7 +366,7 @@ template <class Traits> struct broker_core {
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
         evict(held, s, close_reason::drain_forced);
-      } else if (is_outrun(s)) {
+      } else if (is_outrun(s) && !may_be_excused(s)) {
         evict(held, s, close_reason::lagged);
       } else if (s.armed && s.skipped != 0 && s.said < half_old) {
         say_position(held, s);  // or its client would come back from behind events that it never was to get
@@ -601,6 +603,13 @@ template <class Traits> struct broker_core {
     return s.opened && s.policy == lag_policy::close && std::any_of(s.begin(), s.end(), [&](membership const& m) {
              return m.lags() && m.of->history.lost_through() > excused_through;
            });
+  }
+
+  // Its next pull asks its filter whether anything of what it has missed was for it.
+  [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
+    return std::none_of(s.begin(), s.end(), [&](membership const& m) {
+      return m.lags() && !puller<Traits>::can_ask(s, m);
+    });
   }
 
   // ---- the subscribers ---------------------------------------------------------------------------------------------

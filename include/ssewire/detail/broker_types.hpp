@@ -128,7 +128,8 @@ struct broker_stats {
   std::uint64_t delivered = 0;        ///< events handed to streams, replayed ones included
   std::uint64_t delivered_bytes = 0;  ///< the same, serialized
   std::uint64_t replayed = 0;         ///< of `delivered`, events that were there before the stream was
-  std::uint64_t filtered = 0;         ///< events that streams' filters kept from them
+  /// Events that streams' filters kept from them. One that a writer gave back is asked about, and counts, again.
+  std::uint64_t filtered = 0;
   std::uint64_t gaps = 0;             ///< gap events told
   std::uint64_t lags =
       0;  ///< of these, told to open streams that had fallen behind. Those of lag_policy::close are told

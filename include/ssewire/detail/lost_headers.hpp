@@ -66,15 +66,19 @@ class lost_headers {
     std::uint64_t after = 0;  // the position before the first record's
   };
 
+  // Whether all that was lost after this position, or the last so many events lost, are known.
+  [[nodiscard]] bool knows_after(std::uint64_t position) const noexcept { return position >= known_after_; }
+  [[nodiscard]] bool knows_last(std::uint64_t events) const noexcept { return events <= count_; }
+
   // All that is known, if that is all that was lost after `position`; else nothing. Throws std::bad_alloc.
   [[nodiscard]] std::optional<copy> copy_after(std::uint64_t position) const {
-    if (position < known_after_) return std::nullopt;
+    if (!knows_after(position)) return std::nullopt;
     return copy{std::string(live()), known_after_};
   }
 
   // Of the last `events` lost; else as above.
   [[nodiscard]] std::optional<copy> copy_last(std::uint64_t events) const {
-    if (events > count_) return std::nullopt;
+    if (!knows_last(events)) return std::nullopt;
     auto rest = live();
     auto after = known_after_;
     for (auto skip = count_ - events; skip != 0; --skip) after += drop_front(rest);

@@ -105,27 +105,40 @@ template <class Traits> class puller {
     if (!end.has_come) (admits ? s.admitted : s.refused) = page.position(index);
   }
 
-  // It lags. Of what its logs have lost its filter is asked, with the lock let go, where that is known: it passes what was all
-  // for others. Throws what the filter throws, and std::bad_alloc; then it lags as before.
-  void pass_losses(lock& held, subscriber& s, ending& end) {
+  // Whether its filter can be asked about all that it has missed here.
+  static bool can_ask(subscriber const& s, membership const& m) noexcept {
+    auto const* const lost = m.of->history.lost();
+    if (!s.filter || s.filter_is_new || lost == nullptr) return false;
+    return m.lost_unknown_number ? lost->knows_after(m.missing_after)
+                                 : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
+  }
+
+  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it passes what was
+  // all for others. Returns whether it has passed something. Throws what the filter throws, and std::bad_alloc; then it
+  // lags as before.
+  bool pass_losses(lock& held, subscriber& s, ending& end) {
+    bool passed = false;
     for (auto& m : s) {
-      if (!m.lags() || m.of->history.lost() == nullptr) continue;
+      if (!m.lags() || !can_ask(s, m)) continue;
+      auto const& lost = *m.of->history.lost();
       auto const first = m.of->history.first_ordinal();
       auto const events = first - m.next_ordinal;
-      auto const known = m.of->history.lost()->copy_last(events);
-      if (!known) continue;
+      auto const known = m.lost_unknown_number ? lost.copy_after(m.missing_after) : lost.copy_last(events);
+      auto const after = m.lost_unknown_number ? m.missing_after : known->after;
       bool missing = true;
       {
         asking question{*this, held, s, end};
-        missing = lost_headers::any_admitted(*known, known->after, unset_, s.filter);
+        missing = lost_headers::any_admitted(*known, after, unset_, s.filter);
       }
-      if (end.has_come) return;
+      if (end.has_come) return false;
       if (missing) continue;
+      passed = true;
       m.next_ordinal = first;
       m.lost_unknown_number = false;
       s.skipped += events;
       counts_.filtered += events;
     }
+    return passed;
   }
 
   // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
@@ -177,6 +190,7 @@ template <class Traits> class puller {
     }
     s.unplaced = gap_cause::none;
     s.opened = true;
+    s.filter_is_new = false;
     if (position >= s.say_behind) s.must_say = false;
     s.said = position;
     s.skipped = 0;
@@ -387,6 +401,7 @@ template <class Traits> class puller {
         bool const counted = read.all == m.next_ordinal - m.pulled_from;
         m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
         m.lost_unknown_number = m.lost_unknown_number || !counted;
+        m.missing_after = position - 1;
       } else {
         m.next_ordinal = (std::clamp)(h.ordinal_after(position - 1), m.pulled_from, m.next_ordinal);
       }

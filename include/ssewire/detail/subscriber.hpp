@@ -47,6 +47,7 @@ template <class Traits> struct membership {
   std::uint32_t key = 0;              // names it among those of its owner, also when they change
   bool resumed_past_loss = false;     // it came back too late; how many it missed meanwhile nobody knows
   bool lost_unknown_number = false;   // it lags, and how many events it has missed cannot be told
+  std::uint64_t missing_after = 0;    // then: a position; what it has missed lies after that
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 
@@ -145,6 +146,7 @@ template <class Traits> struct subscriber {
   close_reason evicted = close_reason::none;
   bool says_position = true;  // subscribe_options::position
   bool opened = false;
+  bool filter_is_new = false;  // and its client has not been told where
   bool must_say = false;  // its channels or filter have changed: where it stands is said behind `say_behind`
   bool armed = false;
   bool closed = false;
