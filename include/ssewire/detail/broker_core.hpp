@@ -496,7 +496,9 @@ template <class Traits> struct broker_core {
   // compared with each other, of more there is an index.
   errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
     constexpr std::size_t few = 16;
-    auto const hash_of = [this](std::string_view name) { return static_cast<std::size_t>(hash(name)); };
+    auto const hash_of = [this](std::string_view name) -> std::size_t {
+      return hash(name) & (std::numeric_limits<std::size_t>::max)();
+    };
     std::unordered_set<std::string_view, decltype(hash_of)> many(0, hash_of);
     if (names.empty()) return errc::no_channel;
     for (auto const name : names) {
