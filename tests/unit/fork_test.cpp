@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a broker and a replay buffer are in the child of a fork(): others, with IDs of their own. First with real
-// children; then with cloning_traits, where the test says that this is one.
+// What a broker and a replay buffer are in the child of a fork(): others, with IDs of their own. First with
+// real children, then with cloning_traits, where the test says that this is one.
 #include <ssewire/broker.hpp>
 #include <ssewire/reactor.hpp>
 #include <ssewire/replay_buffer.hpp>
@@ -426,7 +426,7 @@ TEST_CASE("an open stream is told no publisher's ID of before the fork as the pl
   CHECK(support::pull(s) == child_checkpoint(1));
 }
 
-TEST_CASE("a publisher's ID is unknown to the child that a channel had lost last when it went, or loses so at the fork") {
+TEST_CASE("a publisher's ID that a channel had lost last is unknown to the child, also of one that went") {
   parent const p;
   broker b({.replay = {.max_age = std::chrono::seconds(1)}});
   auto const at = [](int seconds) { return ssewire::time_point{} + std::chrono::seconds(seconds); };
@@ -443,7 +443,7 @@ TEST_CASE("a publisher's ID is unknown to the child that a channel had lost last
   CHECK(b.subscribe("goes", "b").subscription.outcome() == resume_outcome::unknown);
 }
 
-TEST_CASE("what a filter is asked about losses is of the child's events alone, for streams of before the fork, too") {
+TEST_CASE("a filter is asked about lost events of the child's alone") {
   parent const p;
   broker b({.replay = {.max_events = 4}});
   std::vector<std::uint64_t> asked;
@@ -461,6 +461,53 @@ TEST_CASE("what a filter is asked about losses is of the child's events alone, f
   CHECK(b.subscribe("news", child_id(3), {.filter = none}).subscription.outcome() == resume_outcome::gap);
 }
 
+TEST_CASE("a filter that is asked about losses while the child begins anew is shown the IDs that those events had") {
+  parent const p;
+  broker b({.replay = {.max_events = 4}});
+  std::vector<std::string> shown;
+  auto const publishes_once = [&](ssewire::event_header const& e) {
+    shown.emplace_back(e.id);
+    if (shown.size() == 1) publish(b, "child's");
+    return false;
+  };
+  auto s = support::follow(b, {"news"}, {}, {.filter = publishes_once});
+  (void)support::pull(s);
+  for (int i = 0; i < 7; ++i) publish(b, "x");
+  cloning_traits::cloned(1);
+  (void)support::pull_all(s);
+  REQUIRE(shown.size() >= 3);
+  for (std::uint64_t i = 1; i <= 3; ++i) CHECK(shown[i - 1] == support::id(i));
+}
+
+TEST_CASE("a channel of which only losses were known is gone in the child") {
+  parent const p;
+  broker b({.replay = {.max_age = std::chrono::seconds(1)}});
+  auto const at = [](int seconds) { return ssewire::time_point{} + std::chrono::seconds(seconds); };
+  auto s = support::follow(b, {"news"}, {}, {.filter = [](auto const&) { return true; }});
+  b.tick(at(0));
+  publish(b, "x");
+  b.tick(at(1));
+  b.tick(at(5));
+  s.close();
+  REQUIRE(b.stats().channels == 1);
+  cloning_traits::cloned(1);
+  REQUIRE(b.publish("other", {.data = "x"}));
+  CHECK(b.stats().channels == 1);
+}
+
+TEST_CASE("a broker that drains does so in the child, and its streams read to the end") {
+  parent const p;
+  broker b;
+  auto s = support::opened(b, {"news"});
+  publish(b, "1");
+  ssewire::time_point const now{};
+  b.drain(now, now + std::chrono::seconds(10));
+  cloning_traits::cloned(1);
+  CHECK(b.publish("news", {.data = "2"}).error == errc::closed);
+  CHECK(b.subscribe("news").error == errc::closed);
+  CHECK(support::pull_all(s) == support::frame(1, "1"));
+}
+
 TEST_CASE("channels that hold nothing and nobody follows are gone in the child, and are made again") {
   parent const p;
   broker b({.max_channels = 3});
@@ -473,7 +520,7 @@ TEST_CASE("channels that hold nothing and nobody follows are gone in the child, 
   CHECK(b.stats().channels == 3);
   CHECK(b.stats().events == 2);
   CHECK(b.stats().trimmed == 3);
-  auto again = support::follow(b, {"a"}, child_id(3));  // the position at the fork: nothing after it is missing
+  auto again = support::follow(b, {"a"}, child_id(3));  // where the fork was
   CHECK(again.outcome() == resume_outcome::resumed);
   CHECK(support::pull_all(again) == child_position(4) + child_frame(5, "y"));
 }

@@ -574,9 +574,10 @@ template <class Traits> struct broker_core {
       std::optional<lost_headers::copy> known;
       if (auto const* const lost = m.of->history.lost()) attempt([&] { known = lost->copy_after(after); });
       if (!known) continue;
+      auto const unset = ids.unset();  // the lock guards it
       held.unlock();
       bool missing = true;
-      attempt([&] { missing = lost_headers::any_admitted(*known, after, ids.unset(), s.filter); });
+      attempt([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
       held.lock();
       m.resumed_past_loss = missing;
     }

@@ -126,9 +126,10 @@ template <class Traits> class puller {
       auto const known = m.lost_unknown_number ? lost.copy_after(m.missing_after) : lost.copy_last(events);
       auto const after = m.lost_unknown_number ? m.missing_after : known->after;
       bool missing = true;
+      auto const unset = unset_;  // the lock guards it
       {
         asking question{*this, held, s, end};
-        missing = lost_headers::any_admitted(*known, after, unset_, s.filter);
+        missing = lost_headers::any_admitted(*known, after, unset, s.filter);
       }
       if (end.has_come) return false;
       if (missing) continue;
