@@ -489,7 +489,8 @@ template <class Traits> struct broker_core {
 
   // What the library says must not be taken for a publisher's, unless the program wants it to come as events of no type do.
   [[nodiscard]] bool is_reserved(event_type type) const noexcept {
-    return type.name() != event_type().name() && (type == options.gap_type || type == options.position_type);
+    bool const ours = type == options.gap_type || type == options.position_type;  // mostly of another size
+    return ours && type.name() != event_type().name();
   }
 
   // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
