@@ -466,7 +466,8 @@ template <class Traits> struct broker_core {
       return {{}, error};
     auto const events = prepared.size() / names.size();
     sequence += events;
-    auto const id = ids.unset().at(sequence);
+    auto const* const given = prepared[events - 1].given_id();
+    auto const id = given != nullptr ? position_id::from(given) : ids.unset().at(sequence);
     counts.published += events;
     for (auto const& one : prepared.first(events)) counts.published_bytes += one.size();
     for (std::size_t i = 0; i < to.size(); ++i) {

@@ -45,7 +45,7 @@ template <class Traits> class hook_calls {
 
   // Calls the hook with the lock let go. One thread at a time does so for a subscriber: who comes meanwhile leaves word
   // with it. The subscriber may be gone when this returns.
-  void fire(lock& held, subscriber& s, wake why) noexcept {
+  [[gnu::always_inline]] void fire(lock& held, subscriber& s, wake why) noexcept {
     if (s.hook.call == nullptr) return;
     if (s.now_firing != nullptr) {
       (why == wake::ready ? s.now_firing->again_ready : s.now_firing->again_evicted) = true;

@@ -42,6 +42,13 @@ class position_id {
     return other;
   }
 
+  /// From the characters that put_at() has written.
+  [[nodiscard]] static position_id from(char const* written) noexcept {
+    position_id id;
+    (memcpy)(id.text_, written, bytes);
+    return id;
+  }
+
   /// Writes the same epoch's ID of another position: `bytes` characters.
   void put_at(char* out, std::uint64_t sequence) const noexcept {
     (memcpy)(out, text_, epoch_bytes + 1);

@@ -86,6 +86,9 @@ template <class Traits> class prepared_event {
     return true;
   }
 
+  // The ID that append_to() has given it. Null: it has its publisher's.
+  [[nodiscard]] char const* given_id() const noexcept { return facts_.own_id ? nullptr : text_ + std::string_view("id: ").size(); }
+
   // Appends it at `position` of the epoch of `unset`: the publish takes effect here or not at all.
   [[nodiscard]] errc append_to(entry_log<Traits>& to, position_id const& unset,
                                std::uint64_t position) noexcept {
