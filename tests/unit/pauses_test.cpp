@@ -66,8 +66,8 @@ struct of_reactor : streams {
   bool sends;  // else blocked
   std::vector<std::unique_ptr<peer>> to;
   std::vector<ssewire::stream_id> ids;
-  reactor r{{}, {.heartbeat = 15s, .stall_time = stall}};
-  std::unique_ptr<peer> idle = std::make_unique<peer>();
+  peer idle;
+  reactor r{{}, {.heartbeat = 15s, .stall_time = stall}};  // behind the peers, which its end still tells
 
   // `together`: in step when they begin to wait.
   of_reactor(std::size_t n, bool pending, bool together, bool beside_idle) : sends(pending) {
@@ -75,7 +75,7 @@ struct of_reactor : streams {
       to.push_back(std::make_unique<peer>());
       ids.push_back(r.add(scripted_writer(*to[i]), follow(b, together ? "c" : "c" + std::to_string(i % 7))).id);
     }
-    if (beside_idle) REQUIRE(r.add(scripted_writer(*idle), follow(b, "idle")));
+    if (beside_idle) REQUIRE(r.add(scripted_writer(idle), follow(b, "idle")));
     while (r.poll(start).more) {}
     for (auto const& p : to) {
       p->otherwise = [pending](std::size_t) { return pending ? answer::pending() : answer::again(3); };
