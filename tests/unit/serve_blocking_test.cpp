@@ -277,7 +277,7 @@ TEST_CASE("one send timeout ends nothing, two in a row do, and a byte between th
       auto const why = serve_blocking(std::move(from), w, {.body = body});
       CHECK(why == (r.ends ? close_reason::stalled : close_reason::drained));
       CHECK(to.closed == once(why));
-      auto const all = position_event(0) + frame(1, "x") + "retry: 0\n\n";
+      auto const all = position_event(0) + frame(1, "x") + "retry: 1000\n\n";
       if (!r.ends) CHECK((body == ssewire::framing::raw ? to.taken : support::decode_chunked(to.taken).body) == all);
       CHECK(to.offers.size() >= r.answers.size() - (r.ends && r.answers.back() != 0 ? 1 : 0));
     }
