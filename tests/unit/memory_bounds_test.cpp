@@ -3,6 +3,7 @@
 #include <ssewire/broker.hpp>
 #include <ssewire/detail/forgotten_channels.hpp>
 #include <ssewire/detail/log.hpp>
+#include <ssewire/detail/lost_headers.hpp>
 #include <ssewire/replay_buffer.hpp>
 #include <ssewire/serializer.hpp>
 #include <ssewire/text_pieces.hpp>
@@ -435,6 +436,26 @@ TEST_CASE("an expired channel that is remembered takes 140 bytes at most, the fi
     CAPTURE(limit);
     CHECK(gone.size() == limit);
     CHECK(most <= 140);
+  }
+}
+
+TEST_CASE("what filters are asked about of lost events takes half of max_bytes at most") {
+  for (std::size_t const max_bytes : {100u, 1000u, 16'384u}) {
+    for (std::size_t const type : {0u, 1u, 20u, 24u, 25u, 26u, 300u}) {
+      auto const name = std::string(type, 't');
+      std::size_t most = 0;
+      {
+        auto const before = from_new;
+        ssewire::detail::lost_headers lost(no_limit, max_bytes / 4, 0);  // as a broker makes it
+        for (std::uint64_t n = 1; n <= 20'000; ++n) {
+          lost.add(n, {.type = name, .id = n % 3 == 0 ? "own" : "", .tag = n % 7});
+          most = (std::max)(most, from_new - before);
+        }
+      }
+      CAPTURE(max_bytes);
+      CAPTURE(type);
+      CHECK(most <= max_bytes / 2 + 1);
+    }
   }
 }
 
