@@ -150,7 +150,7 @@ std::string read_request(int socket) {
       end = blank + 4;
       for (std::string_view const name : {"\r\nContent-Length: ", "\r\ncontent-length: "}) {
         auto const at = bytes.find(name);
-        if (at < blank) end += static_cast<std::size_t>(std::stoul(bytes.substr(at + name.size())));
+        if (at < blank) end += std::stoul(bytes.substr(at + name.size()));
       }
     }
     if (bytes.size() >= end) return bytes;

@@ -379,7 +379,9 @@ template <class Driver> void drain(framing body, bool stalling) {
                      (stalling ? ", a third stalls" : "");
   INFO(label);
   virtual_clock clock;
-  ssewire::basic_broker<typename Driver::traits> b(no_least_time());
+  auto options = no_least_time();
+  options.retry.reset();  // so that there is one at the drain only
+  ssewire::basic_broker<typename Driver::traits> b(options);
   std::vector<std::unique_ptr<client>> clients;
   {
     Driver driver;

@@ -71,8 +71,8 @@ void must(bool holds) {
 // ID, 8 for each where there are tags".
 constexpr std::size_t promised(std::size_t max_bytes, std::uint64_t own_ids, std::uint64_t events,
                                bool tags) {
-  return max_bytes * 9 / 4 + 1024 + 18 * static_cast<std::size_t>(own_ids) +
-         (tags ? 8 * static_cast<std::size_t>(events) : 0);
+  return max_bytes * 9 / 4 + 1024 + 18 * own_ids +
+         (tags ? 8 * events : 0);
 }
 
 // How near to what is promised anything came.
@@ -364,7 +364,7 @@ TEST_CASE(
               named.push_back(own);
               names += own ? 1u : 0u;
               for (; named.size() > s.events - 1; named.pop_front()) names -= named.front() ? 1u : 0u;
-              worst.see(static_cast<std::size_t>(s.log_bytes - apart),
+              worst.see(s.log_bytes - apart,
                         promised(max_bytes, names, s.events - 1, any_tag), at);
             }
           }
