@@ -75,7 +75,7 @@ void event_streams::open(request const& asked, connection& on) {
   }
   auto const* const remembered = client ? clients_.find(*client) : nullptr;
   if (remembered && remembered->ended) {
-    // The one answer after which an EventSource does not come back.
+    // An EventSource does not come back after any status but 200.
     ++refused_as_ended_;
     on.respond(204, "", "");
     return;

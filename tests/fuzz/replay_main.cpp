@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,9 @@ std::vector<std::filesystem::path> files_in(std::filesystem::path const& directo
 
 std::size_t replay(std::filesystem::path const& file) {
   std::ifstream in(file, std::ios::binary);
-  std::string const bytes{std::istreambuf_iterator<char>(in), {}};
+  std::string bytes(std::filesystem::file_size(file), '\0');
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!in) throw std::runtime_error("cannot read " + file.string());
   // The whole first: it is what has once been wrong.
   for (std::size_t n = bytes.size() + 1; n-- != 0;) {
     fuzz::now_running = file.string() + ", its first " + std::to_string(n) + " bytes";
