@@ -32,7 +32,7 @@ async function read(address, target, enough) {
     const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
     rest = lines.pop();
     for (const line of lines) {
-      if (line.startsWith("data: {")) data.push(JSON.parse(line.slice(6)));
+      if (line.startsWith("data: {\"")) data.push(JSON.parse(line.slice(6)));  // {} is the library's own
     }
     if (enough(data)) return data;
   }
