@@ -276,8 +276,8 @@ template <class Traits> class entry_log {
   [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
     auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
     auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
-    auto const unused = page_bytes_ - (std::min)(page_bytes_, used);
-    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, unused);
+    auto const idle_bytes = page_bytes_ - (std::min)(page_bytes_, used);
+    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, idle_bytes);
     auto const largest =
         (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
     // A quarter of what the log holds, so small logs stay small.
