@@ -446,7 +446,7 @@ template <class Traits> struct broker_core {
 
   // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the cursors of
   // streams that were open stay right: what they had still to pull they have missed. A broker that is ending takes
-  // nothing new, and its streams read to the end. False: there is no epoch to be had, and nothing has changed.
+  // nothing new, and its streams read to the end. False: no epoch could be drawn, and nothing has changed.
   [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
     if (closed || draining) return true;
     if (!ids.renew()) return false;

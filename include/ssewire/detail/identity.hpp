@@ -27,7 +27,7 @@ template <class Traits> class identity {
   // The epoch was drawn in another process, which this one was cloned from, and is not to be used here.
   [[nodiscard]] bool is_cloned() const noexcept { return process_ != Traits::process(); }
 
-  // Draws an epoch for this process. False: there is none to be had; then nothing has changed.
+  // Draws an epoch for this process. False: none could be drawn; then nothing has changed.
   [[nodiscard]] bool renew() noexcept {
     auto const process = Traits::process();
     return attempt([&] {
