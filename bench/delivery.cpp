@@ -52,13 +52,13 @@ struct sink_writer {
   }
 };
 
-constexpr auto no_time = ssewire::time_point{};
+constexpr auto no_time = ssewire::steady_time{};
 
 struct fan_out {
   ssewire::basic_broker<counting_traits> broker{{.replay = {.max_events = 64}}};
   std::vector<sink> sinks;
   ssewire::basic_reactor<sink_writer, counting_traits> reactor{
-      {[](void*) noexcept { ++signals; }, nullptr}, {ssewire::duration::zero(), ssewire::duration::zero()}};
+      {[](void*) noexcept { ++signals; }, nullptr}, {ssewire::steady_duration::zero(), ssewire::steady_duration::zero()}};
   std::string const data = std::string(100, 'x');
 
   explicit fan_out(std::size_t streams) : sinks(streams) {

@@ -140,7 +140,7 @@ template <class Traits = fanout_traits> class through_reactor {
   /// Sends what there is; says how long the loop may wait.
   int flush() {
     for (int turns = 0; turns < turns_a_look; ++turns) {
-      auto const now = ssewire::time_point::clock::now();
+      auto const now = ssewire::steady_time::clock::now();
       auto const next = streams_.poll(now);
       if (next.more) continue;
       if (!next.next) return -1;
@@ -156,7 +156,7 @@ template <class Traits = fanout_traits> class through_reactor {
   static constexpr int turns_a_look = 4;
 
   // Heartbeats and stalls are kept track of as ever, but none comes into what is measured, however long that takes.
-  static constexpr ssewire::duration none_due = std::chrono::hours(1);
+  static constexpr ssewire::steady_duration none_due = std::chrono::hours(1);
 
   static ssewire::stream_id id_of(std::uint64_t token) noexcept {
     return {static_cast<std::uint32_t>(token), static_cast<std::uint32_t>(token >> 32)};

@@ -6,6 +6,7 @@
 
 #include <ssewire/detail/cplusplus.hpp>
 
+#include <ssewire/channel_names.hpp>
 #include <ssewire/detail/broker_core.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
@@ -220,23 +221,15 @@ template <class Traits = default_traits> class basic_broker {
   ///             replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a fork() also where
   ///             Traits::epoch() throws).
   /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it causes.
-  publish_result publish(optional_text channel, event const& e, std::uint64_t tag = 0) noexcept {
-    auto const result = core_->publish(channel.value(), e, tag);
-    (void)core_->count_refusal(result.error);
-    return result;
-  }
-
-  /// The same for several channels at one position: a stream that follows more than one of them gets it once.
-  /// Errors      also no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
+  /// On several channels it has one position: a stream that follows more than one of them gets it once. Then also
+  /// Errors      no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
   /// Complexity  expected O(names), and for each channel what publishing to it alone costs. Each log has its
   ///             own copy; the lock is held for all of them.
-  publish_result publish(std::span<std::string_view const> channels, event const& e,
-                         std::uint64_t tag = 0) noexcept {
-    return publish(channels, std::span(&e, 1), tag);
-  }
-  publish_result publish(std::initializer_list<std::string_view> channels, event const& e,
-                         std::uint64_t tag = 0) noexcept {
-    return publish(std::span(channels.begin(), channels.size()), e, tag);
+  publish_result publish(channel_names channels, event const& e, std::uint64_t tag = 0) noexcept {
+    if (!channels.is_one()) return publish(channels, std::span(&e, 1), tag);
+    auto const result = core_->publish(channels.one(), e, tag);
+    (void)core_->count_refusal(result.error);
+    return result;
   }
 
   /// Several events, in this order, with nothing between them, or none of them. Subscribers are woken once. None at all: ok,
@@ -244,19 +237,9 @@ template <class Traits = default_traits> class basic_broker {
   /// they were made of must live until this returns.
   /// Returns     the last one's position; the others lie directly before. event_too_large also if all together exceed
   ///             max_bytes. The lock is held for all of them.
-  publish_result publish(optional_text channel, std::span<event const> events,
-                         std::uint64_t tag = 0) noexcept {
-    auto const name = channel.value();
-    return publish(std::span(&name, 1), events, tag);
-  }
-  publish_result publish(std::initializer_list<std::string_view> channels, std::span<event const> events,
-                         std::uint64_t tag = 0) noexcept {
-    return publish(std::span(channels.begin(), channels.size()), events, tag);
-  }
-  publish_result publish(std::span<std::string_view const> channels, std::span<event const> events,
-                         std::uint64_t tag = 0) noexcept {
+  publish_result publish(channel_names channels, std::span<event const> events, std::uint64_t tag = 0) noexcept {
     publish_result result{{}, errc::no_memory};
-    detail::attempt([&] { result = core_->publish(channels, events, tag); });
+    detail::attempt([&] { result = core_->publish(detail::name_views(channels).all(), events, tag); });
     (void)core_->count_refusal(result.error);
     return result;
   }
@@ -264,33 +247,23 @@ template <class Traits = default_traits> class basic_broker {
   /// Subscribes one stream to one or several channels, at one instant: what was published before comes from the log,
   /// what comes after is live, nothing twice and nothing lost.
   /// Input       `last_event_id`: what the client presents, hostile bytes welcome; absent or empty: nothing.
-  ///             `channels`: a name given twice counts once. A channel need not exist yet. A single name that is
-  ///             absent is refused as an empty one is.
+  ///             `channels`: a name given twice counts once. A channel need not exist yet. A name that is absent is
+  ///             refused as an empty one is.
   /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, channel_full, user_full,
   ///             closed, no_memory; then nothing has changed.
   /// Complexity  expected O(names); under the lock a search in each channel's log, O(log n) in what it holds,
   ///             and with start_at::last as many of them as the logarithm of all positions.
-  [[nodiscard]] subscribe_result subscribe(std::span<std::string_view const> channels,
-                                           optional_text last_event_id = {},
+  [[nodiscard]] subscribe_result subscribe(channel_names channels, optional_text last_event_id = {},
                                            subscribe_options const& options = {}) noexcept {
     subscribe_result result{{}, errc::no_memory};
     detail::attempt([&] {
-      auto const [state, error] = core_->subscribe(channels, last_event_id.value(), options);
+      auto const [state, error] =
+          core_->subscribe(detail::name_views(channels).all(), last_event_id.value(), options);
       if (state != nullptr) result.subscription = subscription(core_, state);
       result.error = error;
     });
     (void)core_->count_refusal(result.error);
     return result;
-  }
-  [[nodiscard]] subscribe_result subscribe(std::initializer_list<std::string_view> channels,
-                                           optional_text last_event_id = {},
-                                           subscribe_options const& options = {}) noexcept {
-    return subscribe(std::span(channels.begin(), channels.size()), last_event_id, options);
-  }
-  [[nodiscard]] subscribe_result subscribe(optional_text channel, optional_text last_event_id = {},
-                                           subscribe_options const& options = {}) noexcept {
-    auto const name = channel.value();
-    return subscribe(std::span(&name, 1), last_event_id, options);
   }
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any more. Each stream
@@ -303,7 +276,7 @@ template <class Traits = default_traits> class basic_broker {
   /// `deadline` not later than `now`: it is everybody's turn at once, and the next tick() at or behind it forces.
   /// A second call may bring the end nearer, and never puts it off; its `spread` is that of all who have not been told.
   /// Complexity  O(subscribers), also of each tick(), with the lock let go after every 64; nothing is allocated.
-  void drain(time_point now, time_point deadline,
+  void drain(steady_time now, steady_time deadline,
              reconnection_time spread = reconnection_time(5000)) noexcept {
     core_->drain(now, deadline, spread.milliseconds);
   }
@@ -313,7 +286,7 @@ template <class Traits = default_traits> class basic_broker {
   /// or each second; more often while the broker drains.
   /// Complexity  O(channels + subscribers + what these follow + what is forgotten), with the lock let go
   ///             after every 64.
-  void tick(time_point now) noexcept { core_->tick(now); }
+  void tick(steady_time now) noexcept { core_->tick(now); }
 
   /// How many subscriptions follow a channel now. Expected O(1), takes the lock.
   [[nodiscard]] std::uint64_t subscribers(optional_text channel) const noexcept {

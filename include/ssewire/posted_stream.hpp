@@ -129,7 +129,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
   /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It looks at least
   ///             twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5 times its interval.
-  std::optional<time_point> poll(time_point now) noexcept {
+  std::optional<steady_time> poll(steady_time now) noexcept {
     auto const keep = kept();
     bool const has_task = posted_.load(std::memory_order_relaxed);
     if (std::exchange(had_task_, has_task) && has_task) {
@@ -214,7 +214,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     return stream_.state() == stream_state::blocked || stream_.state() == stream_state::pending;
   }
 
-  void look(time_point now) noexcept { quiet_.look(stream_.bytes_sent(), is_waiting(), now); }
+  void look(steady_time now) noexcept { quiet_.look(stream_.bytes_sent(), is_waiting(), now); }
 
   Post post_;
   std::atomic<bool> posted_{false};  // there is a task that has not begun

@@ -152,7 +152,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   /// the stall time, as behind an HTTP/2 window that stays shut.
   /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each interval,
   ///             for reads do not know the time: what it does happens after 1 to 1.5 times that.
-  std::optional<time_point> poll(time_point now) noexcept {
+  std::optional<steady_time> poll(steady_time now) noexcept {
     notice_eviction();
     if (is_over()) return std::nullopt;
     bool const idle = is_idle();

@@ -73,7 +73,7 @@ struct poll_result {
   bool more = false;  ///< at once, after the loop has looked at its sockets: the turn's budget is used up
   /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited for. Where more
   /// than three eighths of it pass between two polls, that was a pause, and all peers have the whole stall time again.
-  std::optional<time_point> next;
+  std::optional<steady_time> next;
 };
 
 /// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle the
@@ -193,7 +193,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls that are due.
   /// Complexity  O(streams served); streams that have nothing to do cost nothing.
-  poll_result poll(time_point now) noexcept {
+  poll_result poll(steady_time now) noexcept {
     if (inside_ != 0) return {true, now};
     ++inside_;
     time_.look(now);
@@ -620,7 +620,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // ---- time ----------------------------------------------------------------------------------------------------
 
   void beat() noexcept {
-    if (timing_.heartbeat <= duration::zero()) return;
+    if (timing_.heartbeat <= steady_duration::zero()) return;
     int beats = 0;
     auto const now = time_.now();
     for (auto* s = idle_.front();
@@ -652,9 +652,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  [[nodiscard]] std::optional<time_point> next_deadline() const noexcept {
-    std::optional<time_point> next;
-    auto const consider = [&](std::optional<time_point> due) {
+  [[nodiscard]] std::optional<steady_time> next_deadline() const noexcept {
+    std::optional<steady_time> next;
+    auto const consider = [&](std::optional<steady_time> due) {
       if (due && (!next || *due < *next)) next = due;
     };
     if (auto const* const s = idle_.front()) consider(detail::deadline(s->seen, timing_.heartbeat));

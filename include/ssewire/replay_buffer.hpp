@@ -36,7 +36,7 @@ struct replay_limits {
   /// would be exceeded (it takes 2^32 events on other channels between two of this one), the oldest go
   /// earlier.
   std::size_t max_bytes = 1024 * 1024;
-  duration max_age = duration::zero();  ///< since the event was published; 0: no limit by age. Kept by tick()
+  steady_duration max_age = steady_duration::zero();  ///< since the event was published; 0: no limit by age. Kept by tick()
 };
 
 /// What became of a client's last event ID.
@@ -151,7 +151,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   }
 
   /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
-  void tick(time_point now) noexcept {
+  void tick(steady_time now) noexcept {
     if (auto const too_old = ages_.pass(now, limits_.max_age, sequence_); too_old != 0)
       log_.trim_through(too_old, log_.events());
   }

@@ -39,7 +39,7 @@ template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {
   detail::check_writer<Writer>();
-  using clock = time_point::clock;
+  using clock = steady_time::clock;
 
   struct doorbell {
     typename Traits::mutex guard;

@@ -5,6 +5,7 @@
 #include <ssewire/detail/cplusplus.hpp>
 
 #include <ssewire/broker.hpp>
+#include <ssewire/channel_names.hpp>
 #include <ssewire/errc.hpp>
 #include <ssewire/event.hpp>
 #include <ssewire/framing.hpp>

@@ -43,11 +43,11 @@ struct stream_options {
 /// When a driver acts without being asked. Zero switches it off.
 struct timing_options {
   /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
-  duration heartbeat = std::chrono::seconds(15);
+  steady_duration heartbeat = std::chrono::seconds(15);
   /// A peer that takes no byte for so long is dead, whatever its socket says. Only time counts in which the driver was
   /// polled when it asked to be: after a pause of the process everybody has all of it again. Not of serve_blocking, which is
   /// inside the writer meanwhile: only the socket's send timeout ends that.
-  duration stall_time = std::chrono::seconds(60);
+  steady_duration stall_time = std::chrono::seconds(60);
 };
 
 enum class stream_state : unsigned char {
@@ -136,8 +136,8 @@ template <class Writer> void tell_end(Writer& w, [[maybe_unused]] close_reason w
 }
 
 // When `after` has passed since `start`. Zero is never, and so is what the clock cannot say.
-constexpr std::optional<time_point> deadline(time_point start, duration after) noexcept {
-  if (after <= duration::zero() || after > (time_point::max)() - (std::max)(start, time_point{}))
+constexpr std::optional<steady_time> deadline(steady_time start, steady_duration after) noexcept {
+  if (after <= steady_duration::zero() || after > (steady_time::max)() - (std::max)(start, steady_time{}))
     return std::nullopt;
   return start + after;
 }

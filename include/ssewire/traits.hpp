@@ -27,8 +27,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 /// The clock of every deadline in the library. Time is an argument: only serve_blocking reads the clock itself.
-using time_point = std::chrono::steady_clock::time_point;
-using duration = std::chrono::steady_clock::duration;
+using steady_time = std::chrono::steady_clock::time_point;
+using steady_duration = std::chrono::steady_clock::duration;
 
 namespace detail {
 
@@ -49,7 +49,7 @@ inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
 /// | member               | meaning                                                                              |
 /// |----------------------|--------------------------------------------------------------------------------------|
 /// | `mutex`              | Lockable, for std::unique_lock                                                        |
-/// | `condition_variable` | wait(lock), wait_until(lock, time_point), notify_all()                                |
+/// | `condition_variable` | wait(lock), wait_until(lock, steady_time), notify_all()                               |
 /// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
 /// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: one of them is a secret that nobody may guess, for hashing texts of strangers. It asks again when `process()` has changed |
 /// | `process()`          | a number that is another one in a process that fork() has cloned: a broker or buffer that sees it change begins anew. Asked at each publish and subscribe, so it makes no system call |

@@ -266,7 +266,7 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
     for (std::uint64_t i = 0; i < 2; ++i) others.emplace_back([&, i] { w.close_inside(seed * 100 + 50 + i); });
   }
   others.emplace_back([&] {
-    auto now = ssewire::time_point{} + std::chrono::hours(1);
+    auto now = ssewire::steady_time{} + std::chrono::hours(1);
     std::uint64_t published = 0;
     while (!w.over) {
       w.b.tick(now += std::chrono::milliseconds(1));
@@ -282,7 +282,7 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
   }
   for (auto& t : writers) t.join();
   w.over = true;
-  w.b.drain((ssewire::time_point::max)(), (ssewire::time_point::max)()); // everybody reads to the end
+  w.b.drain((ssewire::steady_time::max)(), (ssewire::steady_time::max)()); // everybody reads to the end
   for (auto& t : readers) t.join();
   for (auto& t : others) t.join();
   CHECK(broken == 0);

@@ -351,7 +351,7 @@ class publishing {
       });
     }
     threads_.emplace_back([&] {
-      for (auto now = ssewire::time_point{}; !done_.load(std::memory_order_relaxed); now += 1s) b.tick(now);
+      for (auto now = ssewire::steady_time{}; !done_.load(std::memory_order_relaxed); now += 1s) b.tick(now);
     });
   }
   ~publishing() {

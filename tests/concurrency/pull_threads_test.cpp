@@ -107,7 +107,7 @@ TEST_CASE("readers that park while others publish get everything, and one call f
         got[i].take({room, r.bytes});
         if (r.status == read_status::bytes) continue;
         if (r.status != read_status::nothing) break;
-        if (random.one_in(4)) s.poll(ssewire::time_point::clock::now());
+        if (random.one_in(4)) s.poll(ssewire::steady_time::clock::now());
         if (!s.park()) continue;
         std::unique_lock held(hook.guard);
         ++parks;
@@ -118,7 +118,7 @@ TEST_CASE("readers that park while others publish get everything, and one call f
   }
   while (subscribed.load() != static_cast<int>(got.size())) std::this_thread::yield();
   for (auto& p : start_publishers(b)) p.join();
-  b.drain(ssewire::time_point::max(), ssewire::time_point::max());
+  b.drain(ssewire::steady_time::max(), ssewire::steady_time::max());
   for (auto& t : threads) t.join();
   for (auto const& g : got) CHECK(g.complete());
 }
@@ -214,7 +214,7 @@ template <class Resume> void serve_all(Resume resume) {
     pull_each(resume, b.subscribe("c").subscription, got[2 * i + 1], running);
   }
   for (auto& p : start_publishers(b)) p.join();
-  b.drain(ssewire::time_point::max(), ssewire::time_point::max());
+  b.drain(ssewire::steady_time::max(), ssewire::steady_time::max());
   while (running.load() != 0) std::this_thread::yield();
   for (auto const& g : got) CHECK(g.complete());
   CHECK(b.stats().subscribers == 0);

@@ -103,7 +103,7 @@ struct event_loop {
   // Ends when all streams have ended, or when it is told to.
   void run() {
     while (streams.size() != 0) {
-      bool more = streams.poll(ssewire::time_point{}).more;
+      bool more = streams.poll(ssewire::steady_time{}).more;
       for (auto& [id, to] : slow) {
         if (!std::exchange(to->wants_writable, false)) continue;
         streams.writable(id);
@@ -163,7 +163,7 @@ void check_all(sink const& got, std::size_t channels) {
 
 // While its streams are served elsewhere.
 void drain_in_turns(broker& b) {
-  constexpr ssewire::time_point began{};
+  constexpr ssewire::steady_time began{};
   b.drain(began, began + 2s);
   for (auto t = 0ms; t <= 1s; t += 20ms) b.tick(began + t);
 }
@@ -220,7 +220,7 @@ TEST_CASE("each event alone wakes a sleeping loop") {
   REQUIRE(r.add(counting_writer{on_write}, std::move(b.subscribe("c").subscription)));
   std::thread loop([&] {
     while (r.size() != 0) {
-      bool const more = r.poll(ssewire::time_point{}).more;
+      bool const more = r.poll(ssewire::steady_time{}).more;
       std::unique_lock held(sleeping.guard);
       while (!more && !sleeping.signal && r.size() != 0) sleeping.signalled.wait(held);
       sleeping.signal = false;
@@ -288,7 +288,7 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
     });
   }
   threads.emplace_back([&] {
-    for (auto now = ssewire::time_point{}; !done.load(std::memory_order_relaxed); now += 1s) b.tick(now);
+    for (auto now = ssewire::steady_time{}; !done.load(std::memory_order_relaxed); now += 1s) b.tick(now);
   });
   std::vector<std::unique_ptr<sink>> sinks;
   {
@@ -301,7 +301,7 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
       auto from = b.subscribe("c", {}, {.lag = random.one_in(2) ? ssewire::lag_policy::close : ssewire::lag_policy::tell});
       REQUIRE(from);
       ids.push_back(r.add(sink_writer{sinks.back().get()}, std::move(from.subscription)).id);
-      (void)r.poll(ssewire::time_point{});
+      (void)r.poll(ssewire::steady_time{});
       if (random.one_in(2)) r.remove(ids[random.below(ids.size())]);
       if (random.one_in(4)) r.finish(ids[random.below(ids.size())]);
     }
@@ -404,7 +404,7 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
   REQUIRE(r.add(sink_writer{&other}, std::move(second.subscription)));
   for (int i = 0; i < 1500; ++i) {
     REQUIRE(b.publish("c", {.data = "x"}));
-    while (r.poll(ssewire::time_point{}).more) {
+    while (r.poll(ssewire::steady_time{}).more) {
     }
   }
   b.tick({});

@@ -171,18 +171,18 @@ struct world {
     auto& p = by_task[s.running()].emplace_back(published{0, channel, std::move(data), {}});
     p.result = s.at(p.when, [&] { return b.publish(names[channel], {.data = p.data}); });
   }
-  void tick(ssewire::time_point now) {
+  void tick(ssewire::steady_time now) {
     auto& t = ticks.emplace_back(never);
     scheduler::get().at(t, [&] { b.tick(now); });
   }
   void drain() {
     scheduler::get().at(drained,
-                        [&] { b.drain((ssewire::time_point::max)(), (ssewire::time_point::max)()); });
+                        [&] { b.drain((ssewire::steady_time::max)(), (ssewire::steady_time::max)()); });
     its_turn = drained;
   }
   void drain_in_turns() {
-    scheduler::get().at(drained, [&] { b.drain({}, ssewire::time_point{} + 2h); });
-    scheduler::get().at(its_turn, [&] { b.tick(ssewire::time_point{} + 1h); });
+    scheduler::get().at(drained, [&] { b.drain({}, ssewire::steady_time{} + 2h); });
+    scheduler::get().at(its_turn, [&] { b.tick(ssewire::steady_time{} + 1h); });
   }
 
   [[nodiscard]] std::size_t tasks() const { return parts.size(); }
@@ -693,9 +693,9 @@ TEST_CASE(
                     for (char const* data : {"1", "2", "3"}) it.publish(0, data);
                   },
                   [&it] {
-                    it.tick(ssewire::time_point{} + 1h);
-                    it.tick(ssewire::time_point{} + 1h + 5s);  // a tick that came later would be excused
-                    it.tick(ssewire::time_point{} + 1h + 10s);
+                    it.tick(ssewire::steady_time{} + 1h);
+                    it.tick(ssewire::steady_time{} + 1h + 5s);  // a tick that came later would be excused
+                    it.tick(ssewire::steady_time{} + 1h + 10s);
                   },
                   [&it] {
                     if (it.one.subscribe()) it.one.read();
@@ -802,7 +802,7 @@ struct closing_world {
   void run(std::size_t task) {
     if (task == 1 && how == closing::evicted) {
       b.drain({}, {});
-      b.tick(ssewire::time_point{} + 1h);
+      b.tick(ssewire::steady_time{} + 1h);
     } else if (task < 2) {
       (void)b.publish("a", {.data = "x"});
     } else {

@@ -14,9 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BASE = ROOT / "include" / "ssewire"
 
 # errc: a program that names std's error codes has another word for ours, and error_code.hpp joins the two.
-# time_point and duration are those of std::chrono::steady_clock. A program that opens both namespaces says
-# ssewire::time_point, or steady_clock::time_point, which is the same type.
-SHARED = {"duration", "errc", "time_point"}
+SHARED = {"errc"}
 
 STANDARD = """
 #if __has_include(<bits/stdc++.h>)

@@ -12,7 +12,7 @@
 #include <thread>
 
 struct numbers {
-  using clock = ssewire::time_point::clock;
+  using clock = ssewire::steady_time::clock;
 
   ssewire::broker broker{{.replay = {.max_events = 400, .max_bytes = 64u << 20},
                           .on_presence = {&say_followers, nullptr}}};

@@ -106,7 +106,7 @@ int main() {
   std::thread timer([&] {
     for (; !stop.load(); std::this_thread::sleep_for(50ms)) {
       std::unique_lock const held(s.streams.guard);
-      for (auto* const stream : s.streams.all) stream->poll(ssewire::time_point::clock::now());
+      for (auto* const stream : s.streams.all) stream->poll(ssewire::steady_time::clock::now());
     }
   });
   auto const wait_for = [&](std::uint64_t n) {
@@ -129,10 +129,10 @@ int main() {
     std::cout << "done" << std::endl;
   }
   // The order of a shutdown: libmicrohttpd must not be stopped while connections are suspended.
-  auto const began = ssewire::time_point::clock::now();
+  auto const began = ssewire::steady_time::clock::now();
   s.broker.drain(began, began + 1s);
   for (auto now = began; s.broker.stats().subscribers != 0 && now < began + 2s;
-       now = ssewire::time_point::clock::now()) {
+       now = ssewire::steady_time::clock::now()) {
     s.broker.tick(now);  // from the deadline on, who is left goes by force
     std::this_thread::sleep_for(1ms);
   }

@@ -338,7 +338,7 @@ BROKERS = [
        "deadline_.time_since_epoch().count()"),
       tests="unit/drain"),
     M("drain.turns_put_off", "G12", "detail/drain_turns.hpp",
-      ("last_turn_ = (std::min)(last_turn_, time_point(duration(half)));", "last_turn_ = time_point(duration(half));"),
+      ("last_turn_ = (std::min)(last_turn_, steady_time(steady_duration(half)));", "last_turn_ = steady_time(steady_duration(half));"),
       tests="unit/drain"),
     M("drain.turns_taken_back", "G12", "detail/drain_turns.hpp",
       ("over_ = (std::max)(over_, over_before_ + (1 - over_before_) * part);",

@@ -84,7 +84,7 @@ struct model_broker {
     }
   };
   struct mark {
-    ssewire::time_point when;
+    ssewire::steady_time when;
     std::uint64_t position;
   };
 
@@ -95,13 +95,13 @@ struct model_broker {
   std::vector<channel> channels = {};
   std::array<std::uint64_t, 6> trims = {};  // by cause
   struct drain_turns {
-    ssewire::time_point began;
-    ssewire::duration half;
+    ssewire::steady_time began;
+    ssewire::steady_duration half;
   };
   std::optional<drain_turns> draining = {};
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
-  std::optional<ssewire::time_point> ticked = {};
+  std::optional<ssewire::steady_time> ticked = {};
   std::uint64_t excused = 0;  // what a late tick took by age: nobody is closed for that
   struct loss {
     std::uint64_t position;
@@ -266,7 +266,7 @@ struct model_broker {
   }
 
   /// What is older than a mark that is max_age old goes, and what a quiet channel holds that nobody follows.
-  template <class Followed> void tick(ssewire::time_point now, Followed followed) {
+  template <class Followed> void tick(ssewire::steady_time now, Followed followed) {
     auto const too_old = pass(marks, now, options.replay.max_age);
     if (ticked && now - *ticked > options.replay.max_age / 2) excused = (std::max)(excused, too_old);
     ticked = now;
@@ -285,8 +285,8 @@ struct model_broker {
   }
 
   // A mark is set at most every eighth of the age.
-  std::uint64_t pass(std::vector<mark>& of, ssewire::time_point now, ssewire::duration age) const {
-    if (age == ssewire::duration::zero()) return 0;
+  std::uint64_t pass(std::vector<mark>& of, ssewire::steady_time now, ssewire::steady_duration age) const {
+    if (age == ssewire::steady_duration::zero()) return 0;
     std::uint64_t through = 0;
     for (auto const& m : of) {
       if (now - m.when >= age) through = m.position;

@@ -64,7 +64,7 @@ auto follow(broker& b) {
   return std::move(result.subscription);
 }
 
-template <class Writer> void run(reactor_of<Writer>& r, ssewire::time_point now = {}) {
+template <class Writer> void run(reactor_of<Writer>& r, ssewire::steady_time now = {}) {
   while (r.poll(now).more) {}
 }
 
@@ -145,13 +145,13 @@ TEST_CASE("in a reactor, alone and in step, what is pending is kept, whatever nu
               if (first != 0) to[who].script.push_back(answer::take(first));
               to[who].script.push_back(answer::pending(bytes));
               if (!beat) REQUIRE(b.publish("c", {.data = "x"}));
-              run(r, ssewire::time_point(beat ? 10s : 1s));
+              run(r, ssewire::steady_time(beat ? 10s : 1s));
               CHECK(r.state(ids[who]) == stream_state::pending);
               for (int i = 0; i < 3; ++i) REQUIRE(b.publish("c", {.data = "y"}));
-              run(r, ssewire::time_point(11s));
+              run(r, ssewire::steady_time(11s));
               to[who].landed();
               r.written(ids[who], true);
-              run(r, ssewire::time_point(11s));
+              run(r, ssewire::steady_time(11s));
               auto const first_id = beat ? 1u : 2u;
               for (std::size_t i = 0; i < 3; ++i) {
                 if (alone && i != who) continue;

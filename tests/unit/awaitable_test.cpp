@@ -156,7 +156,7 @@ TEST_CASE("resumed inside publish it may pull, wait again, publish, and end with
     CHECK(j.waits == 4);
     b.tick({});
     b.drain({}, {}, ssewire::reconnection_time(0));
-    b.tick(ssewire::time_point{} + 1s);
+    b.tick(ssewire::steady_time{} + 1s);
     CHECK(j.gone);
     CHECK(b.stats().subscribers == 0);
   }
@@ -175,7 +175,7 @@ TEST_CASE("it does not wait if there is something already, or if it is over") {
     reasons.push_back(co_await source);
     (void)source->pull(next, 4096);
     b.drain({}, {});
-    b.tick(ssewire::time_point{});
+    b.tick(ssewire::steady_time{});
     reasons.push_back(co_await source);
     reasons.push_back(co_await source);
     source->close();
@@ -297,7 +297,7 @@ TEST_CASE("evicted while the coroutine writes: resume.evicted() is called, once,
     ssewire::awaitable<subscription, post_to> plain(post_to{&e}, by_stream ? subscription{} : follow(b));
     auto const running = by_stream ? run(stream) : run(plain);
     b.drain({}, {});
-    b.tick(ssewire::time_point{});
+    b.tick(ssewire::steady_time{});
     CHECK(e.evictions == 1);
     CHECK(e.posted.empty());
     writing.resume();
@@ -353,7 +353,7 @@ TEST_CASE("a heartbeat that is due resumes the coroutine, which reads it") {
     }
   };
   auto const running = run();
-  auto now = ssewire::time_point{1h};
+  auto now = ssewire::steady_time{1h};
   stream->poll(now);
   stream->poll(now += 5s);
   CHECK(e.posted.empty());

@@ -204,8 +204,8 @@ TEST_CASE("what needs no memory does not ask for any") {
   (void)s.park();
   b.tick({});
   (void)b.stats();
-  b.drain({}, ssewire::time_point{} + std::chrono::hours(2));
-  b.tick(ssewire::time_point{} + std::chrono::hours(1));
+  b.drain({}, ssewire::steady_time{} + std::chrono::hours(2));
+  b.tick(ssewire::steady_time{} + std::chrono::hours(1));
   s.close();
   support::allocations_left = -1;
   CHECK(support::allocations_failed == 0);

@@ -65,7 +65,7 @@ struct history {
   std::vector<std::unique_ptr<client>> clients;
   std::map<std::string, std::set<place>> given;  // publishers' IDs, and where there were events with them
   std::vector<std::string> ids;                  // all that ever stood in a stream
-  ssewire::time_point now = ssewire::time_point{} + std::chrono::hours(1);
+  ssewire::steady_time now = ssewire::steady_time{} + std::chrono::hours(1);
   std::array<std::size_t, tenants> seen = {};  // marks in the bytes of streams that may see them
 
   explicit history(std::uint64_t seed) : random(seed) {

@@ -435,9 +435,9 @@ TEST_CASE("tick ends who holds too much, too") {
   publish(b, "a", "x");
   holder r;
   r.begin(b, "a");
-  b.tick(ssewire::time_point{} + std::chrono::hours(1));
+  b.tick(ssewire::steady_time{} + std::chrono::hours(1));
   CHECK(r.evicted == 0);
-  b.tick(ssewire::time_point{} + std::chrono::hours(1) + std::chrono::seconds(2));
+  b.tick(ssewire::steady_time{} + std::chrono::hours(1) + std::chrono::seconds(2));
   CHECK(r.evicted == 1);
   CHECK(b.stats().pinned_bytes == 0);
 }
@@ -568,7 +568,7 @@ TEST_CASE("trims are counted by their cause, and add up") {
   for (int i = 0; i < 4; ++i) publish(b, "c" + std::to_string(i), "x");
   CHECK(trims(b, trim_cause::all_together) == 1);
   auto const follower = follow(b, {"c3"});
-  auto now = ssewire::time_point{} + std::chrono::hours(1);
+  auto now = ssewire::steady_time{} + std::chrono::hours(1);
   b.tick(now);
   for (int i = 0; i < 5; ++i) b.tick(now += std::chrono::seconds(1));
   CHECK(trims(b, trim_cause::expiry) == 3);
@@ -722,8 +722,8 @@ TEST_CASE("behind any history the counters of what is held fall to nothing") {
     }
     open.clear();
     auto const hour = std::chrono::hours(1);
-    b.tick(ssewire::time_point{} + hour);
-    b.tick(ssewire::time_point{} + 2 * hour);
+    b.tick(ssewire::steady_time{} + hour);
+    b.tick(ssewire::steady_time{} + 2 * hour);
     auto const s = b.stats();
     CHECK(s.subscribers == 0);
     CHECK(s.channels == 0);

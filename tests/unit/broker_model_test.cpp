@@ -68,8 +68,8 @@ struct history {
   std::unique_ptr<broker> real;
   support::model_broker model;
   std::vector<std::unique_ptr<client>> clients;
-  ssewire::time_point now = ssewire::time_point{} + std::chrono::hours(1);
-  ssewire::time_point latest = (ssewire::time_point::max)();  // no tick goes beyond this
+  ssewire::steady_time now = ssewire::steady_time{} + std::chrono::hours(1);
+  ssewire::steady_time latest = (ssewire::steady_time::max)();  // no tick goes beyond this
   std::uint64_t epoch;
   std::map<std::string, std::uint64_t, std::less<>> told;  // by the presence hook
   std::array<std::uint64_t, ssewire::errc_count> refused = {};

@@ -74,7 +74,7 @@ struct bell {
   }
 };
 
-ssewire::time_point const start = ssewire::time_point{} + std::chrono::hours(1);
+ssewire::steady_time const start = ssewire::steady_time{} + std::chrono::hours(1);
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -357,13 +357,13 @@ ssewire::broker_options expiring(std::size_t remembered = 10) {
 }
 
 // A server that ticks each second.
-void pass(broker& b, ssewire::time_point& now, int ticks) {
+void pass(broker& b, ssewire::steady_time& now, int ticks) {
   for (int i = 0; i < ticks; ++i) b.tick(now += std::chrono::seconds(1));
 }
 
 TEST_CASE("a quiet channel that nobody follows expires, with its events and its memory") {
   broker b(expiring());
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   for (int i = 0; i < 200; ++i) publish(b, "user" + std::to_string(i % 50), "x");
   CHECK(b.stats().channels == 50);
   pass(b, now, 7);
@@ -380,7 +380,7 @@ TEST_CASE("a quiet channel that nobody follows expires, with its events and its 
 
 TEST_CASE("a channel that is followed or published to does not expire") {
   broker b(expiring());
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "followed", "x");
   publish(b, "busy", "x");
   auto const reader = subscribe(b, {"followed"});
@@ -394,7 +394,7 @@ TEST_CASE("a channel that is followed or published to does not expire") {
 
 TEST_CASE("who comes back to an expired channel is told what is gone, and only who has missed something") {
   broker b(expiring());
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "a", "1");
   publish(b, "a", "2");
   publish(b, "b", "3");
@@ -426,7 +426,7 @@ std::string replay(broker& b, std::string const& last_event_id) {
 
 TEST_CASE("an expired channel that is published to begins behind what it lost") {
   broker b(expiring());
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "a", "1");
   publish(b, "a", "2");
   pass(b, now, 20);
@@ -442,7 +442,7 @@ TEST_CASE("an expired channel that is published to begins behind what it lost") 
 
 TEST_CASE("an expired channel that is no longer remembered counts as having lost what any such channel has") {
   broker b(expiring(1));
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "a", "1");
   publish(b, "b", "2");
   publish(b, "c", "3");
@@ -458,7 +458,7 @@ TEST_CASE("a channel whose events have all aged out goes when its last follower 
   auto options = expiring();
   options.replay.max_age = std::chrono::seconds(2);
   broker b(options);
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "a", "1");
   auto reader = subscribe(b, {"a"});
   pass(b, now, 5);
@@ -470,9 +470,9 @@ TEST_CASE("a channel whose events have all aged out goes when its last follower 
 
 TEST_CASE("an expiry of zero keeps every channel that holds an event") {
   ssewire::broker_options options;
-  options.channel_expiry = ssewire::duration::zero();
+  options.channel_expiry = ssewire::steady_duration::zero();
   broker b(options);
-  ssewire::time_point now{};
+  ssewire::steady_time now{};
   publish(b, "a", "1");
   pass(b, now, 100);
   b.tick(now + std::chrono::hours(1000));
@@ -1088,7 +1088,7 @@ TEST_CASE("a second drain brings the deadline nearer, and does not put it off") 
     b.drain(start, start + seconds(9));
     b.drain(start + seconds(1), start + seconds(second));
     CHECK(pull_all(s) == position_event(0) + frame(1, "1"));
-    b.tick(start + seconds(second == 5 ? 5 : 9) - ssewire::duration(1));
+    b.tick(start + seconds(second == 5 ? 5 : 9) - ssewire::steady_duration(1));
     CHECK(s.reason() == close_reason::none);
     b.tick(start + seconds(second == 5 ? 5 : 9));
     CHECK(s.reason() == close_reason::drain_forced);
@@ -1114,7 +1114,7 @@ TEST_CASE("a drain wakes who is parked in its turn, once, and tick evicts who is
   CHECK(rings[0].ready == 1);
   CHECK(rings[1].ready == 0);
   gone.close(close_reason::drained);
-  b.tick(start + seconds(5) - ssewire::duration(1));
+  b.tick(start + seconds(5) - ssewire::steady_duration(1));
   CHECK(rings[0].evicted + rings[1].evicted == 0);
   b.tick(start + seconds(5));
   b.tick(start + seconds(6));
@@ -1315,7 +1315,7 @@ TEST_CASE("an event goes when it is between 1 and 1.25 times as old as max_age, 
     ssewire::broker_options options;
     options.replay.max_age = milliseconds(800);
     broker b(options);
-    std::vector<ssewire::time_point> born;
+    std::vector<ssewire::steady_time> born;
     auto now = start;
     for (int i = 0; i < 4000 / step; ++i) {
       b.tick(now);
@@ -1333,7 +1333,7 @@ TEST_CASE("an event goes when it is between 1 and 1.25 times as old as max_age, 
 
 TEST_CASE("without max_age nothing is too old") {
   ssewire::broker_options options;
-  options.channel_expiry = ssewire::duration::zero();
+  options.channel_expiry = ssewire::steady_duration::zero();
   broker b(options);
   publish(b, "a", "1");
   b.tick(start);

@@ -36,17 +36,17 @@ ssewire::broker_options no_least_time() { return {.least_retry = ssewire::reconn
 
 using namespace std::chrono_literals;
 using ssewire::close_reason;
-using ssewire::duration;
+using ssewire::steady_duration;
 using ssewire::framing;
 using ssewire::pull_status;
-using ssewire::time_point;
+using ssewire::steady_time;
 using ssewire::testing::virtual_clock;
 
-constexpr duration step = 50ms;  // of the ticks
-constexpr duration half = 5s;    // which has all turns
-constexpr duration spread = 8s;
+constexpr steady_duration step = 50ms;  // of the ticks
+constexpr steady_duration half = 5s;    // which has all turns
+constexpr steady_duration spread = 8s;
 constexpr std::size_t slices = 20;  // that are counted, of each of them
-constexpr auto never = (time_point::max)();
+constexpr auto never = (steady_time::max)();
 
 /// One client, and what it has seen.
 struct client {
@@ -55,7 +55,7 @@ struct client {
   std::string bytes = {};
   bool finished = false;
   close_reason why = close_reason::none;
-  time_point closed = never;
+  steady_time closed = never;
 
   void end(close_reason reason) {
     CHECK(why == close_reason::none);
@@ -92,7 +92,7 @@ struct by_reactor {
   void add(ssewire::subscription from, client& to, framing body) {
     REQUIRE(streams_of_the_loop.add({&to}, std::move(from), {.body = body}));
   }
-  void serve(time_point now) {
+  void serve(steady_time now) {
     while (streams_of_the_loop.poll(now).more) {
     }
   }
@@ -120,7 +120,7 @@ struct by_stream {
     all.back()->stream.set_hook(ssewire::wake_hook::of(*all.back()));
     woken.push_back(all.back().get());
   }
-  void serve(time_point) {
+  void serve(steady_time) {
     while (!woken.empty()) {
       auto& its = woken.back()->stream;
       woken.pop_back();
@@ -174,7 +174,7 @@ struct by_hand {
     all.back()->from.set_hook(ssewire::wake_hook::of(*all.back()));
     woken.push_back(all.back().get());
   }
-  void serve(time_point) {
+  void serve(steady_time) {
     while (!woken.empty()) {
       auto& its = *woken.back();
       woken.pop_back();
@@ -210,7 +210,7 @@ class counted_condition {
     threads.add(-1);
     changed_.wait(held, [&] { return notified_ != before; });
   }
-  template <class Lock> void wait_until(Lock& held, time_point) { wait(held); }
+  template <class Lock> void wait_until(Lock& held, steady_time) { wait(held); }
   void notify_all() {
     ++notified_;
     threads.add(std::exchange(waiting_, 0));
@@ -247,7 +247,7 @@ struct by_blocking {
       threads.add(-1);
     });
   }
-  void serve(time_point) { threads.wait_until_all_sleep(); }
+  void serve(steady_time) { threads.wait_until_all_sleep(); }
 };
 
 /// An executor for all.
@@ -269,7 +269,7 @@ struct by_posting {
     all.push_back(ssewire::post_stream(client_writer{&to}, post{&tasks}, std::move(from), {.body = body}));
     all.back()->start();
   }
-  void serve(time_point) {
+  void serve(steady_time) {
     while (!tasks.empty()) {
       auto const task = std::move(tasks.back());
       tasks.pop_back();
@@ -319,7 +319,7 @@ struct by_asking {
     all.back()->stream.set_hook(ssewire::wake_hook::of(*all.back()));
     woken.push_back(all.back().get());
   }
-  void serve(time_point) {
+  void serve(steady_time) {
     while (!woken.empty()) {
       auto& its = *woken.back();
       woken.pop_back();
@@ -330,17 +330,17 @@ struct by_asking {
 
 // ---- the drain -----------------------------------------------------------------------------------------------------
 
-std::uint64_t ms(duration d) {
+std::uint64_t ms(steady_duration d) {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
 
 /// Counts what happens in each slice of (0, length].
-std::vector<std::size_t> histogram(std::vector<duration> const& times, duration length) {
+std::vector<std::size_t> histogram(std::vector<steady_duration> const& times, steady_duration length) {
   std::vector<std::size_t> counts(slices);
   for (auto const t : times) {
     auto const slice = (t - 1ns) / (length / slices);
     REQUIRE(slice >= 0);
-    REQUIRE(slice < static_cast<duration::rep>(slices));
+    REQUIRE(slice < static_cast<steady_duration::rep>(slices));
     ++counts[static_cast<std::size_t>(slice)];
   }
   return counts;
@@ -363,7 +363,7 @@ void check_even(std::string const& what, std::vector<std::size_t> const& counts)
 }
 
 /// The most that happens in so long.
-std::size_t most_within(std::vector<duration> times, duration window) {
+std::size_t most_within(std::vector<steady_duration> times, steady_duration window) {
   std::sort(times.begin(), times.end());
   std::size_t most = 0;
   std::size_t first = 0;
@@ -400,16 +400,16 @@ template <class Driver> void drain(framing body, bool stalling) {
     auto const start = clock.now();
     auto const deadline = start + 2 * half;
     b.drain(start, deadline, ssewire::reconnection_time(ms(spread)));
-    clock.run_until(deadline + 1s, [&](time_point now) {
+    clock.run_until(deadline + 1s, [&](steady_time now) {
       b.tick(now);
       driver.serve(now);
       return ssewire::poll_result{false, now + step};
     });
     CHECK(b.stats().subscribers == 0);
 
-    std::vector<duration> closings;
-    std::vector<duration> retries;
-    std::vector<duration> returns;
+    std::vector<steady_duration> closings;
+    std::vector<steady_duration> retries;
+    std::vector<steady_duration> returns;
     for (auto const& c : clients) {
       bool const is_chunked = body == framing::chunked;
       auto const got = support::parse_whole(is_chunked ? support::decode_chunked(c->bytes).body : c->bytes);
@@ -472,11 +472,11 @@ using ssewire::subscription;
 
 constexpr auto exactly =
     ssewire::reconnection_time(5'000'000'000);  // a spread of one for each nanosecond of `half`
-constexpr time_point start = time_point{} + 1h;
+constexpr steady_time start = steady_time{} + 1h;
 
 // As far into the first half of its drain as its retry is into the spread. Rounded down.
-time_point turn_of(subscription const& s, time_point began = start, duration its_half = half) {
-  return began + its_half / 5'000'000'000 * static_cast<duration::rep>(s.drain_retry().milliseconds);
+steady_time turn_of(subscription const& s, steady_time began = start, steady_duration its_half = half) {
+  return began + its_half / 5'000'000'000 * static_cast<steady_duration::rep>(s.drain_retry().milliseconds);
 }
 
 subscription opened(broker& b) {
@@ -551,8 +551,8 @@ TEST_CASE("drain(t, t) ends everybody at once, and forces with the next tick") {
 }
 
 /// When each of many streams is woken.
-std::vector<duration> turns(duration second_at, duration second_deadline) {
-  constexpr duration fine = 5ms;
+std::vector<steady_duration> turns(steady_duration second_at, steady_duration second_deadline) {
+  constexpr steady_duration fine = 5ms;
   broker b(no_least_time());
   std::vector<subscription> streams;
   std::vector<bell> rings(1000);
@@ -561,13 +561,13 @@ std::vector<duration> turns(duration second_at, duration second_deadline) {
     streams.back().set_hook(ssewire::wake_hook::of(each));
     REQUIRE(streams.back().park());
   }
-  std::vector<duration> when(rings.size(), duration::max());
+  std::vector<steady_duration> when(rings.size(), steady_duration::max());
   b.drain(start, start + 2 * half);
-  for (duration t = 0ms; t <= 2 * half; t += fine) {
+  for (steady_duration t = 0ms; t <= 2 * half; t += fine) {
     b.tick(start + t);
     if (t == second_at) b.drain(start + t, start + second_deadline);
     for (std::size_t i = 0; i < rings.size(); ++i) {
-      if (rings[i].ready == 1 && when[i] == duration::max()) when[i] = t;
+      if (rings[i].ready == 1 && when[i] == steady_duration::max()) when[i] = t;
     }
   }
   return when;
@@ -579,10 +579,10 @@ TEST_CASE("a second drain brings the turns that are left nearer, evenly, and nev
   // Also one that would end later if it stood alone: its half begins later.
   for (auto const deadline : {0ms, 2000ms, 3000ms, 6000ms, 9000ms, 10'000ms, 100'000ms}) {
     CAPTURE(deadline.count());
-    constexpr duration at = 2s;
+    constexpr steady_duration at = 2s;
     auto const twice = turns(at, deadline);
-    auto const last_turn = (std::min)(half, (std::max<duration>)(at, (at + deadline) / 2));
-    std::vector<duration> left;
+    auto const last_turn = (std::min)(half, (std::max<steady_duration>)(at, (at + deadline) / 2));
+    std::vector<steady_duration> left;
     for (std::size_t i = 0; i < once.size(); ++i) {
       CHECK(twice[i] <= once[i]);
       if (once[i] <= at) CHECK(twice[i] == once[i]);
@@ -598,10 +598,10 @@ TEST_CASE("a second drain brings the turns that are left nearer, evenly, and nev
 
 TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, and none of the streams "
           "before its turn") {
-  constexpr time_point times[] = {time_point{}, start, start + 1ns, start + 2ns, start + 1h, never};
+  constexpr steady_time times[] = {steady_time{}, start, start + 1ns, start + 2ns, start + 1h, never};
   for (auto const now : times) {
     for (auto const deadline :
-         {(time_point::min)(), time_point{} - 1h, time_point{}, start, start + 1ns, start + 3h, never}) {
+         {(steady_time::min)(), steady_time{} - 1h, steady_time{}, start, start + 1ns, start + 3h, never}) {
       for (auto const milliseconds :
            {std::uint64_t{0}, std::uint64_t{1}, (std::numeric_limits<std::uint64_t>::max)()}) {
         broker b(no_least_time());
@@ -629,8 +629,8 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
 // ---- what a stream may be doing when its turn comes ----------------------------------------------------------------
 
 TEST_CASE("times may be as far apart as a clock can say") {
-  for (auto const now : {(time_point::min)(), time_point{}, (time_point::max)()}) {
-    for (auto const deadline : {(time_point::min)(), time_point{}, (time_point::max)()}) {
+  for (auto const now : {(steady_time::min)(), steady_time{}, (steady_time::max)()}) {
+    for (auto const deadline : {(steady_time::min)(), steady_time{}, (steady_time::max)()}) {
       for (std::uint64_t const within : {std::uint64_t{0}, (std::numeric_limits<std::uint64_t>::max)()}) {
         broker b(no_least_time());
         auto idle = support::opened(b, {"c"});
@@ -711,7 +711,7 @@ TEST_CASE("who is blocked or sending when its turn comes ends in order as soon a
         std::vector<moody_writer::state> theirs(others);
         auto const id = r.add({&its}, support::follow(b, {"c"})).id;
         for (auto& each : theirs) REQUIRE(r.add({&each}, support::follow(b, {"c"})));
-        auto const run = [&](time_point now) {
+        auto const run = [&](steady_time now) {
           b.tick(now);
           while (r.poll(now).more) {
           }
@@ -765,7 +765,7 @@ TEST_CASE("until its turn a stream is kept alive by heartbeats, in step with oth
     while (r.poll(began).more) {
     }
     b.drain(began, began + 2 * half);
-    auto const poll = [&](time_point now) {
+    auto const poll = [&](steady_time now) {
       b.tick(now);
       auto const next = r.poll(now);
       CHECK_FALSE((next.next && *next.next <= now && !next.more));  // or the loop would spin

@@ -429,7 +429,7 @@ TEST_CASE("an open stream is told no publisher's ID of before the fork as the pl
 TEST_CASE("a publisher's ID that a channel had lost last is unknown to the child, also of one that went") {
   parent const p;
   broker b({.replay = {.max_age = std::chrono::seconds(1)}});
-  auto const at = [](int seconds) { return ssewire::time_point{} + std::chrono::seconds(seconds); };
+  auto const at = [](int seconds) { return ssewire::steady_time{} + std::chrono::seconds(seconds); };
   b.tick(at(0));
   REQUIRE(b.publish("gone", {.data = "x", .id = "a"}));
   b.tick(at(1));
@@ -482,7 +482,7 @@ TEST_CASE("a filter that is asked about losses while the child begins anew is sh
 TEST_CASE("a channel of which only losses were known is gone in the child") {
   parent const p;
   broker b({.replay = {.max_age = std::chrono::seconds(1)}});
-  auto const at = [](int seconds) { return ssewire::time_point{} + std::chrono::seconds(seconds); };
+  auto const at = [](int seconds) { return ssewire::steady_time{} + std::chrono::seconds(seconds); };
   auto s = support::follow(b, {"news"}, {}, {.filter = [](auto const&) { return true; }});
   b.tick(at(0));
   publish(b, "x");
@@ -500,7 +500,7 @@ TEST_CASE("a broker that drains does so in the child, and its streams read to th
   broker b;
   auto s = support::opened(b, {"news"});
   publish(b, "1");
-  ssewire::time_point const now{};
+  ssewire::steady_time const now{};
   b.drain(now, now + std::chrono::seconds(10));
   cloning_traits::cloned(1);
   CHECK(b.publish("news", {.data = "2"}).error == errc::closed);
@@ -611,7 +611,7 @@ struct loop {
   }
 
   void run() {
-    for (int i = 0; i < 1000 && r.poll(ssewire::time_point{} + std::chrono::hours(1)).more; ++i) {
+    for (int i = 0; i < 1000 && r.poll(ssewire::steady_time{} + std::chrono::hours(1)).more; ++i) {
     }
   }
 };

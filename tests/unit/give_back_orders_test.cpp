@@ -67,7 +67,7 @@ struct run {
   support::model_broker model{.options = options_of(of), .epoch = 0};
   support::model_client client;
   ssewire::basic_subscription<traits> s;
-  ssewire::time_point now = ssewire::time_point{} + std::chrono::hours(1);
+  ssewire::steady_time now = ssewire::steady_time{} + std::chrono::hours(1);
   std::uint64_t published = 0;
 
   explicit run(scope const& it) : of(it) { model.channels.resize(of.followed + 1); }

@@ -28,9 +28,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ssewire::close_reason;
-using ssewire::duration;
+using ssewire::steady_duration;
 using ssewire::stream_state;
-using ssewire::time_point;
+using ssewire::steady_time;
 using support::answer;
 using support::closure_executor;
 using support::peer;
@@ -42,9 +42,9 @@ using broker = ssewire::basic_broker<traits>;
 using reactor = ssewire::basic_reactor<scripted_writer, traits>;
 using pull_stream = ssewire::basic_pull_stream<traits>;
 
-constexpr time_point start = time_point{} + 1h;
-constexpr duration stall = 60s;
-constexpr duration pauses[] = {31s, 60s, 61s, 90s, 1h, 24h * 400};
+constexpr steady_time start = steady_time{} + 1h;
+constexpr steady_duration stall = 60s;
+constexpr steady_duration pauses[] = {31s, 60s, 61s, 90s, 1h, 24h * 400};
 
 auto follow(broker& b, std::string_view channel = "c") {
   auto result = b.subscribe(channel);
@@ -56,7 +56,7 @@ auto follow(broker& b, std::string_view channel = "c") {
 struct streams {
   virtual ~streams() = default;
   virtual std::size_t size() const = 0;
-  virtual std::optional<time_point> poll(time_point now) = 0;  // a turn; returns when it wants the next
+  virtual std::optional<steady_time> poll(steady_time now) = 0;  // a turn; returns when it wants the next
   virtual bool is_open(std::size_t i) const = 0;
   virtual void tell(std::size_t i) = 0;  // what its peer has done meanwhile
 };
@@ -89,7 +89,7 @@ struct of_reactor : streams {
     for (auto const& p : to) p->stop_transport();
   }
   std::size_t size() const override { return to.size(); }
-  std::optional<time_point> poll(time_point now) override {
+  std::optional<steady_time> poll(steady_time now) override {
     for (;;) {
       auto const got = r.poll(now);
       if (!got.more) return got.next;
@@ -129,8 +129,8 @@ struct of_posted : streams {
     for (auto const& p : to) p->stop_transport();
   }
   std::size_t size() const override { return to.size(); }
-  std::optional<time_point> poll(time_point now) override {
-    std::optional<time_point> next;
+  std::optional<steady_time> poll(steady_time now) override {
+    std::optional<steady_time> next;
     for (auto const& s : all) {
       auto const its = s->poll(now);
       if (its && (!next || *its < *next)) next = its;
@@ -162,8 +162,8 @@ struct of_pull : streams {
     (void)of_pull::poll(start);
   }
   std::size_t size() const override { return all.size(); }
-  std::optional<time_point> poll(time_point now) override {
-    std::optional<time_point> next;
+  std::optional<steady_time> poll(steady_time now) override {
+    std::optional<steady_time> next;
     for (auto const& s : all) {
       auto const its = s->poll(now);
       if (its && (!next || *its < *next)) next = its;
@@ -194,7 +194,7 @@ template <class Test> void on_each_driver(Test test) {
 }
 
 /// Polls when it was asked for, each time so much late. Returns the last time.
-time_point pass(streams& s, time_point now, duration time, duration late = 0s) {
+steady_time pass(streams& s, steady_time now, steady_duration time, steady_duration late = 0s) {
   auto const end = now + time;
   auto next = s.poll(now);
   while (next && *next + late <= end) next = s.poll(now = *next + late);
@@ -210,7 +210,7 @@ std::size_t open(streams const& s) {
 TEST_CASE("after a pause of the process peers that have read are still there, though that is learnt 64 at a time") {
   on_each_driver([](auto make) {
     for (auto const pause : pauses) {
-      for (duration const before : {0s, 20s, 59s}) {  // so long they had been silent already
+      for (steady_duration const before : {0s, 20s, 59s}) {  // so long they had been silent already
         for (int polls_first = 0; polls_first < 3; ++polls_first) {
           auto const s = make();
           auto now = pass(*s, start, before) + pause;
@@ -257,7 +257,7 @@ TEST_CASE("after a pause everybody has the whole stall time again, and not more"
 
 TEST_CASE("polled when it asks to be, or somewhat late each time, a driver finds the dead in about the stall time") {
   on_each_driver([](auto make) {
-    for (duration const late : {duration(0s), duration(1ms), duration(1s), duration(5s), duration(12s), duration(15s)}) {
+    for (steady_duration const late : {steady_duration(0s), steady_duration(1ms), steady_duration(1s), steady_duration(5s), steady_duration(12s), steady_duration(15s)}) {
       CAPTURE(late.count());
       auto const s = make();
       pass(*s, start, 59s, late);
@@ -272,7 +272,7 @@ TEST_CASE("a clock that goes back ends nothing") {
   on_each_driver([](auto make) {
     auto const s = make();
     auto const now = pass(*s, start, 50s);
-    for (duration const back : {duration(1s), duration(50s), duration(1h), start.time_since_epoch()}) {
+    for (steady_duration const back : {steady_duration(1s), steady_duration(50s), steady_duration(1h), start.time_since_epoch()}) {
       s->poll(now - back);
       CHECK(open(*s) == s->size());
     }
@@ -289,7 +289,7 @@ TEST_CASE("whatever the pauses, nobody ends who was silent for less than the sta
   for (int round = 0; round < 200; ++round) {
     auto const s = std::make_unique<of_reactor>(5, random.one_in(2), random.one_in(2), random.one_in(2));
     auto now = start;
-    auto watched = duration(0s);  // since the last pause
+    auto watched = steady_duration(0s);  // since the last pause
     while (watched < 58s && now < start + 24h) {
       if (random.one_in(8)) {
         s->poll(now += 23s + std::chrono::seconds(random.below(300)));

@@ -53,7 +53,7 @@ struct history {
   closure_executor on = {};
   std::uint64_t last = 0;
   std::vector<connection> all = {};
-  ssewire::time_point now = ssewire::time_point{} + 1h;
+  ssewire::steady_time now = ssewire::steady_time{} + 1h;
 
   history(std::uint64_t seed, framing f, std::uint64_t max_events)
       : random(seed), body(f), b({.replay = {.max_events = max_events}}) {}
@@ -304,7 +304,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post w
     ends[2].completes = true;
     std::array<std::string, 12> data;
     std::array<bool, 12> published = {};
-    auto now = ssewire::time_point{};
+    auto now = ssewire::steady_time{};
     closure_executor on;
     broker b;
     std::array<std::shared_ptr<posted<frugal_writer>>, 4> streams;

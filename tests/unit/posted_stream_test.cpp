@@ -617,7 +617,7 @@ TEST_CASE("every call is legal from inside every member of the writer") {
       {"send", [](broker&, posted& s, peer&) { (void)s.send({.data = "own"}); }},
       {"finish", [](broker&, posted& s, peer&) { s.finish(); }},
       {"remove", [](broker&, posted& s, peer&) { s.remove(); }},
-      {"poll", [](broker&, posted& s, peer&) { (void)s.poll(ssewire::time_point{} + 100h); }},
+      {"poll", [](broker&, posted& s, peer&) { (void)s.poll(ssewire::steady_time{} + 100h); }},
       {"join", [](broker&, posted& s, peer&) { (void)s.source().join("d"); }},
       {"leave", [](broker&, posted& s, peer&) {
          (void)s.source().join("d");
@@ -710,7 +710,7 @@ TEST_CASE("the last reference may be dropped by on_closed, whatever call has led
          s->written(false);
        }},
       {"poll", answer::again(), [](posted* s, closure_executor&, peer&) {
-         auto const t = ssewire::time_point{} + 1h;
+         auto const t = ssewire::steady_time{} + 1h;
          for (auto now = t; now <= t + 60s; now += 5s) (void)s->poll(now);  // the last one ends it
        }},
       {"a task", answer::take(), [](posted* s, closure_executor& on, peer&) {
@@ -898,18 +898,18 @@ TEST_CASE("a post that drops the last reference, and throws") {
 
 struct timed {
   ssewire::testing::virtual_clock clock = {};
-  ssewire::time_point began = clock.now();
+  ssewire::steady_time began = clock.now();
   broker b = broker();
   closure_executor on = {};
   peer to = {};
   std::shared_ptr<posted> s;
-  std::optional<ssewire::time_point> due = began;          // the timer
+  std::optional<ssewire::steady_time> due = began;          // the timer
   std::vector<std::pair<double, std::string>> wrote = {};  // what each poll wrote, and when
 
   explicit timed(timing_options when) : s(make(on, to, follow(b), {}, when)) { s->start(); }
 
   /// Polls when the timer says so, and at no other time.
-  void run(ssewire::duration time) {
+  void run(ssewire::steady_duration time) {
     auto const end = clock.now() + time;
     for (int polls = 0; due && *due <= end; ++polls) {
       REQUIRE(polls < 1000);
@@ -961,7 +961,7 @@ TEST_CASE("a peer that takes no byte for the stall time ends, after 1.5 times of
   for (bool const beats : {false, true}) {
     for (auto const& stalls : {answer::again(), answer::again(5), answer::pending()}) {
       for (int s = 0; s <= 60; ++s) {
-        timed t({beats ? ssewire::duration(15s) : 0s, 60s});
+        timed t({beats ? ssewire::steady_duration(15s) : 0s, 60s});
         t.run(std::chrono::seconds(s));
         t.to.script = {stalls};
         t.b.publish("c", {.data = "x"});
@@ -1004,7 +1004,7 @@ TEST_CASE("zero switches both off, and nobody need poll") {
 }
 
 TEST_CASE("intervals that no clock can say are never") {
-  timed t({ssewire::duration::max(), ssewire::duration::max()});
+  timed t({ssewire::steady_duration::max(), ssewire::steady_duration::max()});
   t.run(10'000h);
   CHECK(t.wrote.empty());
 }

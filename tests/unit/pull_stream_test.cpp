@@ -40,7 +40,7 @@ using subscription = ssewire::basic_subscription<traits>;
 using pull_stream = ssewire::basic_pull_stream<traits>;
 
 constexpr ssewire::timing_options timeless{0s, 0s};
-constexpr ssewire::time_point start{1h};
+constexpr ssewire::steady_time start{1h};
 
 std::string const retry_1000 = "retry: 1000\n\n";
 
@@ -549,7 +549,7 @@ TEST_CASE("heartbeats come while it is idle, at one to one and a half intervals,
   pull_stream s(follow(b), {}, {10s, 0s});
   counting_hook hook;
   s.set_hook(ssewire::wake_hook::of(hook));
-  ssewire::time_point last = clock.now();
+  ssewire::steady_time last = clock.now();
   std::string beats;
   hook.then = [&](wake) {
     auto const since = clock.now() - last;
@@ -630,7 +630,7 @@ TEST_CASE("not read for the stall time, though there is something: it is over, a
   b.publish("c", {.data = "x"});
   now += 20s;
   CHECK(s.poll(now) == now + 3750ms);
-  auto const after = [&](ssewire::duration time) {  // polls then; returns in what time again
+  auto const after = [&](ssewire::steady_duration time) {  // polls then; returns in what time again
     now += time;
     return s.poll(now).value() - now;
   };

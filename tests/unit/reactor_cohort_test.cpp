@@ -36,7 +36,7 @@ using ssewire::framing;
 using ssewire::lag_policy;
 using ssewire::poll_result;
 using ssewire::stream_id;
-using ssewire::time_point;
+using ssewire::steady_time;
 using support::answer;
 using support::frame;
 using support::gap_event;
@@ -59,7 +59,7 @@ using subscription = ssewire::basic_subscription<traits>;
 template <class Writer> using reactor_of = ssewire::basic_reactor<Writer, traits>;
 using reactor = reactor_of<scripted_writer>;
 
-constexpr time_point at(ssewire::duration since) { return time_point{} + 1h + since; }
+constexpr steady_time at(ssewire::steady_duration since) { return steady_time{} + 1h + since; }
 
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
@@ -121,7 +121,7 @@ template <class Writer> struct crowd_of {
     return traits::hooks - before;
   }
 
-  poll_result run(time_point now = at(0s)) {
+  poll_result run(steady_time now = at(0s)) {
     for (int i = 0; i < 10'000; ++i) {
       auto const result = r->poll(now);
       if (!result.more) return result;
@@ -140,7 +140,7 @@ template <class Writer> struct crowd_of {
   }
 
   /// Serves them until all are idle.
-  void settle(time_point now = at(0s)) {
+  void settle(steady_time now = at(0s)) {
     for (int i = 0; i < 10'000; ++i) {
       run(now);
       bool waits = false;
@@ -1145,7 +1145,7 @@ template <class Writer> struct history {
   crowd_of<Writer> c;
   std::vector<std::string> published = {};
   std::vector<std::uint64_t> private_events = {};  // of each stream
-  time_point now = at(0s);
+  steady_time now = at(0s);
   bool draining = false;
 
   history(std::uint64_t seed, framing f, bool is_large)
@@ -1467,7 +1467,7 @@ TEST_CASE("the n-th allocation fails, for every n: at most one stream of many in
       is_in[i] = static_cast<bool>(added);
       ids[i] = added.id;
     }
-    auto now = time_point{};
+    auto now = steady_time{};
     std::array<bool, 12> done = {};
     for (std::size_t i = 0; i < done.size(); ++i) {
       done[i] = static_cast<bool>(b.publish("c", {.data = i % 5 == 4 ? std::string_view(large) : "small"}));

@@ -24,7 +24,7 @@ using ssewire::close_reason;
 using ssewire::errc;
 using ssewire::framing;
 using ssewire::stream_id;
-using ssewire::time_point;
+using ssewire::steady_time;
 using support::answer;
 using support::frame;
 using support::peer;
@@ -33,7 +33,7 @@ using support::scripted_writer;
 using broker = ssewire::basic_broker<support::failing_traits>;
 using reactor = ssewire::basic_reactor<scripted_writer, support::failing_traits>;
 
-constexpr time_point at(ssewire::duration since) { return time_point{} + 1h + since; }
+constexpr steady_time at(ssewire::steady_duration since) { return steady_time{} + 1h + since; }
 
 /// Streams in step on one channel.
 struct in_step {

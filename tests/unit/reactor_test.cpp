@@ -26,7 +26,7 @@ using ssewire::errc;
 using ssewire::lag_policy;
 using ssewire::poll_result;
 using ssewire::stream_id;
-using ssewire::time_point;
+using ssewire::steady_time;
 using support::checkpoint;
 using support::answer;
 using support::frame;
@@ -38,7 +38,7 @@ using broker = ssewire::basic_broker<support::epoch_traits>;
 using subscription = ssewire::basic_subscription<support::epoch_traits>;
 using reactor = ssewire::basic_reactor<scripted_writer, support::epoch_traits>;
 
-constexpr time_point at(ssewire::duration since) { return time_point{} + 1h + since; }
+constexpr steady_time at(ssewire::steady_duration since) { return steady_time{} + 1h + since; }
 
 struct counter {
   std::size_t signals = 0;
@@ -61,7 +61,7 @@ stream_id add(reactor& r, peer& to, subscription from, ssewire::stream_options o
 }
 
 /// Polls until it answers no `more`; a reactor that never does fails.
-poll_result run(reactor& r, time_point now) {
+poll_result run(reactor& r, steady_time now) {
   for (int i = 0; i < 10'000; ++i) {
     auto const result = r.poll(now);
     if (!result.more) return result;
@@ -71,7 +71,7 @@ poll_result run(reactor& r, time_point now) {
 }
 
 /// Lets time pass as a loop does, which polls whenever the reactor has asked for it, from its last poll on.
-poll_result pass(reactor& r, time_point until) {
+poll_result pass(reactor& r, steady_time until) {
   auto result = run(r, {});  // no time passes
   while (result.next && *result.next < until) result = run(r, *result.next);
   return run(r, until);

@@ -369,7 +369,7 @@ class world {
   void set_filter() { (void)own_one.s.set_filter(filter(callback::filter)); }
   void drain() {
     drained = true;
-    b->drain((ssewire::time_point::max)(), (ssewire::time_point::max)());
+    b->drain((ssewire::steady_time::max)(), (ssewire::steady_time::max)());
   }
 
   subscription follow(ssewire::event_filter admits = {}) {
@@ -475,7 +475,7 @@ class world {
   std::optional<reactor> in_reactor;
   ssewire::stream_id mine_id;
   ssewire::stream_id other_id;
-  ssewire::time_point now = start;
+  ssewire::steady_time now = start;
   bool drained = false;
 
  private:
@@ -492,7 +492,7 @@ class world {
     return f;
   }
 
-  static constexpr ssewire::time_point start = ssewire::time_point{} + 1h;
+  static constexpr ssewire::steady_time start = ssewire::steady_time{} + 1h;
 
   ssewire::broker_options options() {
     ssewire::broker_options o;

@@ -48,7 +48,7 @@ static_assert(!takes_braces<reactor>);
 
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
-constexpr auto at(ssewire::duration since) { return ssewire::time_point{} + 1h + since; }
+constexpr auto at(ssewire::steady_duration since) { return ssewire::steady_time{} + 1h + since; }
 
 /// A broker that is full.
 struct full_broker {

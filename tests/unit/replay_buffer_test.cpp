@@ -195,7 +195,7 @@ TEST_CASE("what follows every ID is right, for every size and trim") {
 TEST_CASE("an event goes when it is older than max_age, also the newest, and its loss is told") {
   using std::chrono::seconds;
   buffer b(replay_limits{.max_age = seconds(80)});
-  ssewire::time_point const start{};
+  ssewire::steady_time const start{};
   b.append({.data = "old"});
   b.tick(start);
   b.append({.data = "young"});

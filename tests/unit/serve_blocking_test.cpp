@@ -36,7 +36,7 @@ constexpr ssewire::timing_options no_heartbeat{0s, 0s};
 
 /// A condition variable that never sleeps: it takes down until when it would have slept, and lets the test act.
 struct watched_traits : support::epoch_traits {
-  static inline std::vector<ssewire::time_point> deadlines;
+  static inline std::vector<ssewire::steady_time> deadlines;
   static inline std::function<void()> asleep;
 
   struct condition_variable {
@@ -46,7 +46,7 @@ struct watched_traits : support::epoch_traits {
       asleep();
       held.lock();
     }
-    void wait_until(std::unique_lock<std::mutex>& held, ssewire::time_point until) {
+    void wait_until(std::unique_lock<std::mutex>& held, ssewire::steady_time until) {
       deadlines.push_back(until);
       held.unlock();
       asleep();
@@ -75,9 +75,9 @@ TEST_CASE("an empty subscription is over at once") {
 }
 
 TEST_CASE("a heartbeat so long that the clock cannot say when is none") {
-  CHECK_FALSE(ssewire::detail::deadline(ssewire::time_point{} + 1s, ssewire::duration::max()));
-  CHECK(ssewire::detail::deadline(ssewire::time_point{}, ssewire::duration::max()) == ssewire::time_point::max());
-  CHECK_FALSE(ssewire::detail::deadline(ssewire::time_point{}, 0s));
+  CHECK_FALSE(ssewire::detail::deadline(ssewire::steady_time{} + 1s, ssewire::steady_duration::max()));
+  CHECK(ssewire::detail::deadline(ssewire::steady_time{}, ssewire::steady_duration::max()) == ssewire::steady_time::max());
+  CHECK_FALSE(ssewire::detail::deadline(ssewire::steady_time{}, 0s));
 }
 
 TEST_CASE("it sends what is there, and returns when the broker has drained") {
@@ -126,8 +126,8 @@ TEST_CASE("in a drain it sleeps on until its turn") {
   int slept = 0;
   watched_traits::asleep = [&] {
     CHECK(to.taken == position_event(0));
-    if (++slept == 1) b.drain({}, ssewire::time_point{} + 2h, ssewire::reconnection_time(0));
-    if (slept == 3) b.tick(ssewire::time_point{} + 1h);
+    if (++slept == 1) b.drain({}, ssewire::steady_time{} + 2h, ssewire::reconnection_time(0));
+    if (slept == 3) b.tick(ssewire::steady_time{} + 1h);
   };
   CHECK(serve_blocking(follow(b), w, {}, no_heartbeat) == close_reason::drained);
   CHECK(slept == 3);
@@ -184,10 +184,10 @@ TEST_CASE("the heartbeat counts from the last byte that was sent") {
     watched_broker b;
     peer to;
     scripted_writer w(to);
-    ssewire::time_point last_write{};
+    ssewire::steady_time last_write{};
     to.otherwise = [&](std::size_t) {
-      auto const before = ssewire::time_point::clock::now();
-      do last_write = ssewire::time_point::clock::now();
+      auto const before = ssewire::steady_time::clock::now();
+      do last_write = ssewire::steady_time::clock::now();
       while (last_write == before);
       return answer::take();
     };

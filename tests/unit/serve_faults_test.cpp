@@ -43,7 +43,7 @@ struct traits : support::failing_traits {
       asleep();
       held.lock();
     }
-    void wait_until(std::unique_lock<std::mutex>& held, ssewire::time_point) { wait(held); }
+    void wait_until(std::unique_lock<std::mutex>& held, ssewire::steady_time) { wait(held); }
   };
 };
 using broker = ssewire::basic_broker<traits>;
@@ -298,7 +298,7 @@ TEST_CASE("from inside the writer: publish, tick, drain, subscribe, follow anoth
     to.answers = [&](std::size_t offered) -> write_result {
       if (!std::exchange(called, true)) {
         if (call == 0) b->publish("c", {.data = data_of(2)});
-        if (call == 1) b->tick(ssewire::time_point{1h});
+        if (call == 1) b->tick(ssewire::steady_time{1h});
         if (call == 2) b->drain({}, {}, ssewire::reconnection_time(0));
         if (call == 3) other = support::follow(*b, {"c", "d"});
         if (call == 4) other.close();

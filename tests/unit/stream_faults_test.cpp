@@ -146,7 +146,7 @@ struct history {
   std::vector<client> clients = {};
   reactor<Writer> r{{}, {10s, 0s}};
   std::vector<ssewire::stream_id> ids = {};
-  ssewire::time_point now = ssewire::time_point{} + 1h;
+  ssewire::steady_time now = ssewire::steady_time{} + 1h;
 
   history(std::uint64_t seed, framing f, std::uint64_t max_events)
       : random(seed), body(f), b({.replay = {.max_events = max_events, .max_bytes = 20'000}}) {}
@@ -423,7 +423,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
       CHECK((added || added.error == ssewire::errc::no_memory));
     }
     std::array<bool, 12> published = {};
-    auto now = ssewire::time_point{};
+    auto now = ssewire::steady_time{};
     for (std::size_t i = 0; i < data.size(); ++i) {
       auto const done = b.publish(channel_names[i % 2], {.data = data[i]});
       published[i] = static_cast<bool>(done);

@@ -15,18 +15,18 @@
 namespace {
 
 using namespace std::chrono_literals;
-using ssewire::time_point;
+using ssewire::steady_time;
 using ssewire::testing::virtual_clock;
 
 struct asked {
   bool more = false;
-  std::optional<time_point> next = {};
+  std::optional<steady_time> next = {};
 };
 
 TEST_CASE("it stands still until it is moved, and never goes back") {
   virtual_clock clock;
   auto const start = clock.now();
-  CHECK(start > time_point());
+  CHECK(start > steady_time());
   CHECK(clock.now() == start);
   CHECK(clock.advance(2s) == start + 2s);
   CHECK(clock.advance(-5s) == start + 2s);
@@ -39,7 +39,7 @@ TEST_CASE("it polls now, at each deadline, the one at the end included, and none
   virtual_clock clock;
   auto const start = clock.now();
   std::vector<std::chrono::nanoseconds> times;
-  auto const poll = [&](time_point now) {
+  auto const poll = [&](steady_time now) {
     times.push_back(now - start);
     return asked{.next = now + 10s};
   };
@@ -55,7 +55,7 @@ TEST_CASE("it polls now, at each deadline, the one at the end included, and none
 TEST_CASE("more means now, and no deadline means the end") {
   virtual_clock clock;
   int left = 5;
-  auto const result = clock.run_for(1h, [&](time_point) { return asked{.more = left-- > 0}; });
+  auto const result = clock.run_for(1h, [&](steady_time) { return asked{.more = left-- > 0}; });
   CHECK(result);
   CHECK(result.polls == 6);
 }
@@ -63,11 +63,11 @@ TEST_CASE("more means now, and no deadline means the end") {
 TEST_CASE("who asks for ever for the same time is told to spin") {
   virtual_clock clock;
   auto const more = clock.run_for(
-      1s, [](time_point) { return asked{.more = true}; }, 100);
+      1s, [](steady_time) { return asked{.more = true}; }, 100);
   CHECK(more.spun);
   CHECK(more.polls == 100);
   auto const past = clock.run_for(
-      1s, [](time_point now) { return asked{.next = now - 1s}; }, 100);
+      1s, [](steady_time now) { return asked{.next = now - 1s}; }, 100);
   CHECK_FALSE(bool(past));
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("a day of heartbeats takes no time") {
     ssewire::reactor<ssewire::testing::scripted_writer> reactor;
     REQUIRE(reactor.add(ssewire::testing::scripted_writer(to)));
     virtual_clock clock;
-    CHECK(clock.run_for(24h, [&](time_point now) { return reactor.poll(now); }));
+    CHECK(clock.run_for(24h, [&](steady_time now) { return reactor.poll(now); }));
   }
   auto const beats = std::count(to.taken.begin(), to.taken.end(), ':');
   CHECK(beats == 24 * 60 * 60 / 15);

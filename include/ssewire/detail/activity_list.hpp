@@ -13,7 +13,7 @@ namespace detail {
 template <class T> class activity_list;
 
 template <class T> struct activity_node {
-  time_point seen = {};
+  steady_time seen = {};
 
   [[nodiscard]] bool linked() const noexcept { return list_ != nullptr; }
 

@@ -20,9 +20,9 @@ namespace detail {
 class age_marks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
-  std::uint64_t pass(time_point now, duration max_age, std::uint64_t sequence) noexcept {
-    if (max_age <= duration::zero()) return 0;
-    came_late_ = is_old(passed_, now, max_age / 2 + duration(1));
+  std::uint64_t pass(steady_time now, steady_duration max_age, std::uint64_t sequence) noexcept {
+    if (max_age <= steady_duration::zero()) return 0;
+    came_late_ = is_old(passed_, now, max_age / 2 + steady_duration(1));
     passed_ = now;
     auto const too_old = reached(now, max_age);
     if (count_ == 0 || is_old(marks_[count_ - 1].when, now, max_age / 8)) {
@@ -36,9 +36,9 @@ class age_marks {
   }
 
   // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
-  [[nodiscard]] std::uint64_t reached(time_point now, duration age) const noexcept {
+  [[nodiscard]] std::uint64_t reached(steady_time now, steady_duration age) const noexcept {
     std::uint64_t position = 0;
-    for (std::size_t i = 0; age > duration::zero() && i < count_ && is_old(marks_[i].when, now, age); ++i)
+    for (std::size_t i = 0; age > steady_duration::zero() && i < count_ && is_old(marks_[i].when, now, age); ++i)
       position = marks_[i].sequence;
     return position;
   }
@@ -49,19 +49,19 @@ class age_marks {
 
  private:
   struct mark {
-    time_point when;
+    steady_time when;
     std::uint64_t sequence;
   };
 
-  // Also of two times that are further apart than a duration can say.
-  static bool is_old(time_point when, time_point now, duration age) noexcept {
-    auto const ticks = [](time_point t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+  // Also of two times that are further apart than a steady_duration can say.
+  static bool is_old(steady_time when, steady_time now, steady_duration age) noexcept {
+    auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
     return now >= when && ticks(now) - ticks(when) >= static_cast<std::uint64_t>(age.count());
   }
 
   std::array<mark, 16> marks_ = {};  // oldest first; eight of them span the age
   std::size_t count_ = 0;
-  time_point passed_ = {};  // the last time; the first one has nothing that is too old
+  steady_time passed_ = {};  // the last time; the first one has nothing that is too old
   bool came_late_ = false;
 };
 

@@ -353,7 +353,7 @@ template <class Traits> struct broker_core {
 
   // ---- time and the end ----------------------------------------------------------------------------------------
 
-  void tick(time_point now) noexcept {
+  void tick(steady_time now) noexcept {
     lock held(guard);
     auto const too_old = ages.pass(now, options.replay.max_age, sequence);
     if (ages.came_late()) excused_through = (std::max)(excused_through, too_old);
@@ -376,7 +376,7 @@ template <class Traits> struct broker_core {
     });
   }
 
-  void drain(time_point now, time_point deadline, std::uint64_t spread_ms) noexcept {
+  void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
     lock held(guard);
     draining = true;
     drain_spread_ms = spread_ms;

@@ -39,7 +39,7 @@ struct broker_options {
   /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came: filters are asked
   /// about it when such a stream comes back.
   std::size_t max_channels = 100'000;
-  duration channel_expiry =
+  steady_duration channel_expiry =
       std::chrono::hours(1);  ///< a channel that nobody follows and nothing was published to for so
                               ///< long goes, with its events; 0: never. Kept by tick()
   std::size_t max_expired_channels =

@@ -60,7 +60,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   // Where a stream stood that has lost its place.
   struct standing {
     std::uint64_t behind;  // events that the leader is ahead of it
-    time_point seen;       // when it was given the last byte, or before
+    steady_time seen;       // when it was given the last byte, or before
   };
 
   // Takes its place away. During a round the place stays, empty, so that the round skips nobody. `offered`: it is being
@@ -82,14 +82,14 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
 
   // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to pull for
   // itself. The leader stands `ahead` events further on already.
-  void begin_round(held_flight<Traits> f, std::uint64_t ahead, time_point now) noexcept {
+  void begin_round(held_flight<Traits> f, std::uint64_t ahead, steady_time now) noexcept {
     flight = std::move(f);
     in_round_ = true;
     done_ = 0;
     end_ = places_.size();
     ahead_ = ahead;
     began_ = now;
-    joined_seen_ = (time_point::max)();
+    joined_seen_ = (steady_time::max)();
     full_ = 0;
   }
 
@@ -187,7 +187,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   }
 
   // A stream has come in step that was active last `then`. Returns whether the cohort's own time has changed.
-  bool note(time_point then) noexcept {
+  bool note(steady_time then) noexcept {
     if (in_round_) {
       joined_seen_ = (std::min)(joined_seen_, then);
       return false;
@@ -230,8 +230,8 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   std::size_t end_ = 0;   // who joined later is not given this flight
   std::uint64_t ahead_ = 0;
   std::uint64_t full_ = 0;
-  time_point began_ = {};
-  time_point joined_seen_ = {};
+  steady_time began_ = {};
+  steady_time joined_seen_ = {};
 };
 
 }  // namespace detail

@@ -25,17 +25,17 @@ namespace detail {
 class drain_turns {
  public:
   // Called again it shares out what is left of them anew: none of them moves back.
-  void begin(time_point now, time_point deadline) noexcept {
+  void begin(steady_time now, steady_time deadline) noexcept {
     pass(now);
     deadline_ = (std::min)(deadline_, deadline);
     auto const half = std::midpoint(now.time_since_epoch().count(), deadline_.time_since_epoch().count());
-    last_turn_ = (std::min)(last_turn_, time_point(duration(half)));
+    last_turn_ = (std::min)(last_turn_, steady_time(steady_duration(half)));
     began_ = now;
     over_before_ = over_;
     pass(now);
   }
 
-  void pass(time_point now) noexcept {
+  void pass(steady_time now) noexcept {
     if (now >= last_turn_) {
       over_ = 1;
     } else if (now > began_) {
@@ -45,18 +45,18 @@ class drain_turns {
   }
 
   [[nodiscard]] bool has_come(double turn) const noexcept { return turn < over_; }
-  [[nodiscard]] bool deadline_has_come(time_point now) const noexcept { return now >= deadline_; }
+  [[nodiscard]] bool deadline_has_come(steady_time now) const noexcept { return now >= deadline_; }
 
  private:
-  // Also of two that are further apart than a duration can say.
-  static double between(time_point from, time_point to) noexcept {
-    auto const ticks = [](time_point t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+  // Also of two that are further apart than a steady_duration can say.
+  static double between(steady_time from, steady_time to) noexcept {
+    auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
     return static_cast<double>(ticks(to) - ticks(from));
   }
 
-  time_point began_ = (time_point::max)();
-  time_point last_turn_ = (time_point::max)();
-  time_point deadline_ = (time_point::max)();
+  steady_time began_ = (steady_time::max)();
+  steady_time last_turn_ = (steady_time::max)();
+  steady_time deadline_ = (steady_time::max)();
   double over_before_ = 0;  // when it began
   double over_ = 0;
 };

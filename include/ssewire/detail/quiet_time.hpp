@@ -22,7 +22,7 @@ class quiet_time {
   explicit quiet_time(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
 
   // `progress`: another number than before if something has gone since. `waits`: for its peer, else for news.
-  void look(std::uint64_t progress, bool waits, time_point now) noexcept {
+  void look(std::uint64_t progress, bool waits, steady_time now) noexcept {
     watched_.look(now);
     if (progress != progress_ || waits != waits_) since_ = watched_.now();
     progress_ = progress;
@@ -37,8 +37,8 @@ class quiet_time {
 
   // When to look again: twice in each interval, for what happens between two looks is seen by the second; and more often
   // while it waits for its peer.
-  [[nodiscard]] std::optional<time_point> next_look() const noexcept {
-    std::optional<time_point> next;
+  [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
+    std::optional<steady_time> next;
     auto const now = watched_.now();
     for (auto const at :
          {detail::deadline(now, timing_.heartbeat / 2),
@@ -49,7 +49,7 @@ class quiet_time {
   }
 
  private:
-  [[nodiscard]] std::optional<time_point> deadline() const noexcept {
+  [[nodiscard]] std::optional<steady_time> deadline() const noexcept {
     return waits_ ? watched_.stall_of(since_) : detail::deadline(since_, timing_.heartbeat);
   }
 
@@ -58,7 +58,7 @@ class quiet_time {
   std::uint64_t progress_ =
       (std::numeric_limits<std::uint64_t>::max)();  // so that the first look begins the time
   bool waits_ = false;
-  time_point since_ = {};
+  steady_time since_ = {};
 };
 
 }  // namespace detail

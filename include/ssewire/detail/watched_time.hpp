@@ -20,36 +20,36 @@ namespace detail {
 // come late, by a quarter of the stall time each, still find the dead; and after a pause, however long, nobody looks dead.
 class watched_time {
  public:
-  explicit watched_time(duration stall_time) noexcept : stall_time_(stall_time) {}
+  explicit watched_time(steady_duration stall_time) noexcept : stall_time_(stall_time) {}
 
   // A clock that goes back stands still.
-  void look(time_point now) noexcept {
+  void look(steady_time now) noexcept {
     now = (std::max)(now, now_);
     if (now - now_ > stall_time_ / 8 * 3) since_ = now;
     now_ = now;
   }
 
   // When it was looked last.
-  [[nodiscard]] time_point now() const noexcept { return now_; }
+  [[nodiscard]] steady_time now() const noexcept { return now_; }
 
   // When a peer that has been silent since `then` has stalled.
-  [[nodiscard]] std::optional<time_point> stall_of(time_point then) const noexcept {
+  [[nodiscard]] std::optional<steady_time> stall_of(steady_time then) const noexcept {
     return deadline((std::max)(then, since_), stall_time_);
   }
-  [[nodiscard]] bool has_stalled(time_point then) const noexcept {
+  [[nodiscard]] bool has_stalled(steady_time then) const noexcept {
     auto const at = stall_of(then);
     return at && now_ >= *at;
   }
 
   // When to look again, if a peer is waited for.
-  [[nodiscard]] std::optional<time_point> next_look() const noexcept {
+  [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
     return deadline(now_, stall_time_ / 8);
   }
 
  private:
-  duration stall_time_;
-  time_point now_ = {};
-  time_point since_ = {};  // no pause since then
+  steady_duration stall_time_;
+  steady_time now_ = {};
+  steady_time since_ = {};  // no pause since then
 };
 
 }  // namespace detail

@@ -31,24 +31,24 @@ struct run_result {
 class virtual_clock {
  public:
   constexpr virtual_clock() noexcept = default;
-  constexpr explicit virtual_clock(time_point start) noexcept : now_(start) {}
+  constexpr explicit virtual_clock(steady_time start) noexcept : now_(start) {}
 
-  [[nodiscard]] constexpr time_point now() const noexcept { return now_; }
-  constexpr time_point advance(duration by) noexcept { return now_ += (std::max)(by, duration::zero()); }
+  [[nodiscard]] constexpr steady_time now() const noexcept { return now_; }
+  constexpr steady_time advance(steady_duration by) noexcept { return now_ += (std::max)(by, steady_duration::zero()); }
   /// Never back.
-  constexpr time_point advance_to(time_point to) noexcept { return now_ = (std::max)(now_, to); }
+  constexpr steady_time advance_to(steady_time to) noexcept { return now_ = (std::max)(now_, to); }
 
   /// Polls now and at each time it is asked to, up to and including `end`, where the clock then stands.
-  /// Input       `poll(now)`: answers {bool more, optional<time_point> next}, as basic_reactor::poll does; wrap it to look
+  /// Input       `poll(now)`: answers {bool more, optional<steady_time> next}, as basic_reactor::poll does; wrap it to look
   ///             at what happened at which time.
   ///             `most_at_once`: so many polls at one time are too many.
-  template <class Poll> run_result run_until(time_point end, Poll poll, std::size_t most_at_once = 100'000) {
+  template <class Poll> run_result run_until(steady_time end, Poll poll, std::size_t most_at_once = 100'000) {
     run_result result;
     std::size_t at_once = 0;
     for (;;) {
       auto const asked = poll(now_);
       ++result.polls;
-      std::optional<time_point> const next = asked.more ? now_ : asked.next;
+      std::optional<steady_time> const next = asked.more ? now_ : asked.next;
       if (next && *next <= now_) {
         result.spun = ++at_once >= most_at_once;
         if (!result.spun) continue;
@@ -62,13 +62,13 @@ class virtual_clock {
     }
   }
 
-  template <class Poll> run_result run_for(duration time, Poll poll, std::size_t most_at_once = 100'000) {
+  template <class Poll> run_result run_for(steady_duration time, Poll poll, std::size_t most_at_once = 100'000) {
     return run_until(now_ + time, poll, most_at_once);
   }
 
  private:
-  // Not 0, so that a time_point that nobody set is long ago.
-  time_point now_ = time_point(std::chrono::hours(1));
+  // Not 0, so that a steady_time that nobody set is long ago.
+  steady_time now_ = steady_time(std::chrono::hours(1));
 };
 
 }  // namespace testing
