@@ -6,7 +6,7 @@
 //   broker contend SECONDS [STREAMS]   two publishers, and two threads that pull, or that run a reactor of so many streams
 //                            each: contend PUBLISHES-A-SECOND DELIVERED TOLD P50 P99 MAX, times of one publish in ns on
 //                            the clock
-#include <ssewire/reactor.hpp>
+#include <ssewire/drivers/reactor.hpp>
 
 #include <broker_rows.hpp>
 

@@ -7,9 +7,9 @@
 //   wake      chunk 0; `bytes` publishes on as many channels. Row parked/SUBSCRIBERS-PARKED-ON-EACH
 #pragma once
 
-#include <ssewire/broker.hpp>
-#include <ssewire/parser.hpp>
-#include <ssewire/serializer.hpp>
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/wire/parser.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <measure.hpp>
 #include <stores.hpp>

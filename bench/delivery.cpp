@@ -4,7 +4,7 @@
 // Every writer takes all it is offered and adds up its bytes. Beside it stands the least that can be done: a loop over the
 // same sinks that adds the same number to each.
 // Use: delivery [N burst repetitions]   with arguments: one run without a clock, for callgrind
-#include <ssewire/reactor.hpp>
+#include <ssewire/drivers/reactor.hpp>
 
 #include <algorithm>
 #include <array>

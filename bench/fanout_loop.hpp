@@ -5,8 +5,8 @@
 // A control connection publishes, one line each, and asks for figures:  P DATA   an event   M   a line of figures, see mark()
 #pragma once
 
-#include <ssewire/broker.hpp>
-#include <ssewire/reactor.hpp>
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/drivers/reactor.hpp>
 
 #include <counting.hpp>
 #include <sys/epoll.h>

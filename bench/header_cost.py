@@ -6,7 +6,7 @@ import subprocess
 
 import build
 
-HEADERS = ("ssewire/event.hpp", "ssewire/serializer.hpp", "ssewire/parser.hpp", "ssewire/ssewire.hpp")
+HEADERS = ("ssewire/core/event.hpp", "ssewire/wire/serializer.hpp", "ssewire/wire/parser.hpp", "ssewire/ssewire.hpp")
 ROUNDS = 9
 
 

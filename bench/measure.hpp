@@ -4,7 +4,7 @@
 // disturbs the rows of a group alike, and their ratio in a round is worth more than the ratio of their averages.
 #pragma once
 
-#include <ssewire/event.hpp>
+#include <ssewire/core/event.hpp>
 
 #include <corpora.hpp>
 

@@ -5,7 +5,7 @@
 // the parser half as fast then), and a program has one.
 #pragma once
 
-#include <ssewire/event.hpp>
+#include <ssewire/core/event.hpp>
 
 #include <corpora.hpp>
 #include <measure.hpp>

@@ -6,7 +6,7 @@
 //   tick: "two\nlines"
 //   resume after 8, in 1500 ms
 
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <iostream>
 #include <string_view>

@@ -21,7 +21,7 @@
 //   {"type":"message","data":"{\"price\":10}","lastEventId":"7","id":"7","retry":3000}
 //   {"type":"note","data":"two\nlines","lastEventId":"7"}
 
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <cerrno>
 #include <cstdio>

@@ -30,7 +30,7 @@
 //
 //   -- peer_gone at 30 %
 
-#include <ssewire/stream.hpp>
+#include <ssewire/stream/stream.hpp>
 
 #include <iostream>
 #include <string>

@@ -28,7 +28,7 @@
 //   data: five
 //
 
-#include <ssewire/broker.hpp>
+#include <ssewire/broker/broker.hpp>
 
 #include <iostream>
 #include <string_view>

@@ -16,8 +16,8 @@
 //
 //   this type is refused: the event type contains CR, LF or NUL; nothing was written; fix the caller
 
-#include <ssewire/event.hpp>
-#include <ssewire/serializer.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <chrono>
 #include <iostream>

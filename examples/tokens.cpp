@@ -39,8 +39,8 @@
 //
 //   -- peer_gone after 5 tokens
 
-#include <ssewire/stream.hpp>
-#include <ssewire/text_pieces.hpp>
+#include <ssewire/stream/stream.hpp>
+#include <ssewire/wire/text_buffer.hpp>
 
 #include <cstddef>
 #include <iostream>

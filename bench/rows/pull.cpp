@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // pull.cpp - ssewire's parser, asked for one event after the other.
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <rows.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // string.cpp - ssewire's serializer into a string that is used again.
-#include <ssewire/serializer.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <rows.hpp>
 

@@ -5,7 +5,7 @@
 // refused 3: ssewire::
 // Also text of char8_t, through as_text(), which data does not need.
 // refused 4: ssewire::
-#include <ssewire/event.hpp>
+#include <ssewire/core/event.hpp>
 
 #include <string>
 #include <string_view>

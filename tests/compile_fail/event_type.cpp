@@ -5,7 +5,7 @@
 // refused 3: event_type_must_not_contain_CR_LF_or_NUL
 // refused 4: event_type_must_not_contain_CR_LF_or_NUL
 // refused 5: event_type_must_not_contain_CR_LF_or_NUL
-#include <ssewire/event.hpp>
+#include <ssewire/core/event.hpp>
 
 #include <string_view>
 

@@ -2,7 +2,7 @@
 // What others found worth a test: the facts of web-platform-tests and of other projects' parser suites, each under the
 // name it has there. Bytes and expectations are written for this table. Where a suite expects something else than the
 // standard says, the standard's outcome stands here, and the difference beside it.
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/every_split.hpp>

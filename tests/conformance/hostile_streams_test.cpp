@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Hostile streams against the literal parser. SSEWIRE_STREAMS: how many; SSEWIRE_SEED: read this one only.
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/every_split.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Each normative sentence of the section, in its order: the number is the sentence's place in this file.
 // Source: WHATWG HTML, 9.2.6 Interpreting an event stream; WHATWG Encoding, 6 "UTF-8 decode".
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/every_split.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Each normative sentence of the section, in its order: the number is the sentence's place in this file.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream.
-#include <ssewire/http_fields.hpp>
-#include <ssewire/parser.hpp>
+#include <ssewire/http/response_fields.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/every_split.hpp>

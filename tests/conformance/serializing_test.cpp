@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What follows from the two sections for who writes: each rule as bytes, and read back by both parsers.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
-#include <ssewire/serializer.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <support/chunked_body.hpp>
 #include <support/events.hpp>

@@ -2,7 +2,7 @@
 """Holds docs/event_stream.md to the tests and the code that it names.
 
 Each test of tests/conformance has a number, stands in the document, and is there under no other number. In code spans:
-`parser_test: sentence` is a test of tests/unit/parser_test.cpp, and the last word of `parser::read_id` stands in
+`parser_test: sentence` is a test of a parser_test.cpp, and the last word of `parser::read_id` stands in
 include/. Relative links lead to files. With --self-test: the check accepts a good document and refuses each kind of
 bad one.
 """
@@ -61,7 +61,7 @@ def check(document, conformance, unit, headers, is_file):
         span = re.sub(r"\s+", " ", match.group(1))
         test = re.fullmatch(r"(\w+_test): (.+)", span)
         if test and test.group(2) not in unit_names.get(test.group(1), ()):
-            errors.append(f'{place}: tests/unit/{test.group(1)}.cpp has no test "{test.group(2)}"')
+            errors.append(f'{place}: {test.group(1)}.cpp has no test "{test.group(2)}"')
         code = re.fullmatch(r"(?!std::)(?:\w+::)+(\w+)(?:\(\))?", span)
         if code and not re.search(rf"\b{code.group(1)}\b", headers):
             errors.append(f"{place}: no header has {code.group(1)}, of `{span}`")
@@ -80,7 +80,7 @@ def main(root):
                 for path in sorted((root / folder).glob(pattern))}
 
     errors, count = check((root / DOCUMENT).read_text(encoding="utf-8"), sources("tests/conformance", "*.cpp"),
-                          sources("tests/unit", "*.cpp"), "\n".join(sources("include", "**/*.hpp").values()),
+                          sources("tests", "*/*_test.cpp"), "\n".join(sources("include", "**/*.hpp").values()),
                           lambda link: (root / "docs" / link).exists())
     print("\n".join(errors + [f"{count} numbered tests, {len(errors)} errors"]))
     return 1 if errors else 0
@@ -112,8 +112,8 @@ class SelfTest(unittest.TestCase):
         self.assertIn("has no numbered tests", self.check("", ""))
 
     def test_refuses_a_unit_test_that_is_not_there(self):
-        self.assertIn('tests/unit/a_test.cpp has no test "it fails"', self.check("S-01 9.2.5-02 `a_test: it fails`"))
-        self.assertIn('tests/unit/b_test.cpp has no test', self.check('S-01 9.2.5-02 `b_test: it "works"`'))
+        self.assertIn('a_test.cpp has no test "it fails"', self.check("S-01 9.2.5-02 `a_test: it fails`"))
+        self.assertIn('b_test.cpp has no test', self.check('S-01 9.2.5-02 `b_test: it "works"`'))
 
     def test_refuses_a_function_that_no_header_has(self):
         self.assertIn("no header has rep, of `detail::rep`", self.check("S-01 9.2.5-02 `detail::rep`"))

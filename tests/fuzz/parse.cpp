@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // parse.cpp - fuzz target: the parser reads any bytes as the standard says, however they are cut, within its limits.
 // An input: a byte of options, the limits on line, event and ID, two bytes that seed the cuts, and the stream.
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/literal_parser.hpp>

@@ -2,10 +2,10 @@
 // publish.cpp - fuzz target: whatever bytes are in events, channel names and last event IDs, a client gets exactly the
 // events that were published to its channels, each once and in order, or is told which are missing.
 // An input: bytes of options, then steps, each a byte that says what is done and what belongs to it.
-#include <ssewire/broker.hpp>
-#include <ssewire/http_fields.hpp>
-#include <ssewire/parser.hpp>
-#include <ssewire/stream.hpp>
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/http/request.hpp>
+#include <ssewire/wire/parser.hpp>
+#include <ssewire/stream/stream.hpp>
 
 #include <support/chunked_body.hpp>
 #include <support/events.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // round_trip.cpp - fuzz target: what is serialized comes back, one event for one, whatever bytes are in its fields.
 // An input: a byte of options, then events and comments. Each begins with a byte that says which fields follow.
-#include <ssewire/parser.hpp>
-#include <ssewire/serializer.hpp>
+#include <ssewire/wire/parser.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <support/chunked_body.hpp>
 #include <support/events.hpp>

@@ -12,6 +12,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BASE = ROOT / "include" / "ssewire"
+PUBLIC = sorted(p.relative_to(BASE) for room in ("core", "wire", "http", "log", "broker", "stream", "drivers")
+                for p in (BASE / room).glob("*.hpp") if p.stem not in ("begin", "end"))
 
 # errc: a program that names std's error codes has another word for ours, and error_code.hpp joins the two.
 SHARED = {"errc"}
@@ -37,7 +39,7 @@ STANDARD = """
 def refused(compiler, directives, declarations):
     """Of the declarations, one a line, those that the compiler does not take: its name -> what it says."""
     names = list(declarations)
-    source = (STANDARD + "".join(f"#include <ssewire/{p.name}>\n" for p in sorted(BASE.glob("*.hpp"))) + directives +
+    source = (STANDARD + "".join(f"#include <ssewire/{p.as_posix()}>\n" for p in PUBLIC) + directives +
               "\nnamespace probe {\n#line 1 \"probe\"\n" + "".join(declarations[n] + "\n" for n in names) + "}\n")
     limit = ["-ferror-limit=0"] if "clang" in compiler else []
     done = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-w", *limit, f"-I{BASE.parent}", "-x", "c++", "-"],
@@ -53,7 +55,7 @@ def main():
     arguments.add_argument("--compiler", default="c++")
     compiler = arguments.parse_args().compiler
 
-    text = "".join(p.read_text(encoding="utf-8") for p in BASE.glob("*.hpp"))
+    text = "".join((BASE / p).read_text(encoding="utf-8") for p in PUBLIC)
     words = sorted(set(re.findall(r"\b[a-z]\w*\b", re.sub(r"//.*", "", text))) - {"ssewire"})
     no_names = refused(compiler, "", {w: f"using ::ssewire::{w};" for w in words})
     ours = [w for w in words if w not in no_names]

@@ -4,34 +4,35 @@ import re
 
 
 class BadMutation(Exception):
-    """Its text is not in its header exactly once."""
+    """Its text is not in the headers exactly once."""
 
 
 class Mutation:
-    """`edits`: pairs of a text and what takes its place. A text stands in its header exactly once, however it is broken
+    """`edits`: pairs of a text and what takes its place. A text stands in the headers exactly once, however it is broken
     into lines: white space matches white space. `tests`: of tests/, in the order they are tried. `sanitize`: what the
     fault needs to show, as in -fsanitize=."""
 
-    def __init__(self, name, breaks, header, *edits, tests, sanitize=""):
+    def __init__(self, name, breaks, *edits, tests, sanitize=""):
         self.name = name
         self.breaks = breaks.split()
-        self.header = header
         self.edits = edits
         self.tests = tests.split()
         self.sanitize = sanitize
 
-    def spans(self, text):
-        """Where its edits lie in the header's text, and what comes there."""
-        found = []
+    def spans(self, headers):
+        """Header -> where its edits lie in it, and what comes there. `headers`: name -> text."""
+        found = {}
         for old, new in self.edits:
-            words = r"\s+".join(re.escape(word) for word in old.split())
-            places = list(re.finditer(words, text))
+            pattern = re.compile(r"\s+".join(re.escape(word) for word in old.split()))
+            places = [(name, place) for name, text in headers.items() for place in pattern.finditer(text)]
             if len(places) != 1:
-                raise BadMutation(f"{self.name}: {self.header} holds this {len(places)} times, not once: {old}")
+                where = ", ".join(sorted({name for name, _ in places})) or "nowhere"
+                raise BadMutation(f"{self.name}: stands {len(places)} times, not once, in {where}: {old}")
             if old.split() == new.split():
                 raise BadMutation(f"{self.name}: changes nothing")
-            found.append((places[0].start(), places[0].end(), new))
-        return sorted(found)
+            name, place = places[0]
+            found.setdefault(name, []).append((place.start(), place.end(), new))
+        return {name: sorted(spans) for name, spans in found.items()}
 
 
 def replaced(text, spans):

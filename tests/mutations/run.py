@@ -4,7 +4,7 @@
 
   run.py [NAME...]   the mutations of these names (shell patterns; G5: those that break this guarantee); default: all
   run.py --list      what there is
-  run.py --check     quick: every mutation's text is in its header, what is mutated compiles, no guarantee lacks any
+  run.py --check     quick: every mutation's text is in the headers, what is mutated compiles, no guarantee lacks any
 
 A mutation is caught when a test fails, crashes, hangs, or does not compile because a static_assert of its own fails. It
 is tried with its own tests only, in their order, until one catches it; --any-test tries all others behind them.
@@ -36,7 +36,7 @@ AT_LEAST = 40
 AT_LEAST_EACH = 2
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDERS = ["unit", "conformance", "concurrency"]
+FOLDERS = ["core", "wire", "http", "log", "broker", "stream", "drivers", "testing", "conformance"]
 
 # Uses every member of every template, so that all of a mutated header is compiled.
 EVERYTHING = """
@@ -69,8 +69,10 @@ STANDARD = "".join(f"#include <{name}>\n" for name in (
     "sstream string thread unordered_map vector").split())
 
 
-def header(mutation):
-    return ROOT / "include" / "ssewire" / mutation.header
+def headers():
+    """Name, relative to include/ -> text."""
+    include = ROOT / "include"
+    return {path.relative_to(include).as_posix(): path.read_text(encoding="utf-8") for path in include.rglob("*.hpp")}
 
 
 def source(test):
@@ -80,7 +82,7 @@ def source(test):
 # ---- the quick check ---------------------------------------------------------------------------------------------
 
 
-def faults_of_table():
+def faults_of_table(texts):
     faults = [f"{name}: there are two" for name, n in collections.Counter(m.name for m in MUTATIONS).items() if n > 1]
     for m in MUTATIONS:
         faults += [f"{m.name}: there is no {g}" for g in m.breaks if g not in GUARANTEES]
@@ -88,8 +90,8 @@ def faults_of_table():
         if not m.tests or not m.edits:
             faults.append(f"{m.name}: needs an edit and a test")
         try:
-            m.spans(header(m).read_text(encoding="utf-8"))
-        except (BadMutation, OSError) as error:
+            m.spans(texts)
+        except BadMutation as error:
             faults.append(str(error))
     for g in GUARANTEES:
         count = sum(g in m.breaks for m in MUTATIONS)
@@ -100,31 +102,33 @@ def faults_of_table():
     return faults
 
 
-def packed():
+def packed(texts):
     """All mutations, in as few copies of the library as possible: those in one copy do not overlap."""
     copies = []
     for m in MUTATIONS:
-        spans = m.spans(header(m).read_text(encoding="utf-8"))
+        spans = m.spans(texts)
         for copy in copies:
-            if not overlap(spans, copy[m.header]):
+            if not any(overlap(some, copy[name]) for name, some in spans.items()):
                 break
         else:
             copy = collections.defaultdict(list)
             copies.append(copy)
-        copy[m.header] += spans
+        for name, some in spans.items():
+            copy[name] += some
     return copies
 
 
 def check(options):
-    faults = faults_of_table()
+    texts = headers()
+    faults = faults_of_table(texts)
     try:
-        copies = packed()
-    except (BadMutation, OSError):
+        copies = packed(texts)
+    except BadMutation:
         copies = []  # among the faults
     for i, copy in enumerate(copies):
         place = options.work / f"check{i}"
         for name, spans in copy.items():
-            write(place / "ssewire" / name, replaced(header_text(name), spans))
+            write(place / name, replaced(texts[name], spans))
         write(place / "everything.cpp", EVERYTHING)
         command = [*options.compiler, "-std=c++20", "-fsyntax-only", "-w", f"-I{place}", f"-I{ROOT / 'include'}",
                    str(place / "everything.cpp")]
@@ -139,10 +143,6 @@ def check(options):
 
 
 # ---- the run -----------------------------------------------------------------------------------------------------
-
-
-def header_text(name):
-    return (ROOT / "include" / "ssewire" / name).read_text(encoding="utf-8")
 
 
 def write(path, text):
@@ -170,6 +170,7 @@ class Runner:
     def __init__(self, options):
         self.options = options
         self.work = options.work
+        self.texts = headers()
         self.seconds = {}  # that a test takes when nothing is broken
 
     def copy_library(self):
@@ -256,8 +257,8 @@ class Runner:
 
     def judge(self, mutation, more_tests):
         place = self.work / mutation.name
-        text = (self.work / "include/ssewire" / mutation.header).read_text(encoding="utf-8")
-        write(place / "ssewire" / mutation.header, replaced(text, mutation.spans(text)))
+        for name, spans in mutation.spans(self.texts).items():
+            write(place / name, replaced(self.texts[name], spans))
         try:
             for test in mutation.tests + [t for t in more_tests if t not in mutation.tests]:
                 if (test, mutation.sanitize) not in self.seconds:
@@ -286,9 +287,9 @@ def chosen(names):
 def mutate(options):
     began = time.monotonic()
     mutations = chosen(options.names)
-    for m in mutations:
-        m.spans(header(m).read_text(encoding="utf-8"))
     runner = Runner(options)
+    for m in mutations:
+        m.spans(runner.texts)
     runner.copy_library()
     there = all_tests()
     more_tests = there if options.any_test else []
@@ -332,7 +333,7 @@ def main():
     options.work = options.work.resolve()
     if options.list:
         for m in chosen(options.names):
-            print(f"{m.name:50} {' '.join(m.breaks):8} {m.header:30} {' '.join(m.tests)}")
+            print(f"{m.name:50} {' '.join(m.breaks):8} {' '.join(m.tests)}")
         return 0
     if options.check:
         return 0 if check(options) else 1

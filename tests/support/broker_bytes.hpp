@@ -2,7 +2,7 @@
 // broker_bytes.hpp - what a broker's tests need: an epoch that is chosen, and the bytes of a pull.
 #pragma once
 
-#include <ssewire/broker.hpp>
+#include <ssewire/broker/broker.hpp>
 
 #include <doctest/doctest.h>
 

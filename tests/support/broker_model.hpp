@@ -3,7 +3,7 @@
 // it is left. It knows nothing of segments, cursors or wake-ups.
 #pragma once
 
-#include <ssewire/broker.hpp>
+#include <ssewire/broker/broker.hpp>
 
 #include <doctest/doctest.h>
 

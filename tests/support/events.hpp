@@ -2,9 +2,9 @@
 // events.hpp - what a parser yields, in a form that owns its text, compares and prints.
 #pragma once
 
-#include <ssewire/errc.hpp>
-#include <ssewire/event.hpp>
-#include <ssewire/parser.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -2,7 +2,7 @@
 // every_split.hpp - a stream means the same however it is read: pushed or pulled, whole, byte by byte, cut anywhere.
 #pragma once
 
-#include <ssewire/parser.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
 #include <support/literal_parser.hpp>

@@ -2,7 +2,7 @@
 // numbered_events.hpp - events whose data says which they are, and a client that objects to what is missing untold.
 #pragma once
 
-#include <ssewire/framing.hpp>
+#include <ssewire/core/framing.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/chunked_body.hpp>

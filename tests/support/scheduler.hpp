@@ -13,7 +13,7 @@
 // slower.
 #pragma once
 
-#include <ssewire/traits.hpp>
+#include <ssewire/core/traits.hpp>
 
 #include <algorithm>
 #include <array>

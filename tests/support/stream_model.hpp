@@ -3,8 +3,8 @@
 // is missing, judged by the bytes alone.
 #pragma once
 
-#include <ssewire/broker.hpp>
-#include <ssewire/parser.hpp>
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/broker_model.hpp>

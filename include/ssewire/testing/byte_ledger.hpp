@@ -3,7 +3,7 @@
 // to a peer: lost, sent twice, in another order, read too late.
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -141,4 +141,4 @@ class byte_ledger {
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

@@ -2,7 +2,7 @@
 // call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise SIGPIPE?
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -19,7 +19,7 @@
 #include <thread>
 #include <utility>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -182,4 +182,4 @@ class call_guard {
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

@@ -3,15 +3,16 @@
 // detects them by name: `finished()` compiles, and is never called.
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
-#include <ssewire/writer.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/writer.hpp>
 
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -225,4 +226,4 @@ template <class Writer> [[nodiscard]] std::vector<member_report> optional_member
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

@@ -3,9 +3,10 @@
 // driver must not do. For tests of drivers, and of programs that send streams. Needs no test framework.
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
-#include <ssewire/writer.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/writer.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -19,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -360,4 +361,4 @@ using scripted_tls_writer = basic_scripted_writer<true>;
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

@@ -2,16 +2,17 @@
 // virtual_clock.hpp - time that a test owns: it stands still until it is moved, and jumps from deadline to deadline.
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
-#include <ssewire/traits.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/traits.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -75,4 +76,4 @@ class virtual_clock {
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

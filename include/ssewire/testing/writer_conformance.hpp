@@ -5,13 +5,14 @@
 // check_writer(harness). Needs no test framework, no broker and no driver: it does what a driver does.
 #pragma once
 
-#include <ssewire/detail/cplusplus.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/writer.hpp>
 #include <ssewire/testing/byte_ledger.hpp>
 #include <ssewire/testing/call_guard.hpp>
 #include <ssewire/testing/member_names.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
-#include <ssewire/writer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -28,7 +29,7 @@
 #include <utility>
 #include <vector>
 
-#include <ssewire/detail/begin.hpp>
+#include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
@@ -850,4 +851,4 @@ template <class Harness>
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
-#include <ssewire/detail/end.hpp>
+#include <ssewire/core/end.hpp>

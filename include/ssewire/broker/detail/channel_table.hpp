@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// channel_table.hpp - a broker's channels: by name, one after the other, and in the order of their oldest events.
+#pragma once
+
+#include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/detail/tombstones.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/log/detail/siphash.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: one at a time; the broker's lock sees to it. A channel stays where it is until it is dropped.
+template <class Traits> class channel_table {
+ public:
+  using channel = detail::channel<Traits>;
+
+  // `max_bytes`: of each channel's log.
+  channel_table(keyed_hash hash, std::size_t max_bytes, std::size_t max_forgotten, pin_ledger pins)
+      : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
+        pins_(std::move(pins)) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }
+  [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
+
+  [[nodiscard]] channel* find(std::string_view name) const noexcept {
+    auto const at = by_name_.find(name);
+    return at == by_name_.end() ? nullptr : at->second.get();
+  }
+
+  // Null, and the reason, where a new one is refused; then nothing has changed.
+  std::pair<channel*, errc> find_or_make(std::string_view name, std::size_t max_channels) noexcept {
+    if (auto* const there = find(name)) return {there, errc::ok};
+    if (all_.size() >= max_channels) return {nullptr, errc::too_many_channels};
+    channel* made = nullptr;
+    bool const good = attempt([&] {
+      auto const hash = by_name_.hash_function().of;
+      auto fresh = std::make_unique<channel>(name, hash, max_bytes_, pins_);
+      auto const before = forgotten_.last_loss(hash(name));
+      fresh->history.continue_behind(before.position, before.id);
+      fresh->index = all_.size();
+      if (all_.capacity() == all_.size()) all_.reserve(all_.size() * 2 + 8);
+      by_age_.reserve(all_.capacity());  // so that add_events() never allocates
+      auto const key = std::string_view(fresh->name);
+      made = by_name_.emplace(key, std::move(fresh)).first->second.get();
+      all_.push_back(made);
+    });
+    if (!good) return {nullptr, errc::no_memory};
+    return {made, errc::ok};
+  }
+
+  // For a channel without members and events. What stays is what it had lost last.
+  void drop(channel& c) noexcept {
+    forgotten_.remember(by_name_.hash_function().of(c.name), {c.history.lost_through(), c.history.lost_id()});
+    if (c.age_index != nowhere) remove_from_ages(c.age_index);
+    all_.back()->index = c.index;
+    all_[c.index] = all_.back();
+    all_.pop_back();
+    by_name_.erase(std::string_view(c.name));
+  }
+
+  // Of channels that are gone no ID is known any more.
+  void forget_lost_ids() noexcept { forgotten_.forget_ids(); }
+
+  // The channel, empty until now or not, holds events: what was appended is the newest of all.
+  void add_events(channel& c) noexcept {
+    if (c.age_index != nowhere) return;
+    c.age_index = by_age_.size();
+    by_age_.push_back({oldest_position(c), &c});
+    rise(c.age_index);
+  }
+
+  // The channel that holds the oldest event of all, or null if none holds any.
+  // Complexity  amortised O(log n): a key may lie below the channel's oldest position, and is mended when it comes first.
+  [[nodiscard]] channel* oldest() noexcept {
+    while (!by_age_.empty()) {
+      auto& first = by_age_.front();
+      if (first.of->history.events() == 0) {
+        remove_from_ages(0);
+        continue;
+      }
+      auto const position = oldest_position(*first.of);
+      if (first.position == position) return first.of;
+      first.position = position;
+      sink(0);
+    }
+    return nullptr;
+  }
+
+ private:
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+  struct name_hash {
+    keyed_hash of;
+
+    std::size_t operator()(std::string_view text) const noexcept {
+      return of(text) & (std::numeric_limits<std::size_t>::max)();
+    }
+  };
+
+  // Of a binary heap: the parent of i is (i - 1) / 2.
+  struct aged {
+    std::uint64_t position;  // no event of the channel is older
+    channel* of;
+  };
+
+  static std::uint64_t oldest_position(channel const& c) noexcept {
+    return c.history.position_of(c.history.first_ordinal());
+  }
+
+  void put(std::size_t at, aged const& what) noexcept {
+    by_age_[at] = what;
+    what.of->age_index = at;
+  }
+
+  void rise(std::size_t at) noexcept {
+    auto const what = by_age_[at];
+    for (; at != 0 && by_age_[(at - 1) / 2].position > what.position; at = (at - 1) / 2)
+      put(at, by_age_[(at - 1) / 2]);
+    put(at, what);
+  }
+
+  void sink(std::size_t at) noexcept {
+    auto const what = by_age_[at];
+    for (auto child = 2 * at + 1; child < by_age_.size(); child = 2 * at + 1) {
+      if (child + 1 < by_age_.size() && by_age_[child + 1].position < by_age_[child].position) ++child;
+      if (by_age_[child].position >= what.position) break;
+      put(at, by_age_[child]);
+      at = child;
+    }
+    put(at, what);
+  }
+
+  void remove_from_ages(std::size_t at) noexcept {
+    by_age_[at].of->age_index = nowhere;
+    auto const last = by_age_.back();
+    by_age_.pop_back();
+    if (at == by_age_.size()) return;
+    put(at, last);
+    rise(at);
+    sink(last.of->age_index);
+  }
+
+  std::unordered_map<std::string_view, std::unique_ptr<channel>, name_hash>
+      by_name_;  // the key: its channel's name
+  std::vector<channel*> all_;
+  std::vector<aged> by_age_;
+  std::size_t max_bytes_;
+  forgotten_channels forgotten_;
+  pin_ledger pins_;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

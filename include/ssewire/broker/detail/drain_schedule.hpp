@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// drain_schedule.hpp - when the streams of a draining broker end: one after the other, evenly over the first half of the time
+// that is left.
+#pragma once
+
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/traits.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Where the turn of this subscriber lies between those of all, in [0, 1). Multiples of the golden ratio: however many there
+// are they lie evenly, and no two near each other.
+[[nodiscard]] constexpr double turn_of(std::uint64_t number) noexcept {
+  return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
+}
+
+// How much of the turns is over. It only grows, whatever the clock does.
+class drain_turns {
+ public:
+  // Called again it shares out what is left of them anew: none of them moves back.
+  void begin(steady_time now, steady_time deadline) noexcept {
+    pass(now);
+    deadline_ = (std::min)(deadline_, deadline);
+    auto const half = std::midpoint(now.time_since_epoch().count(), deadline_.time_since_epoch().count());
+    last_turn_ = (std::min)(last_turn_, steady_time(steady_duration(half)));
+    began_ = now;
+    over_before_ = over_;
+    pass(now);
+  }
+
+  void pass(steady_time now) noexcept {
+    if (now >= last_turn_) {
+      over_ = 1;
+    } else if (now > began_) {
+      auto const part = between(began_, now) / between(began_, last_turn_);
+      over_ = (std::max)(over_, over_before_ + (1 - over_before_) * part);
+    }
+  }
+
+  [[nodiscard]] bool has_come(double turn) const noexcept { return turn < over_; }
+  [[nodiscard]] bool deadline_has_come(steady_time now) const noexcept { return now >= deadline_; }
+
+ private:
+  // Also of two that are further apart than a steady_duration can say.
+  static double between(steady_time from, steady_time to) noexcept {
+    auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+    return static_cast<double>(ticks(to) - ticks(from));
+  }
+
+  steady_time began_ = (steady_time::max)();
+  steady_time last_turn_ = (steady_time::max)();
+  steady_time deadline_ = (steady_time::max)();
+  double over_before_ = 0;  // when it began
+  double over_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

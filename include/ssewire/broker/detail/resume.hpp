@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// resume.hpp - where a stream begins: what its last event ID says, and what it says about what is missing.
+// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
+#pragma once
+
+#include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/options.hpp>
+#include <ssewire/core/position.hpp>
+#include <ssewire/log/resume_outcome.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// A position after which nothing is missing on any channel of the subscriber.
+template <class Traits>
+std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::uint64_t sequence) noexcept {
+  if (start.where == start_at::place::now) return sequence;
+  std::uint64_t whole_after = 0;
+  for (auto const& m : s) whole_after = (std::max)(whole_after, m.of->history.lost_through());
+  if (start.where == start_at::place::beginning) return whole_after;
+
+  // The first position behind which there are no more than that: found by halving, for the lock is held.
+  auto const events_after = [&](std::uint64_t position) {
+    std::uint64_t events = 0;
+    for (auto const& m : s) events += m.of->history.end_ordinal() - m.of->history.ordinal_after(position);
+    return events;
+  };
+  if (start.events >= events_after(whole_after)) return whole_after;
+  auto many = whole_after;
+  auto few = sequence;
+  while (few - many > 1) {
+    auto const middle = many + (few - many) / 2;
+    (events_after(middle) > start.events ? many : few) = middle;
+  }
+  return few;
+}
+
+// What became of the last event ID of a stream that goes on where it stood.
+template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; })) return resume_outcome::gap;
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); })) return resume_outcome::resumed;
+  return resume_outcome::up_to_date;
+}
+
+// Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the position of its last
+// event ID, where that says one.
+// `own_id`: the hash of the last event ID, if it may be a publisher's.
+template <class Traits>
+std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
+           start_at start, std::uint64_t sequence, position_id const& unset) noexcept {
+  auto reading = read_position(last_event_id, unset);
+  if (own_id) {
+    // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.
+    auto oldest = never;
+    for (auto const& m : s)
+      oldest = (std::min)(oldest, m.of->history.position_of_id(last_event_id, *own_id).value_or(never));
+    if (oldest != never) reading = {id_reading::kind::ours, oldest};
+  }
+  if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
+    for (auto& m : s) {
+      m.next_ordinal = m.of->history.ordinal_after(reading.sequence);
+      m.resumed_past_loss = m.of->history.lost_through() > reading.sequence;
+    }
+    s.outcome = outcome_of_resuming(s);
+    return reading.sequence;
+  }
+  s.outcome = last_event_id.empty() ? resume_outcome::fresh : resume_outcome::unknown;
+  if (s.outcome == resume_outcome::unknown) {
+    s.unplaced = reading.kind == id_reading::kind::other_epoch ? gap_cause::restart : gap_cause::unknown;
+  }
+  auto const from = start_position(s, start, sequence);
+  for (auto& m : s) m.next_ordinal = m.of->history.ordinal_after(from);
+  return std::nullopt;
+}
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

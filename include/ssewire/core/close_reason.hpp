@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// close_reason.hpp - why a stream ended.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <cstddef>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Why a stream ended.
+enum class close_reason : unsigned char {
+  none,                   ///< it has not
+  finished,               ///< its owner ended it in order: all its bytes were taken
+  peer_gone,              ///< the writer answered `closed`
+  drained,                ///< the broker drained or was closed, and the stream ended in order
+  drain_forced,           ///< the broker drained, and the deadline passed before the stream had ended
+  lagged,                 ///< the log moved past the stream, whose policy was lag_policy::close
+  stalled,                ///< the peer took no byte for the stall time
+  removed,                ///< its owner dropped it
+  writer_threw,           ///< an exception left the writer
+  writer_broke_contract,  ///< the writer gave an answer that it must not give
+  no_memory,              ///< an allocation for this stream failed
+  held_too_much,  ///< it was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes
+};
+
+/// How many reasons there are.
+inline constexpr std::size_t close_reason_count = 12;
+
+/// The reason in a word, for logs and counters. A static string.
+constexpr std::string_view name(close_reason reason) noexcept {
+  switch (reason) {
+  case close_reason::none: return "none";
+  case close_reason::finished: return "finished";
+  case close_reason::peer_gone: return "peer_gone";
+  case close_reason::drained: return "drained";
+  case close_reason::drain_forced: return "drain_forced";
+  case close_reason::lagged: return "lagged";
+  case close_reason::stalled: return "stalled";
+  case close_reason::removed: return "removed";
+  case close_reason::writer_threw: return "writer_threw";
+  case close_reason::writer_broke_contract: return "writer_broke_contract";
+  case close_reason::no_memory: return "no_memory";
+  case close_reason::held_too_much: return "held_too_much";
+  }
+  return "unknown";
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

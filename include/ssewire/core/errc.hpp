@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// errc.hpp - every error the library reports: who erred, what happened, what to do.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <cstddef>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless it says so.
+/// Compilers warn where one is ignored: what was not done may be lost.
+enum class [[nodiscard]] errc : unsigned char {
+  ok = 0,
+
+  // An event, refused before a byte was written: the caller's text.
+  type_has_control,  ///< the event type contains CR, LF or NUL
+  id_has_control,    ///< the event ID contains CR, LF or NUL
+  type_reserved,     ///< the event type begins with "ssewire.", which is the library's own
+  id_refused,  ///< an event ID that a log does not take: empty, over 128 bytes, not of visible ASCII, or like the library's
+  id_in_use,         ///< the event ID of another event that the channel still holds
+  event_too_large,   ///< the serialized event exceeds the limit of who would keep it
+  buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
+  writer_not_ready,  ///< the writer answered `again` or `pending`; it has taken the bytes that are reported
+  writer_broke_contract,  ///< the writer answered `ok` with no bytes, more than it was offered, or no status there is
+
+  // An event stream being parsed: the peer's bytes. These stick until reset().
+  line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
+  event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
+  id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
+  called_from_inside,  ///< called from inside a callback of its own (a parser's also after that threw); nothing was done
+  bytes_waiting,  ///< feed() or finish() while next() has bytes left to read; nothing was taken; does not stick
+
+  // A broker: a name or a limit.
+  channel_name_refused,  ///< a channel name: empty, too long, or holding a control character
+  too_many_channels,     ///< the limit of channels, of the broker or of one stream, is reached
+  too_many_subscribers,  ///< the limit of subscribers is reached: the newcomer is refused
+  channel_full,          ///< the limit of subscribers of one channel is reached: the newcomer is refused
+  user_full,             ///< the limit of subscribers of one user is reached: the newcomer is refused
+  no_channel,            ///< a subscription must name at least one channel, an event that is published too
+  closed,                ///< the broker or the stream was closed or is draining; it takes nothing new
+  outbox_full,           ///< what is held for a slow writer, frames or text, reached its limit
+
+  no_memory,  ///< an allocation failed; nothing was changed
+};
+
+/// How many there are, errc::ok among them.
+inline constexpr std::size_t errc_count = static_cast<std::size_t>(errc::no_memory) + 1;
+
+/// The error in words, for logs. A static string.
+constexpr std::string_view message(errc error) noexcept {
+  switch (error) {
+  case errc::ok: return "no error";
+  case errc::type_has_control:
+    return "the event type contains CR, LF or NUL; nothing was written; fix the caller";
+  case errc::id_has_control:
+    return "the event ID contains CR, LF or NUL; nothing was written; fix the caller";
+  case errc::type_reserved:
+    return "event types that begin with \"ssewire.\" belong to the library; use another";
+  case errc::id_refused:
+    return "an ID of your own has 1 to 128 bytes of visible ASCII and not the form of the broker's; send() "
+           "to a stream with "
+           "a subscription takes none; nothing was done";
+  case errc::id_in_use: return "the channel still holds an event with this ID; nothing was published";
+  case errc::event_too_large:
+    return "the serialized event, or several together, exceed replay_limits::max_bytes; nothing was "
+           "published";
+  case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
+  case errc::writer_not_ready:
+    return "the writer would have to wait; it has taken the bytes reported; use a stream";
+  case errc::writer_broke_contract: return "the writer answered ok with no bytes, too many, or no status there is; fix the writer";
+  case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";
+  case errc::event_too_long:
+    return "the peer sent an event larger than max_event_bytes; the stream cannot go on";
+  case errc::id_too_long: return "the peer sent an ID longer than max_id_bytes; the stream cannot go on";
+  case errc::bytes_waiting:
+    return "bytes fed before are still to be read: call next() until it answers nothing; nothing was taken";
+  case errc::called_from_inside:
+    return "called from inside its own callback, or, a parser, after that threw: reset() it; nothing was "
+           "done";
+  case errc::channel_name_refused:
+    return "a channel name has 1 to max_channel_name_bytes bytes and no control characters; nothing was done";
+  case errc::too_many_channels:
+    return "max_channels, or max_channels_per_stream, is reached; nothing was done";
+  case errc::too_many_subscribers: return "max_subscribers is reached; come back later";
+  case errc::channel_full: return "max_subscribers_per_channel is reached; come back later";
+  case errc::user_full:
+    return "this user has max_subscribers_per_user subscriptions; close one, or come back later";
+  case errc::no_channel:
+    return "at least one channel must be named, and a subscription keeps one: close it instead; nothing was "
+           "done";
+  case errc::closed: return "closed, draining or empty; nothing new is taken";
+  case errc::outbox_full:
+    return "the writer is slow and what is kept for it reached its limit; nothing was taken";
+  case errc::no_memory: return "an allocation failed; nothing was changed";
+  }
+  return "unknown error";
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// optional_text.hpp - a text that a request may lack, in whatever form a server's look-up has it.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+#if defined(__cpp_char8_t)  // otherwise u8"..." is of char already
+/// UTF-8 text of char8_t as text of char, for types and IDs: `event_type::from(as_text(text))`. Data takes either.
+/// Borrowed: the same bytes, which must outlive the view.
+[[nodiscard]] inline std::string_view as_text(std::u8string_view text) noexcept {
+  return {reinterpret_cast<char const*>(text.data()), text.size()};
+}
+#endif
+
+/// A text that may be absent: an event's data, and the parameter of every function that takes text of a
+/// request. Servers say "there is no such field" in four ways, and each is absent here: a null `char const*`
+/// (C servers), `std::nullopt`, an empty `std::optional` of a text, and nothing at all: `{}`. Every other
+/// text is present, also an empty one. It is read as a `std::optional<std::string_view>` is, but that nothing
+/// throws.
+/// Borrowed: a view of the caller's text, which must outlive it.
+class optional_text {
+ public:
+  constexpr optional_text() noexcept = default;
+  constexpr optional_text(std::nullopt_t) noexcept {}
+
+  /// Up to its first NUL. Null: absent.
+  constexpr optional_text(char const* text) noexcept : present_(text != nullptr) {
+    if (text != nullptr) text_ = text;
+  }
+  /// So many bytes. Null: absent.
+  constexpr optional_text(char const* text, std::size_t bytes) noexcept : present_(text != nullptr) {
+    if (text != nullptr) text_ = {text, bytes};
+  }
+
+  /// A std::string, a std::string_view, and whatever else converts to one.
+  template <std::convertible_to<std::string_view> Text>
+    requires(!std::is_pointer_v<std::decay_t<Text>> && !std::is_null_pointer_v<Text>)
+  constexpr optional_text(Text const& text) noexcept(
+      std::is_nothrow_convertible_v<Text const&, std::string_view>)
+      : text_(text), present_(true) {}
+
+#if defined(__cpp_char8_t)
+  /// UTF-8 of char8_t, the same bytes: up to its first NUL; null: absent. A template, so that nullptr is of char.
+  template <std::same_as<char8_t> Char> optional_text(Char const* text) noexcept : present_(text != nullptr) {
+    if (text != nullptr) text_ = as_text(text);
+  }
+  /// A std::u8string, a std::u8string_view, and whatever else converts to one.
+  template <std::convertible_to<std::u8string_view> Text>
+    requires(!std::is_pointer_v<std::decay_t<Text>> && !std::is_null_pointer_v<Text>)
+  optional_text(Text const& text) noexcept(std::is_nothrow_convertible_v<Text const&, std::u8string_view>)
+      : text_(as_text(text)), present_(true) {}
+#endif
+
+  template <class Text>
+    requires std::constructible_from<optional_text, Text const&>
+  constexpr optional_text(std::optional<Text> const& text) noexcept(
+      std::is_nothrow_constructible_v<optional_text, Text const&>) {
+    if (text) *this = optional_text(*text);
+  }
+
+  [[nodiscard]] constexpr bool has_value() const noexcept { return present_; }
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return has_value(); }
+  /// The text; empty when absent.
+  [[nodiscard]] constexpr std::string_view value() const noexcept { return text_; }
+  [[nodiscard]] constexpr std::string_view operator*() const noexcept { return text_; }
+  [[nodiscard]] constexpr std::string_view const* operator->() const noexcept { return &text_; }
+  [[nodiscard]] constexpr std::string_view value_or(std::string_view fallback) const noexcept {
+    return present_ ? text_ : fallback;
+  }
+
+  /// Absent and empty are not equal.
+  friend constexpr bool operator==(optional_text a, optional_text b) noexcept {
+    return a.present_ == b.present_ && a.text_ == b.text_;
+  }
+
+ private:
+  std::string_view text_;
+  bool present_ = false;
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to own every
+// step; a single-threaded program replaces it to pay for no lock.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/process.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <stdlib.h>
+#include <version>
+
+#if defined(__cpp_lib_shared_mutex)  // the standard library has threads
+#include <condition_variable>
+#include <thread>
+#define SSEWIRE_DETAIL_THREADS 1
+#endif
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+struct no_mutex;  // never defined
+
+template <class Traits>
+inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
+  m.lock();
+  m.unlock();
+};
+
+}  // namespace detail
+
+/// What a program gets that says nothing. Where the standard library has no threads (mingw with win32
+/// threads), `mutex` and `condition_variable` are types that cannot be used: a broker there takes
+/// single_threaded_traits, or traits of yours that derive from these.
+///
+/// | member               | meaning                                                                              |
+/// |----------------------|--------------------------------------------------------------------------------------|
+/// | `mutex`              | Lockable, for std::unique_lock                                                        |
+/// | `condition_variable` | wait(lock), wait_until(lock, steady_time), notify_all()                               |
+/// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
+/// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: one of them is a secret that nobody may guess, for hashing texts of strangers. It asks again when `process()` has changed |
+/// | `process()`          | a number that is another one in a process that fork() has cloned: a broker or buffer that sees it change begins anew. Asked at each publish and subscribe, so it makes no system call |
+/// | `allocate(n)`        | memory aligned for any object, or null: the log's segments, its only large allocations |
+struct default_traits {
+#if defined(SSEWIRE_DETAIL_THREADS)
+  using mutex = std::mutex;
+  using condition_variable = std::condition_variable;
+
+  static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
+#else
+  using mutex = detail::no_mutex;
+  using condition_variable = mutex;
+
+  static void const* this_thread() noexcept { return nullptr; }
+#endif
+
+  // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random device
+  // is the same in every run.
+  static std::uint64_t epoch() {
+    std::random_device device;
+    auto const random = (std::uint64_t{device()} << 32) ^ device();
+    auto const ticks =
+        static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    return random ^ (ticks * 0x9E3779B97F4A7C15u);
+  }
+
+  // Always the same where there is no fork().
+  static std::uint32_t process() noexcept {
+    return detail::process_generation.load(std::memory_order_relaxed);
+  }
+
+  static void* allocate(std::size_t bytes) noexcept { return (malloc)(bytes); }
+  static void deallocate(void* memory, std::size_t) noexcept { (free)(memory); }
+};
+
+/// For a program with one thread, or with one broker a thread: no lock is taken.
+struct single_threaded_traits : default_traits {
+  struct mutex {
+    void lock() noexcept {}
+    void unlock() noexcept {}
+    bool try_lock() noexcept { return true; }
+  };
+  // Nobody else can end the wait, so nobody waits: serve_blocking is not for these traits.
+  struct condition_variable {
+    void notify_all() noexcept {}
+    void wait(std::unique_lock<mutex>&) noexcept {}
+  };
+  static void const* this_thread() noexcept { return nullptr; }
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#undef SSEWIRE_DETAIL_THREADS
+#include <ssewire/core/end.hpp>

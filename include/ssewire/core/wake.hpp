@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// wake.hpp - how a parked subscriber is called: a function and a pointer, never a lock.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <memory>
+#include <type_traits>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Why a subscriber is woken.
+enum class wake : unsigned char {
+  ready,    ///< there is something to pull; comes at most once for each park()
+  evicted,  ///< the broker has ended the subscription: stop, even in the middle of a write. Comes at most once; and once
+            ///< more if a drain's deadline finds that it has not stopped
+};
+
+/// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held, and never
+/// overlaps itself for one subscription; it may call anything of the library, also close its own subscription. It is
+/// best when it only signals: those behind it wait for their call, and what is published meanwhile, by any thread, may
+/// make it run again before this publish() returns. After close() has returned it is not running and never will, unless close() was called
+/// from inside it (as std::stop_callback): then its context must live until it has returned. Two hooks on two threads
+/// that close each other's subscriptions wait for each other for ever.
+struct wake_hook {
+  void (*call)(void*, wake) noexcept = nullptr;
+  void* context = nullptr;
+
+  /// Calls `action(wake)`, which must outlive the subscription and must not throw.
+  template <class Action> [[nodiscard]] static wake_hook of(Action& action) noexcept {
+    static_assert(std::is_invocable_v<Action&, wake>, "the hook is called with an ssewire::wake");
+    return {[](void* at, wake why) noexcept { (*static_cast<Action*>(at))(why); },
+            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
+  }
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

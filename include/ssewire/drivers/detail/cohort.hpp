@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// cohort.hpp - the streams of one reactor that stand at the same place of the same channel, and the round in which all of
+// them are offered the same bytes.
+//
+// A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its cohort's
+// leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the cohort's, and all that is left of
+// it is its writer. Whatever happens to it alone makes it fall out: it gets back what a stream needs that goes alone.
+#pragma once
+
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/traits.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/detail/idle_list.hpp>
+#include <ssewire/drivers/detail/in_step.hpp>
+#include <ssewire/drivers/detail/ready_queue.hpp>
+#include <ssewire/stream/stream.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+inline constexpr std::uint32_t no_place = (std::numeric_limits<std::uint32_t>::max)();
+
+// Of a `Seat` it needs `writer` and `std::uint32_t place`. Threads: the reactor's; the leader's hook knows the base classes
+// only.
+template <class Seat, class Traits>
+class cohort : public leader_key, public waiting, public activity_node<cohort<Seat, Traits>> {
+ public:
+  using core = broker_core<Traits>;
+  using subscriber = typename core::subscriber;
+
+  cohort(leader_key const& key, std::shared_ptr<core> const& of) : leader_key(key), waiting(true), at(of) {}
+
+  // ---- places --------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] bool empty() const noexcept { return in_step_ == 0; }
+
+  // Whether add() may be called: it must not fail.
+  [[nodiscard]] bool has_room() noexcept {
+    if (places_.size() < places_.capacity()) return true;
+    return places_.size() < no_place && attempt([&] { places_.reserve(2 * places_.size() + 4); });
+  }
+
+  void add(Seat& s) noexcept {
+    s.place = static_cast<std::uint32_t>(places_.size());
+    places_.push_back(&s);
+    ++in_step_;
+  }
+
+  // Where a stream stood that has lost its place.
+  struct standing {
+    std::uint64_t behind;  // events that the leader is ahead of it
+    steady_time seen;       // when it was given the last byte, or before
+  };
+
+  // Takes its place away. During a round the place stays, empty, so that the round skips nobody. `offered`: it is being
+  // offered the flight, which does not count yet.
+  standing remove(Seat& s, bool offered) noexcept {
+    auto const place = std::exchange(s.place, no_place);
+    --in_step_;
+    places_[place] = nullptr;
+    bool const waits = in_round_ && place < end_ && (place >= done_ || offered);
+    if (in_round_) {
+      has_holes_ = true;
+    } else {
+      move_last_to(place);
+    }
+    return {waits ? ahead_ : 0, in_round_ && !waits && flight ? began_ : this->seen};
+  }
+
+  // ---- the round -----------------------------------------------------------------------------------------------
+
+  // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to pull for
+  // itself. The leader stands `ahead` events further on already.
+  void begin_round(held_flight<Traits> f, std::uint64_t ahead, steady_time now) noexcept {
+    flight = std::move(f);
+    in_round_ = true;
+    done_ = 0;
+    end_ = places_.size();
+    ahead_ = ahead;
+    began_ = now;
+    joined_seen_ = (steady_time::max)();
+    full_ = 0;
+  }
+
+  [[nodiscard]] bool in_round() const noexcept { return in_round_; }
+  [[nodiscard]] bool round_is_done() const noexcept { return done_ == end_; }
+  [[nodiscard]] std::uint64_t events() const noexcept { return ahead_; }
+
+  // Who is next, or null: nobody, as yet.
+  [[nodiscard]] Seat* next_alone(int& budget) noexcept {
+    while (done_ != end_ && places_[done_] == nullptr) ++done_;
+    return done_ == end_ || budget-- <= 0 ? nullptr : places_[done_];
+  }
+
+  // Offers the flight to those who are next, `budget` of them, until one of them does not simply take all of it. Returns
+  // that one, whose answer is in `answer`: none, if it threw.
+  [[nodiscard]] Seat* offer(int& budget, std::optional<write_result>& answer) noexcept {
+    buffers const all(flight->views.data(), flight->count);
+    auto const bytes = flight->bytes;
+    auto const stop = (std::min)(end_, done_ + static_cast<std::size_t>(budget));
+    auto const first = done_;
+    std::size_t empty_places = 0;
+    Seat* s = nullptr;
+    write_result got;
+    bool const returned = attempt([&] {
+      writing_ = true;
+      while (done_ != stop) {
+        if (done_ + prefetched < end_) prefetch(places_[done_ + prefetched]);
+        s = places_[done_++];
+        if (s == nullptr) {
+          ++empty_places;
+          continue;
+        }
+        got = s->writer.write(all);
+        // It has its place no more if somebody called for it meanwhile.
+        if (got.status != write_status::ok || got.bytes != bytes || places_[done_ - 1] != s) return;
+      }
+      s = nullptr;
+    });
+    writing_ = false;
+    auto const walked = done_ - first;
+    budget -= static_cast<int>(walked);
+    full_ += walked - empty_places - (s != nullptr ? 1 : 0);
+    if (returned) answer = got;
+    return s;
+  }
+
+  // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a flight of its own,
+  // until it has taken everything, answers otherwise, or has no place any more. Returns how much it had taken before the
+  // answer.
+  std::size_t offer_rest(Seat& s, std::unique_ptr<detail::flight<Traits>>& own,
+                         std::optional<write_result>& answer) noexcept {
+    std::size_t taken = 0;
+    if (!attempt([&] {
+          if (!own) own = std::make_unique<detail::flight<Traits>>();
+          own->assign(*flight, body);
+        }))
+      return taken;
+    std::size_t first = 0;
+    writing_ = true;
+    while (answer && answer->status == write_status::ok && answer->bytes != 0 &&
+           answer->bytes < own->bytes - taken && places_[done_ - 1] == &s) {
+      taken += answer->bytes;
+      auto const rest = own->rest(first, answer->bytes);
+      if (!attempt([&] { answer = s.writer.write(rest); })) answer.reset();
+    }
+    writing_ = false;
+    return taken;
+  }
+
+  // Whether this is who is being offered the flight right now: the call comes from inside its writer.
+  [[nodiscard]] bool is_offering(Seat const& s) const noexcept {
+    return writing_ && std::size_t{s.place} + 1 == done_;
+  }
+
+  // One more has been given the flight, and is not counted elsewhere.
+  void count_one() noexcept { ++full_; }
+
+  // All have had their turn. Returns what was delivered and not counted elsewhere.
+  [[nodiscard]] typename in_step<Traits>::delivered end_round() noexcept {
+    in_round_ = false;
+    if (std::exchange(has_holes_, false)) {
+      for (std::size_t i = 0; i < places_.size();) {
+        if (places_[i] == nullptr) {
+          move_last_to(i);
+        } else {
+          ++i;
+        }
+      }
+    }
+    // Everybody who was there has been given something, or has fallen out; and some have joined.
+    if (flight || ahead_ != 0) this->seen = (std::min)(began_, joined_seen_);
+    if (joined_seen_ < this->seen) this->seen = joined_seen_;
+    if (!flight) return {};
+    return {full_ * ahead_, full_ * flight->batch.bytes()};
+  }
+
+  // A stream has come in step that was active last `then`. Returns whether the cohort's own time has changed.
+  bool note(steady_time then) noexcept {
+    if (in_round_) {
+      joined_seen_ = (std::min)(joined_seen_, then);
+      return false;
+    }
+    if (in_step_ != 1 && then >= this->seen) return false;
+    this->seen = then;
+    return true;
+  }
+
+  std::shared_ptr<core> const at;
+  subscriber* leader = nullptr;
+  std::size_t attached = 0;  // streams that may come in step: it goes with the last of them
+  std::size_t index = 0;     // in the reactor's list
+  bool beat_due = false;
+  held_flight<Traits> flight;  // of the round, or null: each for itself
+
+ private:
+  static constexpr std::size_t prefetched = 8;
+
+  static void prefetch([[maybe_unused]] Seat const* s) noexcept {
+#if defined(__GNUC__)
+    if (s != nullptr) __builtin_prefetch(s);
+#endif
+  }
+
+  void move_last_to(std::size_t place) noexcept {
+    auto* const last = places_.back();
+    places_.pop_back();
+    if (place == places_.size()) return;  // it was the last
+    places_[place] = last;
+    if (last != nullptr) last->place = static_cast<std::uint32_t>(place);
+  }
+
+  std::vector<Seat*> places_;  // null: during a round, it has fallen out
+  std::size_t in_step_ = 0;
+  bool in_round_ = false;
+  bool writing_ = false;
+  bool has_holes_ = false;
+  std::size_t done_ = 0;  // places that have had their turn; whose writer is being called is the last of them
+  std::size_t end_ = 0;   // who joined later is not given this flight
+  std::uint64_t ahead_ = 0;
+  std::uint64_t full_ = 0;
+  steady_time began_ = {};
+  steady_time joined_seen_ = {};
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// idle_list.hpp - an intrusive list in the order of last activity: with one timeout for all, the front is due first.
+#pragma once
+
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/traits.hpp>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+template <class T> class activity_list;
+
+template <class T> struct activity_node {
+  steady_time seen = {};
+
+  [[nodiscard]] bool linked() const noexcept { return list_ != nullptr; }
+
+  void unlink() noexcept {
+    if (list_ == nullptr) return;
+    (before_ != nullptr ? before_->after_ : list_->front_) = after_;
+    (after_ != nullptr ? after_->before_ : list_->back_) = before_;
+    before_ = after_ = nullptr;
+    list_ = nullptr;
+  }
+
+ private:
+  friend class activity_list<T>;
+  activity_node* before_ = nullptr;
+  activity_node* after_ = nullptr;
+  activity_list<T>* list_ = nullptr;
+};
+
+template <class T> class activity_list {
+ public:
+  activity_list() noexcept = default;
+  activity_list(activity_list const&) = delete;
+  activity_list& operator=(activity_list const&) = delete;
+
+  [[nodiscard]] T* front() const noexcept { return static_cast<T*>(front_); }
+
+  // `node` is in no list. Its place is behind all that were seen before it; almost always that is the end.
+  void insert(T& node) noexcept {
+    activity_node<T>& at = node;
+    at.list_ = this;
+    at.before_ = back_;
+    while (at.before_ != nullptr && at.before_->seen > at.seen) at.before_ = at.before_->before_;
+    at.after_ = at.before_ != nullptr ? at.before_->after_ : front_;
+    (at.before_ != nullptr ? at.before_->after_ : front_) = &at;
+    (at.after_ != nullptr ? at.after_->before_ : back_) = &at;
+  }
+
+ private:
+  friend struct activity_node<T>;
+  activity_node<T>* front_ = nullptr;
+  activity_node<T>* back_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them, their
+// leader, parks and pulls for all.
+//
+// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in step with it needs
+// no subscriber of its own, and has none: a sleeper is what is left of it. It gets one again when it falls out.
+#pragma once
+
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/broker/options.hpp>
+#include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/framing.hpp>
+#include <ssewire/core/wake.hpp>
+#include <ssewire/log/resume_outcome.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Whose leader it is, and what for: who follows it is alike in all this. The leader's hook has it as its context.
+struct leader_key {
+  void* driver;
+  framing body;
+  std::size_t room;        // of a pull
+  std::size_t max_outbox;  // see stream_options
+
+  friend bool operator==(leader_key const&, leader_key const&) noexcept = default;
+};
+
+// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at the leader under
+// the lock alone.
+template <class Traits> struct in_step {
+  using core = broker_core<Traits>;
+  using lock = typename core::lock;
+  using batch = typename core::batch;
+  using channel = typename core::channel;
+  using membership = typename core::membership;
+  using subscriber = typename core::subscriber;
+  using subscription = basic_subscription<Traits>;
+
+  // Drivers beyond this many go alone: finding one's leader is a walk under the lock.
+  static constexpr std::size_t max_leaders = 16;
+
+  // What the broker would keep of a subscriber beside where it stands.
+  struct sleeper {
+    std::uint64_t number = 0;
+    std::uint64_t user = 0;
+    lag_policy policy = lag_policy::tell;
+    resume_outcome outcome = resume_outcome::fresh;
+    bool says_position = true;
+  };
+
+  [[nodiscard]] static std::shared_ptr<core> const& core_of(subscription const& s) noexcept {
+    return s.core_;
+  }
+
+  // For appoint() or wake(): made before, for those must not fail. Throws std::bad_alloc.
+  [[nodiscard]] static std::unique_ptr<subscriber> make() {
+    auto fresh = std::make_unique<subscriber>();
+    fresh->memberships = std::make_unique<membership[]>(1);
+    fresh->opened = true;  // it has nothing to be told
+    return fresh;
+  }
+
+  // ---- leaders -------------------------------------------------------------------------------------------------
+
+  // The context of the leader that `s` may follow, or null. `room_for_one`: whether there may be one more.
+  static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
+    lock const held(s.core_->guard);
+    std::size_t count = 0;
+    for (auto* leader = s.state_->begin()->of->leaders; leader != nullptr;
+         leader = leader->next_leader, ++count) {
+      if (*static_cast<leader_key const*>(leader->hook.context) == key) return leader->hook.context;
+    }
+    room_for_one = count < max_leaders;
+    return nullptr;
+  }
+
+  // Makes it a leader for the channel of `s`.
+  static void appoint(subscriber& leader, wake_hook hook, subscription const& s) noexcept {
+    auto& at = *s.core_;
+    lock const held(at.guard);
+    auto& c = *s.state_->begin()->of;
+    place_in(leader, c);
+    leader.hook = hook;
+    leader.next_leader = c.leaders;
+    leader.leader_link = &c.leaders;
+    if (leader.next_leader != nullptr) leader.next_leader->leader_link = &leader.next_leader;
+    c.leaders = &leader;
+    at.subscribers.add(leader);  // to hear of a drain, and of the broker's end
+  }
+
+  // Nobody is in step with it. When this returns its hook neither runs nor will; see broker_core::close.
+  static void dismiss(core& at, subscriber* leader) noexcept {
+    lock held(at.guard);
+    if (leader->channels != 0) {
+      leader->begin()->unlink();
+      *leader->leader_link = leader->next_leader;
+      if (leader->next_leader != nullptr) leader->next_leader->leader_link = leader->leader_link;
+    }
+    at.subscribers.remove(*leader);
+    leader->armed = false;
+    leader->closed = true;
+    at.hooks.destroy(held, leader);
+  }
+
+  // ---- who is in step ------------------------------------------------------------------------------------------
+
+  enum class parked : unsigned char {
+    no,         // there is something to pull
+    alone,      // as by broker_core::park
+    together,   // in step with the leader, whose hook will be called. It has no subscriber any more
+    leaderless  // it could be: others follow its channel. Not parked
+  };
+
+  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in step with it, so
+  // it can come to `from`. `is_called()`: a hook that was called is still to be answered, and needs what was called.
+  template <class IsCalled>
+  static parked park(subscription& from, subscriber* leader, bool first, sleeper& left,
+                     IsCalled is_called) noexcept {
+    auto& at = *from.core_;
+    auto& s = *from.state_;
+    std::unique_ptr<subscriber> gone;
+    lock const held(at.guard);
+    at.cursors.let_go(s);
+    if (!at.may_park(s)) return parked::no;
+    auto& m = *s.begin();
+    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && !at.draining;
+    if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
+    if (leader == nullptr || !is_plain || leader->begin()->of != m.of ||
+        (!first && leader->begin()->next_ordinal != m.next_ordinal) || s.now_firing != nullptr ||
+        is_called()) {
+      at.arm(s);
+      return parked::alone;
+    }
+    if (first) {
+      leader->begin()->next_ordinal = m.next_ordinal;
+      at.arm(*leader);
+    }
+    left = {s.number, s.user, s.policy, s.outcome, s.says_position};
+    m.unlink();  // it may have been parked alone until now
+    at.subscribers.remove(s);
+    gone.reset(std::exchange(from.state_, nullptr));
+    return parked::together;
+  }
+
+  // Who was in step is a subscriber of its own again, `behind` events behind the leader.
+  [[nodiscard]] static subscription wake(std::shared_ptr<core> const& of, subscriber const& leader,
+                                         std::uint64_t behind, std::unique_ptr<subscriber> fresh,
+                                         wake_hook hook, sleeper const& was) noexcept {
+    auto& at = *of;
+    auto& s = *fresh.release();
+    lock const held(at.guard);
+    place_in(s, *leader.begin()->of);
+    auto& m = *s.begin();
+    m.next_ordinal = leader.begin()->next_ordinal - behind;
+    s.next_key = leaders_key + 1;
+    s.hook = hook;
+    s.number = was.number;
+    s.user = was.user;
+    s.policy = was.policy;
+    s.outcome = was.outcome;
+    s.says_position = was.says_position;
+    if (at.closed) s.evicted = close_reason::drained;
+    at.subscribers.add(s);
+    return subscription(of, &s);
+  }
+
+  // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
+  static close_reason close(core& at, subscriber const& leader, sleeper const& was, close_reason why) noexcept {
+    lock held(at.guard);
+    if (at.closed) why = close_reason::drained;
+    at.count_out(why, was.user);
+    membership left;
+    left.of = leader.begin()->of;
+    at.leave(held, left);
+    return why;
+  }
+
+  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send from it.
+  // False: it has been ended meanwhile.
+  static bool hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
+                        bool sends) noexcept {
+    auto& at = *to.core_;
+    auto& s = *to.state_;
+    lock const held(at.guard);
+    s.begin()->pulled_from = s.begin()->next_ordinal;
+    s.begin()->next_ordinal = leader.begin()->next_ordinal;
+    add(at, {events, its.bytes()});
+    bool const open = s.evicted == close_reason::none;
+    if (sends && open) at.cursors.hold(s, its);
+    return open;
+  }
+
+  // ---- pull and park for all of them ---------------------------------------------------------------------------
+
+  struct pulled {
+    bool for_all = false;      // what is in the batch goes to all
+    std::uint64_t events = 0;  // how far the leader has moved
+  };
+  struct delivered {
+    std::uint64_t events = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  // Moves the leader on. Without a batch, or if they must be told something, each has to pull for itself: then it moves to
+  // the end, and all the others stand `events` behind it.
+  static pulled pull(core& at, subscriber& leader, batch* out, std::size_t room) noexcept {
+    if (out != nullptr) out->clear();
+    lock const held(at.guard);
+    auto& m = *leader.begin();
+    auto const before = m.next_ordinal;
+    bool const for_all = out != nullptr && !at.draining && !at.closed && !m.lags();
+    if (for_all) {
+      delivered const until_now{at.counts.delivered, at.counts.delivered_bytes};
+      at.cursors.merge(leader, *out, room);
+      at.counts.delivered = until_now.events;  // to nobody yet
+      at.counts.delivered_bytes = until_now.bytes;
+    } else {
+      m.next_ordinal = m.of->history.end_ordinal();
+    }
+    return {for_all, m.next_ordinal - before};
+  }
+
+  static void count(core& at, delivered more) noexcept {
+    lock const held(at.guard);
+    add(at, more);
+  }
+
+  // As broker_core::park, for all who are in step.
+  static bool park(core& at, subscriber& leader, delivered more) noexcept {
+    lock const held(at.guard);
+    add(at, more);
+    if (!at.may_park(leader)) return false;
+    at.arm(leader);
+    return true;
+  }
+
+ private:
+  // Of the membership of a leader, and so in its batches: give_back() finds by it whose cursor it moves.
+  static constexpr std::uint32_t leaders_key = 0;
+
+  static void place_in(subscriber& s, channel& c) noexcept {
+    s.channels = 1;
+    s.begin()->of = &c;
+    s.begin()->owner = &s;
+    s.begin()->key = leaders_key;
+  }
+
+  static void add(core& at, delivered more) noexcept {
+    at.counts.delivered += more.events;
+    at.counts.delivered_bytes += more.bytes;
+  }
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

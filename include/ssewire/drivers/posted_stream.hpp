@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued calls, Drogon's
+// queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/core/traits.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/core/wake.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/detail/idle_timer.hpp>
+#include <ssewire/drivers/timing.hpp>
+#include <ssewire/stream/stream.hpp>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+template <class Writer, class Post, class Traits> class basic_posted_stream;
+
+/// Makes a stream that lives on an executor. Nothing is written before start().
+/// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable. Posts come from
+///             publishers' threads, too; each calls a copy of `post`. It must not wait for the executor.
+///             `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is closed from the start, with
+///             close_reason::removed; its writer is told by start(). Without that argument it sends what send() gets.
+/// Returns     the only reference to it. Dropping the last one ends it, as remove() does.
+/// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is closed then.
+/// Threads     the executor's.
+template <class Traits = default_traits, class Writer, class Post>
+[[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_options options = {},
+            timing_options timing = {});
+template <class Traits = default_traits, class Writer, class Post>
+[[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, stream_options options = {}, timing_options timing = {});
+
+/// One stream on its executor.
+/// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits for the peer to
+///             go, a timer, a session. The completion of a `pending` write must. Tasks hold none: one that comes too late
+///             finds nothing, and so no publisher ever destroys a stream. A writer that holds one itself never goes.
+/// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or whatever else is
+///             called, finds what there is; and the second poll() that meets the same task posts anew.
+/// Threads     one at a time, the executor's, also from inside the writer: of an executor with several threads, a strand.
+///             Publishers reach it by `post` alone. Its destructor: the same.
+template <class Writer, class Post, class Traits = default_traits>
+class basic_posted_stream : public std::enable_shared_from_this<basic_posted_stream<Writer, Post, Traits>> {
+  struct made_by_post_stream {};
+
+ public:
+  using subscription = basic_subscription<Traits>;
+
+  /// What `post` is given.
+  class task {
+   public:
+    void operator()() const noexcept {
+      if (auto const s = of_.lock()) s->run();
+    }
+
+   private:
+    friend basic_posted_stream;
+    explicit task(std::weak_ptr<basic_posted_stream> of) noexcept : of_(std::move(of)) {}
+
+    std::weak_ptr<basic_posted_stream> of_;
+  };
+
+  // `from`: a subscription, or nothing.
+  template <class... From>
+  basic_posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
+                      timing_options timing, From&&... from)
+      : post_(std::move(post)), quiet_(timing),
+        stream_(std::move(to), std::move(from)..., std::move(options)) {
+    static_assert(std::is_copy_constructible_v<Post>, "`post` is copied for each call");
+    static_assert(std::is_invocable_v<Post&, task>, "`post` is called with a task");
+  }
+  basic_posted_stream(basic_posted_stream const&) = delete;
+  basic_posted_stream& operator=(basic_posted_stream const&) = delete;
+
+  /// Begins to write, as poll() does.
+  void start() noexcept {
+    auto const keep = kept();
+    go_on();
+  }
+
+  /// The writer can take bytes again: after write_status::again. Goes on writing.
+  void writable() noexcept {
+    auto const keep = kept();
+    stream_.writable();
+    go_on();
+  }
+
+  /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer hears abort() and
+  /// on_closed() before this returns. Owed for every pending write, also behind abort().
+  void written(bool good) noexcept {
+    auto const keep = kept();
+    stream_.written(good);
+    go_on();
+  }
+
+  /// Queues an event for this stream only, and posts a task that sends it, with what is queued until then. See
+  /// basic_stream::send.
+  [[nodiscard]] errc send(event const& e) noexcept {
+    auto const error = stream_.send(e);
+    if (error == errc::ok) ask_if_awake();
+    return error;
+  }
+
+  /// Ends the stream in order, after what is queued for it, by a task.
+  void finish() noexcept {
+    stream_.finish();
+    ask_if_awake();
+  }
+
+  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
+  /// returns, or, from inside its own write(), after that; then no task touches it any more.
+  void remove(close_reason why = close_reason::removed) noexcept {
+    auto const keep = kept();
+    stream_.abort(why);
+  }
+
+  /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
+  /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It looks at least
+  ///             twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5 times its interval.
+  std::optional<steady_time> poll(steady_time now) noexcept {
+    auto const keep = kept();
+    bool const has_task = posted_.load(std::memory_order_relaxed);
+    if (std::exchange(had_task_, has_task) && has_task) {
+      posted_.store(false, std::memory_order_relaxed);
+      had_task_ = false;
+    }
+    go_on();
+    look(now);
+    if (quiet_.is_due() && is_waiting()) {
+      stream_.abort(close_reason::stalled);
+    } else if (quiet_.is_due() && stream_.state() == stream_state::idle) {
+      stream_.heartbeat();
+      go_on();
+      look(now);
+    }
+    return stream_.state() == stream_state::closed ? std::nullopt : quiet_.next_look();
+  }
+
+  [[nodiscard]] stream_state state() const noexcept { return stream_.state(); }
+  [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
+  [[nodiscard]] Writer& writer() noexcept { return stream_.writer_ref(); }
+  /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
+  [[nodiscard]] subscription& source() noexcept { return stream_.source(); }
+
+ private:
+  template <class T, class W, class P>
+  friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, basic_subscription<T>,
+                                                                   stream_options, timing_options);
+  template <class T, class W, class P>
+  friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, stream_options, timing_options);
+
+  // For calls that call the writer, which may drop the last reference. Null: it is being destroyed.
+  [[nodiscard]] std::shared_ptr<basic_posted_stream> kept() noexcept { return this->weak_from_this().lock(); }
+
+  // On a publisher's thread. The end of the subscription waits for this to return, so `self` lives, unless the task is run
+  // at once and ends it.
+  static void woken(void* self, wake why) noexcept {
+    auto& s = *static_cast<basic_posted_stream*>(self);
+    if (why == wake::evicted) s.evicted_.store(true, std::memory_order_release);
+    s.ask();
+  }
+
+  // Posts a task, unless there is one that has not begun: that one will see all that happened before. Behind this, the
+  // stream may be gone.
+  void ask() noexcept {
+    if (posted_.exchange(true, std::memory_order_acq_rel)) return;
+    auto const of = this->weak_from_this();
+    bool const done = detail::attempt([&] {
+      auto post = post_;  // its own, for what it runs at once may end the stream
+      post(task(of));
+    });
+    if (!done && !of.expired()) posted_.store(false, std::memory_order_release);
+  }
+
+  // A turn under way sees to it, and so does who waits for the writer.
+  void ask_if_awake() noexcept {
+    auto const state = stream_.state();
+    if (!turning_ && (state == stream_state::idle || state == stream_state::more)) ask();
+  }
+
+  // A task.
+  void run() noexcept {
+    posted_.exchange(false, std::memory_order_acq_rel);
+    had_task_ = false;
+    again_ = turning_;  // it was run at once
+    go_on();
+  }
+
+  // One turn; the next is a task, so that others have theirs.
+  void go_on() noexcept {
+    if (std::exchange(turning_, true)) return;
+    do {
+      again_ = false;
+      if (evicted_.exchange(false, std::memory_order_acq_rel)) stream_.evicted();
+      detail::attempt([&] { stream_.pump(); });  // what it threw has closed the stream
+      if (stream_.state() == stream_state::more) ask();
+    } while (again_);
+    turning_ = false;
+  }
+
+  [[nodiscard]] bool is_waiting() const noexcept {
+    return stream_.state() == stream_state::blocked || stream_.state() == stream_state::pending;
+  }
+
+  void look(steady_time now) noexcept { quiet_.look(stream_.bytes_sent(), is_waiting(), now); }
+
+  Post post_;
+  std::atomic<bool> posted_{false};  // there is a task that has not begun
+  std::atomic<bool> evicted_{false};
+  bool turning_ = false;
+  bool again_ = false;     // a task was run at once, from inside a turn
+  bool had_task_ = false;  // when it was polled last, and none has begun since
+  detail::quiet_time quiet_;
+  basic_stream<Writer, Traits> stream_;  // last: it ends before what its hook needs goes
+};
+
+template <class Writer, class Post> using posted_stream = basic_posted_stream<Writer, Post>;
+
+template <class Traits, class Writer, class Post>
+std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_options options,
+            timing_options timing) {
+  using made = basic_posted_stream<Writer, Post, Traits>;
+  auto s = std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
+                                  std::move(options), timing, std::move(from));
+  s->stream_.set_hook({&made::woken, s.get()});  // not earlier: the hook needs the reference count
+  return s;
+}
+
+template <class Traits, class Writer, class Post>
+std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+post_stream(Writer to, Post post, stream_options options, timing_options timing) {
+  using made = basic_posted_stream<Writer, Post, Traits>;
+  return std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
+                                std::move(options), timing);
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,696 @@
+// SPDX-License-Identifier: MIT
+// reactor.hpp - drives the streams of one event loop: epoll, poll, kqueue, libuv, a game loop. One signal wakes the loop
+// for all of its streams; one call a turn serves them.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/broker/filter.hpp>
+#include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/core/optional_text.hpp>
+#include <ssewire/core/traits.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/core/wake.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/detail/borrowed_writer.hpp>
+#include <ssewire/drivers/detail/cohort.hpp>
+#include <ssewire/drivers/detail/cohort_list.hpp>
+#include <ssewire/drivers/detail/idle_list.hpp>
+#include <ssewire/drivers/detail/in_step.hpp>
+#include <ssewire/drivers/detail/ready_queue.hpp>
+#include <ssewire/drivers/detail/slot_map.hpp>
+#include <ssewire/drivers/detail/watched_time.hpp>
+#include <ssewire/drivers/timing.hpp>
+#include <ssewire/stream/stream.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Names one stream of one reactor. A name is not used again: when its stream has ended, it names nothing.
+struct stream_id {
+  std::uint32_t slot = (std::numeric_limits<std::uint32_t>::max)();
+  std::uint32_t generation = 0;
+
+  friend constexpr bool operator==(stream_id, stream_id) noexcept = default;
+};
+
+/// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the next poll().
+/// Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by itself.
+struct loop_signal {
+  void (*call)(void*) noexcept = nullptr;
+  void* context = nullptr;
+
+  /// Calls `action()`, which must outlive the reactor and its subscriptions, and must not throw.
+  template <class Action> [[nodiscard]] static loop_signal of(Action& action) noexcept {
+    static_assert(std::is_invocable_v<Action&>, "the signal is called without arguments");
+    return {[](void* at) noexcept { (*static_cast<Action*>(at))(); },
+            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
+  }
+};
+
+struct add_result {
+  stream_id id = {};
+  errc error = errc::ok;
+
+  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
+};
+
+/// When the reactor wants to be polled next.
+struct poll_result {
+  bool more = false;  ///< at once, after the loop has looked at its sockets: the turn's budget is used up
+  /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited for. Where more
+  /// than three eighths of it pass between two polls, that was a pause, and all peers have the whole stall time again.
+  std::optional<steady_time> next;
+};
+
+/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle the
+/// sockets (writable(), written(), remove()), then poll(now).
+/// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its on_closed are
+///             legal; poll() from there only asks for another turn. Its destructor: not from inside.
+template <class Writer, class Traits = default_traits> class basic_reactor {
+  static_assert(detail::can_lock<Traits>,
+                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+
+ public:
+  using stream = basic_stream<Writer, Traits>;
+  using subscription = basic_subscription<Traits>;
+
+  explicit basic_reactor(loop_signal signal = {}, timing_options timing = {})
+      : signal_(signal), timing_(timing), time_(timing.stall_time) {}
+  basic_reactor(basic_reactor const&) = delete;
+  basic_reactor& operator=(basic_reactor const&) = delete;
+
+  /// Drops all streams, each with close_reason::removed.
+  ~basic_reactor() {
+    ending_ = true;
+    ++inside_;  // on_closed must not start a turn
+    seats_.for_each([this](seat& s) { drop(s, close_reason::removed); });
+  }
+
+  /// Takes a stream over. Nothing is written before the next poll().
+  /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from inside the
+  ///             reactor's destructor. Then the writer was not called, and it and the subscription are gone.
+  add_result add(Writer to, subscription from, stream_options options = {}) noexcept {
+    if (!from) return {{}, errc::closed};
+    return take(std::move(to), std::move(options), std::move(from));
+  }
+  /// One without a subscription: it sends what send() gets.
+  add_result add(Writer to, stream_options options = {}) noexcept {
+    return take(std::move(to), std::move(options));
+  }
+
+  /// The socket can take bytes again: after write_status::again. The next poll() goes on.
+  void writable(stream_id id) noexcept {
+    auto* const s = find(id);
+    if (s == nullptr || is_in_step(*s)) return;
+    if (auto* const its = step_out(*s)) {
+      its->stream.writable();
+      turns_.add(*its);
+    }
+  }
+
+  /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and the writer
+  /// hears abort() and on_closed() before this returns. Owed for every pending write, also behind abort(): until then its
+  /// bytes are kept.
+  void written(stream_id id, bool good) noexcept {
+    auto* const s = find_even_dead(id);
+    if (s == nullptr || is_in_step(*s)) return;
+    if (auto* const its = s->dead ? nullptr : step_out(*s)) {
+      act(*s, [&] { its->stream.written(good); });
+      if (find(id) != nullptr) turns_.add(*its);
+      return;
+    }
+    s->landed = true;
+    s->in_flight.reset();
+    if (s->alone != nullptr) s->alone->stream.written(good);
+    free_if_unused(*s);
+  }
+
+  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
+  /// returns, or, from inside its own write(), after that.
+  void remove(stream_id id, close_reason why = close_reason::removed) noexcept {
+    if (auto* const s = find(id)) drop(*s, why);
+  }
+
+  /// Ends a stream in order, after what is queued for it.
+  void finish(stream_id id) noexcept {
+    if (auto* const its = find_alone(id)) {
+      its->stream.finish();
+      turns_.add(*its);
+    }
+  }
+
+  /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such stream.
+  [[nodiscard]] errc send(stream_id id, event const& e) noexcept {
+    auto* const its = find_alone(id);
+    if (its == nullptr) return errc::closed;
+    auto const error = its->stream.send(e);
+    turns_.add(*its);
+    return error;
+  }
+
+  /// Changes what a stream follows; see basic_subscription. From inside its own writer: called_from_inside.
+  errc join(stream_id id, optional_text channel) noexcept {
+    return change(id, [&](subscription& of) { return of.join(channel); });
+  }
+  errc join(stream_id, std::initializer_list<std::string_view>) = delete;  // one channel a call
+  errc leave(stream_id, std::initializer_list<std::string_view>) = delete;
+  errc leave(stream_id id, optional_text channel) noexcept {
+    return change(id, [&](subscription& of) { return of.leave(channel); });
+  }
+  errc set_filter(stream_id id, event_filter filter) noexcept {
+    return change(id, [&](subscription& of) { return of.set_filter(std::move(filter)); });
+  }
+
+  /// The writer of a stream, or null if it has ended. Valid until it ends.
+  [[nodiscard]] Writer* writer(stream_id id) noexcept {
+    auto* const s = find(id);
+    return s == nullptr ? nullptr : &s->writer;
+  }
+
+  /// What a stream waits for; `closed` if there is none of this name. `idle`: all that it was given has gone.
+  [[nodiscard]] stream_state state(stream_id id) noexcept {
+    auto* const s = find(id);
+    if (s == nullptr) return stream_state::closed;
+    return s->alone == nullptr ? stream_state::idle : s->alone->stream.state();
+  }
+
+  /// How many streams there are.
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+
+  /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls that are due.
+  /// Complexity  O(streams served); streams that have nothing to do cost nothing.
+  poll_result poll(steady_time now) noexcept {
+    if (inside_ != 0) return {true, now};
+    ++inside_;
+    time_.look(now);
+    turns_.begin();
+    for (int budget = streams_a_turn; budget > 0;) {
+      auto* const next = turns_.next();
+      if (next == nullptr) break;
+      if (next->is_cohort) {
+        serve(static_cast<cohort&>(*next), budget);
+      } else {
+        --budget;
+        serve(static_cast<slot&>(*next));
+      }
+    }
+    beat();
+    drop_stalled();
+    --inside_;
+    auto const next = next_deadline();
+    return {!turns_.empty() || (next && *next <= time_.now()), next};
+  }
+
+ private:
+  // Of this many streams, each may write a few times: the loop gets back to its sockets soon.
+  static constexpr int streams_a_turn = 256;
+
+  struct seat;
+  using cohort = detail::cohort<seat, Traits>;
+  using cohorts = detail::cohort_list<seat, Traits>;
+  using in_step = detail::in_step<Traits>;
+  using flight = detail::flight<Traits>;
+
+  // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their fronts are ever
+  // looked at.
+  struct slot : detail::activity_node<slot>, detail::waiting {
+    // `from`: a subscription, or nothing.
+    template <class... From>
+    slot(basic_reactor& r, seat& s, stream_options&& options, From&&... from)
+        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from)..., std::move(options)) {}
+
+    [[nodiscard]] wake_hook hook() noexcept { return {&woken, this}; }
+
+    // On a publisher's thread.
+    static void woken(void* self, wake why) noexcept {
+      auto& s = *static_cast<slot*>(self);
+      if (why == wake::evicted) s.evicted.store(true, std::memory_order_release);
+      s.owner.call(s);
+    }
+
+    basic_reactor& owner;
+    seat& at;
+    basic_stream<detail::borrowed_writer<Writer>, Traits> stream;
+    std::uint64_t sent =
+        (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
+    std::atomic<bool> evicted{false};
+    bool goes_alone = detail::needs_same_bytes<Writer>;  // there is no cohort for it
+    bool waits = false;                                  // in blocked_, not in idle_
+  };
+
+  // What there is of every stream. One that is in step with others has its place in their cohort, and nothing else.
+  struct seat {
+    explicit seat(Writer&& to) : writer(std::move(to)) {}
+    ~seat() { delete alone; }
+    seat(seat const&) = delete;
+    seat& operator=(seat const&) = delete;
+
+    void name_it(typename detail::seats<seat>::name n) noexcept { id = {n.index, n.generation}; }
+    [[nodiscard]] std::uint32_t index() const noexcept { return id.slot; }
+
+    Writer writer;
+    stream_id id;
+    slot* alone = nullptr;  // null: in step, or ended there
+    cohort* of = nullptr;   // whom it may be in step with
+    std::uint32_t place = detail::no_place;
+    bool acting = false;                    // a call into it is under way
+    bool dead = false;                      // ended; freed when nothing points to it any more
+    bool landed = false;                    // written() has come since then
+    typename in_step::sleeper asleep;       // while it has a place
+    detail::held_flight<Traits> in_flight;  // of one that ended in step: its writer is still sending it
+  };
+
+  // `from`: a subscription, or nothing.
+  template <class... From>
+  add_result take(Writer&& to, stream_options&& options, From&&... from) noexcept {
+    detail::check_writer<Writer>();
+    if (ending_) return {{}, errc::closed};
+    add_result result{{}, errc::no_memory};
+    detail::attempt([&] {
+      auto& s = seats_.emplace(std::move(to));
+      if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
+        seats_.erase(s);
+        return;
+      }
+      ++count_;
+      s.alone->seen = time_.now();
+      idle_.insert(*s.alone);
+      s.alone->stream.set_hook(s.alone->hook());
+      turns_.add(*s.alone);
+      result = {s.id, errc::ok};
+    });
+    return result;
+  }
+
+  [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return seats_.find({id.slot, id.generation}); }
+
+  [[nodiscard]] seat* find(stream_id id) noexcept {
+    auto* const s = find_even_dead(id);
+    return s != nullptr && !s->dead ? s : nullptr;
+  }
+
+  // Something is about to happen to it alone.
+  [[nodiscard]] slot* find_alone(stream_id id) noexcept {
+    auto* const s = find(id);
+    return s == nullptr ? nullptr : step_out(*s);
+  }
+
+  template <class Change> errc change(stream_id id, Change how) noexcept {
+    auto* const s = find(id);
+    if (s == nullptr) return errc::closed;
+    if (s->acting || is_offered(*s)) return errc::called_from_inside;
+    auto* const its = step_out(*s);
+    if (its == nullptr) return errc::closed;
+    ++inside_;  // the presence hook, or a filter's end, must not start a turn, which may put it in step again
+    auto const error = how(its->stream.source());
+    --inside_;
+    if (find(id) != nullptr) turns_.add(*its);
+    return error;
+  }
+
+  // On a publisher's thread.
+  void call(detail::waiting& w) noexcept {
+    if (turns_.call(w) && signal_.call != nullptr) signal_.call(signal_.context);
+  }
+
+  void serve(slot& s) noexcept {
+    if (s.at.dead) {
+      free_if_unused(s.at);
+    } else {
+      pump(s);
+    }
+  }
+
+  void pump(slot& s) noexcept {
+    act(s.at, [&] {
+      if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
+      auto const park_it = [&](subscription& from) { return park(s, from); };
+      detail::attempt([&] { s.stream.pump(scratch_, park_it); });  // what it threw has closed the stream
+    });
+  }
+
+  // Does something to a stream that goes alone, which may call the writer, which may call back. The outermost call cleans
+  // up.
+  template <class Action> void act(seat& s, Action action) noexcept {
+    ++inside_;
+    bool const inside = std::exchange(s.acting, true);
+    action();
+    s.acting = inside;
+    --inside_;
+    if (!inside) settle(*s.alone);
+  }
+
+  // Puts a stream where it belongs after something has happened to it.
+  void settle(slot& s) noexcept {
+    auto const state = s.stream.state();
+    if (state == stream_state::closed) {
+      if (!s.at.dead) bury(s.at);
+      return;
+    }
+    bool const waits = state == stream_state::blocked || state == stream_state::pending;
+    bool const stirs = s.sent != s.stream.bytes_sent() || waits != s.waits;
+    if (stirs) {
+      s.sent = s.stream.bytes_sent();
+      s.seen = time_.now();
+      s.waits = waits;
+    }
+    if (s.at.place != detail::no_place) {
+      if (s.at.of->note(s.seen)) link(*s.at.of);
+      s.unlink();
+      s.stream.retire();
+      delete std::exchange(s.at.alone, nullptr);
+      return;
+    }
+    if (stirs || !s.linked()) {
+      s.unlink();
+      (waits ? blocked_ : idle_).insert(s);
+    }
+    if (state == stream_state::more) turns_.add(s);
+  }
+
+  void drop(seat& s, close_reason why) noexcept {
+    if (s.dead) return;
+    if (is_in_step(s)) {
+      leave_place(s, false);
+      end_in_step(s, why);
+    } else if (auto* const its = step_out(s)) {
+      act(s, [&] { its->stream.abort(why); });
+    }
+  }
+
+  void bury(seat& s) noexcept {
+    s.dead = true;
+    if (s.alone != nullptr) s.alone->unlink();
+    --count_;
+    if (s.of != nullptr) cohorts_.detach(*std::exchange(s.of, nullptr));
+    free_if_unused(s);
+  }
+
+  // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees it; if its
+  // bytes are still being sent, written() does.
+  void free_if_unused(seat& s) noexcept {
+    if (s.acting || s.in_flight) return;
+    if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) seats_.erase(s);
+  }
+
+  // ---- streams in step -----------------------------------------------------------------------------------------
+
+  // In step, and its writer is being called.
+  [[nodiscard]] static bool is_offered(seat const& s) noexcept {
+    return s.place != detail::no_place && s.of->is_offering(s);
+  }
+
+  [[nodiscard]] static bool is_in_step(seat const& s) noexcept {
+    return s.place != detail::no_place && !is_offered(s);
+  }
+
+  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its writer it waits for
+  // the answer. Null, without memory: it has ended, or will when its writer has answered.
+  slot* step_out(seat& s) noexcept {
+    if (s.place == detail::no_place) return s.alone;
+    bool const offered = is_offered(s);
+    auto* const its = step_out(s, offered);
+    if (its == nullptr) {
+      s.dead = true;
+      if (!offered) end_in_step(s, close_reason::no_memory);
+    } else if (offered) {
+      its->stream.begin_offer();
+    }
+    if (offered) s.acting = true;
+    return its;
+  }
+
+  slot* step_out(seat& s, bool offered) noexcept {
+    auto& c = *s.of;
+    std::unique_ptr<typename in_step::core::subscriber> fresh;
+    detail::attempt([&] {
+      fresh = in_step::make();
+      s.alone = new slot(*this, s,
+                         {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
+    });
+    auto const stood = leave_place(s, offered);
+    if (s.alone == nullptr) return nullptr;
+    s.alone->stream.resume(
+        in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(), s.asleep));
+    s.alone->sent = 0;
+    s.alone->seen = stood.seen;
+    return s.alone;
+  }
+
+  typename cohort::standing leave_place(seat& s, bool offered) noexcept {
+    auto const stood = s.of->remove(s, offered);
+    if (s.of->empty() && !s.of->in_round()) s.of->unlink();
+    return stood;
+  }
+
+  // Ends one that has lost its place and goes nowhere.
+  void end_in_step(seat& s, close_reason why) noexcept {
+    s.dead = s.acting = true;
+    ++inside_;
+    auto const counted = in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
+    detail::tell_end(s.writer, counted, false);
+    --inside_;
+    s.acting = false;
+    bury(s);
+  }
+
+  // Instead of its subscription's own park(): in step with others, if it can be.
+  bool park(slot& s, subscription& from) noexcept {
+    auto& of = s.at.of;
+    if (s.goes_alone || (of != nullptr && !of->has_room())) return from.park();
+    auto const is_called = [&s] { return s.queued() || s.evicted.load(std::memory_order_acquire); };
+    for (;;) {
+      bool const first = of != nullptr && of->empty() && !of->in_round();
+      switch (in_step::park(from, of == nullptr ? nullptr : of->leader, first, s.at.asleep, is_called)) {
+      case in_step::parked::no: return false;
+      case in_step::parked::alone: return true;
+      case in_step::parked::together: of->add(s.at); return true;
+      case in_step::parked::leaderless:
+        if (!attach(s, from) || !of->has_room()) return from.park();
+      }
+    }
+  }
+
+  // Finds or makes the cohort that it belongs to.
+  bool attach(slot& s, subscription const& from) noexcept {
+    bool try_again = false;
+    s.at.of = cohorts_.find_or_make({this, s.stream.body(), s.stream.room(), s.stream.max_outbox_bytes()},
+                                    from, &cohort_woken, try_again);
+    s.goes_alone = s.at.of == nullptr && !try_again;
+    return s.at.of != nullptr;
+  }
+
+  // On a publisher's thread.
+  static void cohort_woken(void* context, wake) noexcept {
+    auto& c = cohorts::of(context);
+    static_cast<basic_reactor*>(c.driver)->call(c);
+  }
+
+  // By its activity, for heartbeats.
+  void link(cohort& c) noexcept {
+    c.unlink();
+    beating_.insert(c);
+  }
+
+  // Goes on with its round, or begins one.
+  void serve(cohort& c, int& budget) noexcept {
+    if (!c.in_round() && !begin_round(c)) {
+      --budget;
+      return;
+    }
+    if (c.flight) {
+      offer_to_all(c, budget);
+    } else {
+      while (auto* const s = c.next_alone(budget)) {
+        if (auto* const its = step_out(*s)) {
+          if (c.beat_due) its->stream.heartbeat();
+          pump(*its);
+        }
+      }
+    }
+    if (c.round_is_done()) {
+      end_round(c);
+    } else {
+      turns_.put_back(c);
+    }
+  }
+
+  bool begin_round(cohort& c) noexcept {
+    if (c.empty()) {
+      c.beat_due = false;
+      cohorts_.free_if_unused(c);
+      return false;
+    }
+    auto shared = std::move(shared_scratch_);
+    if (!shared) detail::attempt([&] { shared.reset(new flight); });
+    if (shared && std::exchange(c.beat_due, false)) {
+      shared->gather_heartbeat(c.body);
+      c.begin_round(std::move(shared), 0, time_.now());
+      return true;
+    }
+    auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
+    if (!shared || !pulled.for_all) {
+      c.begin_round(nullptr, pulled.events, time_.now());
+      return true;
+    }
+    if (shared->batch.empty()) {  // woken for nothing
+      shared_scratch_ = std::move(shared);
+      if (!in_step::park(*c.at, *c.leader, {})) turns_.add(c);
+      return false;
+    }
+    shared->gather(c.body);
+    c.begin_round(std::move(shared), pulled.events, time_.now());
+    return true;
+  }
+
+  void offer_to_all(cohort& c, int& budget) noexcept {
+    while (budget > 0 && !c.round_is_done()) {
+      std::optional<write_result> answer;
+      auto* const s = c.offer(budget, answer);
+      if (s == nullptr) continue;
+      std::size_t before = 0;
+      if (answer && answer->status == write_status::ok && s->place != detail::no_place)
+        before = c.offer_rest(*s, scratch_, answer);
+      end_offer(c, *s, before, answer ? &*answer : nullptr);
+      if (scratch_) scratch_->batch.clear();
+    }
+  }
+
+  // It did not simply take all of it, or something else happened to it meanwhile.
+  void end_offer(cohort& c, seat& s, std::size_t before, write_result const* answer) noexcept {
+    if (s.place != detail::no_place && answer != nullptr && answer->status == write_status::ok &&
+        before + answer->bytes == c.flight->bytes)
+      return c.count_one();
+    if (s.place != detail::no_place && step_out(s, true) != nullptr) s.alone->stream.begin_offer();
+    if (s.alone == nullptr) {
+      c.count_one();
+      if (answer != nullptr && answer->status == write_status::pending && !s.landed) {
+        if (before == 0) ++c.flight->holders;
+        s.in_flight.reset(before == 0 ? c.flight.get() : scratch_.release());
+      }
+      end_in_step(s, answer == nullptr ? close_reason::writer_threw : close_reason::no_memory);
+      return;
+    }
+    s.acting = false;
+    act(s, [&] {
+      bool counted = false;
+      auto const leave = [&](bool sends) {
+        counted = true;
+        if (!in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends)) {
+          s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
+          turns_.add(*s.alone);
+        }
+      };
+      s.alone->stream.end_offer(*c.flight, before, scratch_, answer, leave);
+      if (!counted) c.count_one();
+    });
+  }
+
+  void end_round(cohort& c) noexcept {
+    auto const delivered = c.end_round();
+    c.beat_due = false;
+    if (auto shared = std::move(c.flight); shared && shared->holders == 1) {
+      shared->batch.clear();
+      shared_scratch_ = std::move(shared);
+    }
+    if (!c.empty()) {
+      link(c);
+      if (!in_step::park(*c.at, *c.leader, delivered)) turns_.add(c);
+      return;
+    }
+    c.unlink();
+    if (delivered.events != 0) in_step::count(*c.at, delivered);
+    cohorts_.free_if_unused(c);
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------
+
+  void beat() noexcept {
+    if (timing_.heartbeat <= steady_duration::zero()) return;
+    int beats = 0;
+    auto const now = time_.now();
+    for (auto* s = idle_.front();
+         s != nullptr && now - s->seen >= timing_.heartbeat && beats++ < streams_a_turn; s = idle_.front()) {
+      s->seen = now;
+      s->unlink();
+      idle_.insert(*s);
+      s->stream.heartbeat();
+      turns_.add(*s);
+    }
+    for (auto* c = beating_.front();
+         c != nullptr && now - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
+         c = beating_.front()) {
+      c->seen = now;
+      link(*c);
+      if (c->in_round()) continue;  // it is sending
+      c->beat_due = true;
+      turns_.add(*c);
+    }
+  }
+
+  void drop_stalled() noexcept {
+    // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
+    int drops = 0;
+    for (auto* s = blocked_.front();
+         s != nullptr && drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();
+         s = blocked_.front()) {
+      act(s->at, [&] { s->stream.abort(close_reason::stalled); });
+    }
+  }
+
+  [[nodiscard]] std::optional<steady_time> next_deadline() const noexcept {
+    std::optional<steady_time> next;
+    auto const consider = [&](std::optional<steady_time> due) {
+      if (due && (!next || *due < *next)) next = due;
+    };
+    if (auto const* const s = idle_.front()) consider(detail::deadline(s->seen, timing_.heartbeat));
+    if (auto const* const c = beating_.front()) consider(detail::deadline(c->seen, timing_.heartbeat));
+    if (auto const* const s = blocked_.front()) {
+      consider(time_.stall_of(s->seen));
+      consider(time_.next_look());
+    }
+    return next;
+  }
+
+  loop_signal signal_;
+  timing_options timing_;
+  detail::watched_time time_;
+  int inside_ = 0;       // poll(), or a call that may call a writer, is under way
+  bool ending_ = false;  // being destroyed
+  std::size_t count_ = 0;
+  detail::activity_list<slot> idle_;       // by the last byte sent: heartbeats
+  detail::activity_list<slot> blocked_;    // by the last byte taken: stalls
+  detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
+  detail::turns<Traits> turns_;
+  std::unique_ptr<flight> scratch_;
+  detail::held_flight<Traits> shared_scratch_;
+  cohorts cohorts_;
+  detail::seats<seat> seats_;  // last: the streams end before what they point to goes
+};
+
+template <class Writer> using reactor = basic_reactor<Writer>;
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request one: cpp-httplib,
+// CivetWeb, POCO.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/traits.hpp>
+#include <ssewire/core/wake.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/detail/borrowed_writer.hpp>
+#include <ssewire/drivers/timing.hpp>
+#include <ssewire/stream/stream.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
+/// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
+///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed. Twice in a row
+///             ends the stream as stalled: a timeout also passes while the process stands still, and then the next write
+///             finds the room that its peer has made. So a dead peer is noticed after two send timeouts. When the broker has
+///             ended it, a write that takes a part only is the last. A non-blocking writer belongs to a reactor.
+/// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
+/// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
+/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
+///             when a write fails: the second one behind that, over TCP, so within two heartbeats, unless the writer
+///             looks before it writes.
+template <class Writer, class Traits>
+close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
+                            timing_options timing = {}) {
+  detail::check_writer<Writer>();
+  using clock = steady_time::clock;
+
+  struct doorbell {
+    typename Traits::mutex guard;
+    typename Traits::condition_variable rung;
+    bool woken = false;
+    std::atomic<bool> evicted{false};
+
+    void operator()(wake why) noexcept {
+      std::unique_lock const held(guard);
+      woken = true;
+      if (why == wake::evicted) evicted.store(true, std::memory_order_relaxed);
+      rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
+    }
+  } doorbell;
+
+  // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it likes.
+  struct told_writer : detail::borrowed_writer<Writer> {
+    std::atomic<bool> const& evicted;
+    basic_stream<told_writer, Traits>* of = nullptr;
+    int timeouts = 0;  // in a row
+
+    write_result write(buffers b) {
+      auto const answer = this->to->write(b);
+      bool const timed_out = answer.status == write_status::again && answer.bytes == 0;
+      timeouts = timed_out ? timeouts + 1 : 0;
+      if (evicted.load(std::memory_order_relaxed)) {
+        std::size_t offered = 0;
+        for (auto const piece : b) offered += piece.size();
+        if (detail::taken_of(answer, offered) < offered) of->evicted();
+      }
+      return answer;
+    }
+  };
+
+  basic_stream<told_writer, Traits> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
+  stream.writer_ref().of = &stream;
+  stream.set_hook(wake_hook::of(doorbell));
+  std::unique_ptr<detail::flight<Traits>> scratch;
+  auto last_sent = clock::now();
+  auto sent_by_then = stream.bytes_sent();
+  for (;;) {
+    switch (stream.pump(scratch)) {
+    case stream_state::more: break;
+    case stream_state::closed: return stream.reason();
+    case stream_state::pending: stream.abort(close_reason::writer_broke_contract); return stream.reason();
+    case stream_state::blocked:
+      if (stream.writer_ref().timeouts >= 2) stream.abort(close_reason::stalled);
+      stream.writable();
+      break;
+    case stream_state::idle: {
+      if (std::exchange(sent_by_then, stream.bytes_sent()) != stream.bytes_sent()) last_sent = clock::now();
+      std::unique_lock held(doorbell.guard);
+      auto const beat = detail::deadline(last_sent, timing.heartbeat);
+      while (!doorbell.woken && !(beat && clock::now() >= *beat)) {
+        if (beat) {
+          doorbell.rung.wait_until(held, *beat);
+        } else {
+          doorbell.rung.wait(held);
+        }
+      }
+      bool const woken = std::exchange(doorbell.woken, false);
+      held.unlock();
+      if (!woken) stream.heartbeat();
+      break;
+    }
+    }
+  }
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// request.hpp - the last event ID that a request presents.
+// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header; RFC 3986, 3.4 Query.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/core/optional_text.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+constexpr int hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// A '%' that begins no escape stands for itself, as URLSearchParams has it.
+inline std::string percent_decoded(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    int const high = i + 2 < text.size() && text[i] == '%' ? hex_digit(text[i + 1]) : -1;
+    int const low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    if (low >= 0) {
+      out += static_cast<char>(high * 16 + low);
+      i += 2;
+    } else {
+      out += text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  return out;
+}
+
+// A field's value is what is between the blanks around it (RFC 9110, 5.5). Not every server has removed them.
+constexpr std::string_view without_blanks(std::string_view text) noexcept {
+  auto const first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+}  // namespace detail
+
+/// The query of a request's target: what stands between its first '?' and its end, or a '#'. Empty if there
+/// is none. For servers that give the target alone: last_event_id() wants the query.
+/// Input       `target`: `/events?channel=news`, also with scheme and host before it; absent is empty.
+/// Source      RFC 3986, 3.4 Query: a second '?' is part of the query.
+[[nodiscard]] constexpr std::string_view query_of(optional_text target) noexcept {
+  auto const text = target.value().substr(0, target.value().find('#'));
+  auto const mark = text.find('?');
+  return mark == std::string_view::npos ? std::string_view() : text.substr(mark + 1);
+}
+
+/// The last event ID a client presents: that of the `Last-Event-ID` field; or else of the query, where
+/// clients put it that cannot set a field. Empty: the client has none.
+///
+/// Names in a query: lastEventId, last_event_id, evs_last_event_id (polyfills), lastEventID and Last-Event-ID
+/// (Mercure), to the letter. If several have a value the last one counts: what a client adds when it comes
+/// back stands after what the page had put into its address.
+///
+/// Input       `header`: the field's value; blanks around it are not part of it. `query`: what follows the
+///             target's first '?', see query_of(), still percent-encoded. Absent and empty mean the same in
+///             both. Hostile bytes: hand the result to subscribe() and after(), which take anything, and
+///             never put it into a response.
+/// Throws      std::bad_alloc.
+[[nodiscard]] inline std::string last_event_id(optional_text header, optional_text query = {}) {
+  if (auto const value = detail::without_blanks(header.value()); !value.empty()) return std::string(value);
+  std::string last;
+  for (auto rest = query.value(); !rest.empty();) {
+    auto const pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
+    auto const equals = pair.find('=');
+    if (equals == std::string_view::npos || equals + 1 == pair.size()) continue;
+    auto const name = detail::percent_decoded(pair.substr(0, equals));
+    for (std::string_view const known :
+         {"lastEventId", "last_event_id", "evs_last_event_id", "lastEventID", "Last-Event-ID"}) {
+      if (name == known) last = detail::percent_decoded(pair.substr(equals + 1));
+    }
+  }
+  return last;
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

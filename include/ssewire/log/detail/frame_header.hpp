@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// frame_header.hpp - reads the fields at the head of a serialized event.
+#pragma once
+
+#include <ssewire/core/event_header.hpp>
+#include <ssewire/core/position.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+inline constexpr std::size_t max_own_id_bytes = 128;
+
+// Every frame of a log begins with its ID. A factory of events has seen to it that neither holds a line end.
+inline std::string_view id_of(std::string_view frame) noexcept {
+  constexpr std::string_view field = "id: ";
+  return frame.substr(field.size(), frame.find('\n') - field.size());
+}
+
+inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcept {
+  event_header header;
+  header.id = id_of(frame);
+  header.tag = tag;
+  constexpr std::string_view field = "event: ";
+  auto const next = frame.substr(frame.find('\n') + 1);
+  if (next.substr(0, field.size()) == field)
+    header.type = next.substr(field.size(), next.find('\n') - field.size());
+  return header;
+}
+
+// An ID that a publisher may bring: visible, and not one that the library could have given, now or in another run.
+constexpr bool good_own_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= max_own_id_bytes &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; }) &&
+         !has_position_form(id);
+}
+
+}  // namespace detail
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

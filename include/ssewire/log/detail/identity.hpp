@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// identity.hpp - whose IDs these are: an epoch, drawn once in each process. fork() clones it, and then two of them
+// would give one ID to different events.
+#pragma once
+
+#include <ssewire/core/position.hpp>
+#include <ssewire/core/process.hpp>
+#include <ssewire/core/try_call.hpp>
+
+#include <cstdint>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: one at a time; the broker's lock sees to it.
+template <class Traits> class identity {
+ public:
+  // Throws std::bad_alloc, and what the epoch's source throws.
+  identity() : process_(watched_process()), unset_(Traits::epoch(), 0) {}
+
+  // Any position of the epoch. It stays where it is.
+  [[nodiscard]] position_id const& unset() const noexcept { return unset_; }
+
+  // The epoch was drawn in another process, which this one was cloned from, and is not to be used here.
+  [[nodiscard]] bool is_cloned() const noexcept { return process_ != Traits::process(); }
+
+  // Draws an epoch for this process. False: none could be drawn; then nothing has changed.
+  [[nodiscard]] bool renew() noexcept {
+    auto const process = Traits::process();
+    return attempt([&] {
+      unset_ = position_id(Traits::epoch(), 0);
+      process_ = process;
+    });
+  }
+
+ private:
+  static std::uint32_t watched_process() {
+    watch_for_clones();
+    return Traits::process();
+  }
+
+  std::uint32_t process_;  // the one that the epoch was drawn in
+  position_id unset_;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of it.
+#pragma once
+
+#include <ssewire/log/detail/frame_header.hpp>
+#include <ssewire/log/detail/id_index.hpp>
+#include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/segment.hpp>
+#include <ssewire/log/detail/siphash.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string.h>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// A reference to a segment.
+template <class Traits> class segment_pin {
+ public:
+  segment_pin() noexcept = default;
+  explicit segment_pin(segment<Traits>& page) noexcept : page_(&page) { page.retain(); }
+  segment_pin(segment_pin&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+  segment_pin& operator=(segment_pin&& other) noexcept {
+    std::swap(page_, other.page_);
+    return *this;
+  }
+  ~segment_pin() {
+    if (page_ != nullptr) page_->release();
+  }
+
+  // Takes over the reference that make() gave.
+  [[nodiscard]] static segment_pin adopt(segment<Traits>* page) noexcept {
+    segment_pin pin;
+    pin.page_ = page;
+    return pin;
+  }
+
+  [[nodiscard]] segment<Traits>* detach() noexcept { return std::exchange(page_, nullptr); }
+  [[nodiscard]] segment<Traits>* get() const noexcept { return page_; }
+  segment<Traits>* operator->() const noexcept { return page_; }
+  explicit operator bool() const noexcept { return page_ != nullptr; }
+
+ private:
+  segment<Traits>* page_ = nullptr;
+};
+
+// Frames that follow each other in the log and in memory.
+template <class Traits> struct log_run {
+  segment<Traits>* page = nullptr;  // not pinned; valid under the lock of the log's owner
+  std::size_t first = 0;            // entries [first, last) of the page
+  std::size_t last = 0;
+
+  [[nodiscard]] std::size_t count() const noexcept { return last - first; }
+  [[nodiscard]] std::string_view bytes() const noexcept { return page->frames(first, last); }
+  [[nodiscard]] std::uint64_t last_position() const noexcept { return page->position(last - 1); }
+};
+
+// No position and no ordinal: greater than all of them.
+inline constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
+
+// What a log keeps of an event beside its frame.
+struct entry_facts {
+  std::uint64_t position = 0;
+  std::uint64_t tag = 0;
+  std::uint64_t id_hash = 0;
+  bool own_id = false;  // its ID is its publisher's, and not <epoch>-<position>
+};
+
+// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes, where the
+// broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and without holes, so the
+// difference of two ordinals is a number of events.
+//
+// Threads: one at a time; the broker's lock sees to it.
+template <class Traits> class entry_log {
+ public:
+  // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
+  // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
+  explicit entry_log(keyed_hash ids, std::size_t max_bytes, pin_ledger pins = {}) noexcept
+      : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
+        max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
+  entry_log(entry_log const&) = delete;
+  entry_log& operator=(entry_log const&) = delete;
+  ~entry_log() {
+    for (std::size_t i = 0; i < pages_; ++i) page(i)->forget(pins_);
+    free_ring();
+  }
+
+  [[nodiscard]] std::uint64_t first_ordinal() const noexcept { return first_ordinal_; }
+  [[nodiscard]] std::uint64_t end_ordinal() const noexcept { return end_ordinal_; }
+  [[nodiscard]] std::uint64_t events() const noexcept { return end_ordinal_ - first_ordinal_; }
+  [[nodiscard]] std::size_t frame_bytes() const noexcept { return frame_bytes_; }
+  [[nodiscard]] std::size_t allocated_bytes() const noexcept {
+    return page_bytes_ + ring_size_ * sizeof *ring_ + own_ids_.allocated_bytes();
+  }
+
+  // The highest position ever trimmed. A cursor missed something if and only if this is greater.
+  [[nodiscard]] std::uint64_t lost_through() const noexcept { return lost_through_; }
+
+  // The hash of the ID of the event lost last, if its publisher gave it one.
+  [[nodiscard]] std::optional<std::uint64_t> lost_id() const noexcept { return lost_id_; }
+
+  // Makes a new log the continuation of one that is gone: what that had lost last.
+  void continue_behind(std::uint64_t position, std::optional<std::uint64_t> id) noexcept {
+    lost_through_ = position;
+    lost_id_ = id;
+  }
+
+  // From now on it keeps what filters are asked about of the events lost last.
+  void keep_lost_headers(std::uint64_t max_events, std::size_t max_bytes) {
+    if (!lost_) lost_ = std::make_unique<lost_headers>(max_events, max_bytes, lost_through_);
+  }
+  void forget_lost_headers() noexcept { lost_.reset(); }
+  // Null: it keeps nothing.
+  [[nodiscard]] lost_headers const* lost() const noexcept { return lost_.get(); }
+
+  // The position of the newest entry held, or if there is none, of the last one lost.
+  [[nodiscard]] std::uint64_t last_position() const noexcept {
+    return events() == 0 ? lost_through_ : position_of(end_ordinal_ - 1);
+  }
+
+  // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
+  // The position must be greater than every earlier one.
+  bool append(std::string_view text, entry_facts const& facts) noexcept {
+    bool const tagged = facts.tag != 0;
+    auto* newest = pages_ == 0 ? nullptr : page(pages_ - 1);
+    if (newest == nullptr || !newest->has_room(text.size(), facts.position, tagged)) {
+      auto const wanted = next_page_bytes(segment<Traits>::bytes_for(text.size(), tagged));
+      auto fresh = segment_pin<Traits>::adopt(segment<Traits>::make(wanted, text.size(), tagged));
+      newest = fresh.get();
+      if (newest == nullptr || !push_page(fresh)) return false;
+    }
+    (memcpy)(newest->tail(), text.data(), text.size());
+    return commit(*newest, text.size(), facts);
+  }
+
+  // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large is copied
+  // outside the lock and only linked here. On success the page belongs to the log, and `own` is empty.
+  bool link(segment_pin<Traits>& own, std::size_t frame_size, entry_facts const& facts) noexcept {
+    if (!push_page(own)) return false;
+    return commit(*page(pages_ - 1), frame_size, facts);
+  }
+
+  // Undoes the newest append. Nobody has seen it: the lock has been held since.
+  void take_back() noexcept {
+    auto* const newest = page(pages_ - 1);
+    forget_id(end_ordinal_ - 1);
+    --end_ordinal_;
+    frame_bytes_ -= newest->frames(newest->count() - 1, newest->count()).size();
+    newest->take_back();
+    if (newest->count() == 0) pop_newest_page();
+  }
+
+  // Forgets the oldest entry. There must be one.
+  void trim_one() noexcept {
+    auto* const oldest = page(0);
+    auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
+    auto const [position, end] = oldest->place_of(index);
+    lost_through_ = position;
+    if (lost_) lost_->add(position, header_of(oldest->frames(index, index + 1), oldest->tag(index)));
+    if (own_ids_.size() != 0 || lost_id_) lost_id_ = forget_id(first_ordinal_);
+    frame_bytes_ -= end - std::exchange(first_begin_, end);
+    ++first_ordinal_;
+    if (index + 1 == oldest->count()) pop_page();
+  }
+
+  // Trims to a limit, but never the newest entry. Returns how many were forgotten.
+  std::uint64_t trim_to_events(std::uint64_t most) noexcept {
+    auto const before = first_ordinal_;
+    while (events() > 1 && events() > most) trim_one();
+    return first_ordinal_ - before;
+  }
+  std::uint64_t trim_to_bytes(std::size_t most) noexcept {
+    auto const before = first_ordinal_;
+    while (events() > 1 && (frame_bytes_ > most || takes_too_much())) trim_one();
+    return first_ordinal_ - before;
+  }
+
+  // Trims what is at or before `position`, at most so many. Returns how many were forgotten.
+  std::uint64_t trim_through(std::uint64_t position, std::uint64_t most) noexcept {
+    auto const before = first_ordinal_;
+    while (events() != 0 && first_ordinal_ - before < most && position_of(first_ordinal_) <= position)
+      trim_one();
+    return first_ordinal_ - before;
+  }
+
+  // Forgets all entries, IDs of publishers and what is known of entries lost before. Returns how many were forgotten.
+  // Complexity  O(pages).
+  std::uint64_t forget_all() noexcept {
+    lost_through_ = last_position();
+    lost_id_.reset();
+    own_ids_.clear();
+    if (lost_) lost_->begin_after(lost_through_);
+    auto const before = std::exchange(first_ordinal_, end_ordinal_);
+    frame_bytes_ = 0;
+    while (pages_ != 0) pop_page();
+    return end_ordinal_ - before;
+  }
+
+  // The ordinal of the first entry behind `position`: end_ordinal() if there is none.
+  [[nodiscard]] std::uint64_t ordinal_after(std::uint64_t position) const noexcept {
+    if (position < lost_through_ || pages_ == 0) return first_ordinal_;
+    // The last page that begins at or before the position, then the first entry in it that lies behind.
+    auto const at = last_page([&](segment<Traits> const& p) { return p.base_position() <= position; });
+    std::size_t low = 0;
+    auto high = page(at)->count();
+    while (low < high) {
+      auto const middle = low + (high - low) / 2;
+      if (page(at)->position(middle) <= position) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
+  }
+
+  // The ordinal of the held entry whose publisher gave it this ID.
+  [[nodiscard]] std::optional<std::uint64_t> ordinal_of_id(std::string_view id,
+                                                           std::uint64_t hash) const noexcept {
+    return own_ids_.find(hash, first_ordinal_, [&](std::uint64_t ordinal) {
+      return ordinal < end_ordinal_ && id_of(frame(ordinal)) == id;
+    });
+  }
+
+  // Its position; or that of the entry lost last, if this was its ID: what follows that one is still whole.
+  [[nodiscard]] std::optional<std::uint64_t> position_of_id(std::string_view id,
+                                                            std::uint64_t hash) const noexcept {
+    if (auto const at = ordinal_of_id(id, hash)) return position_of(*at);
+    return lost_id_ == hash ? std::optional(lost_through_) : std::nullopt;
+  }
+
+  // The position of a held entry.
+  [[nodiscard]] std::uint64_t position_of(std::uint64_t ordinal) const noexcept {
+    auto* const p = page(page_of(ordinal));
+    return p->position(static_cast<std::size_t>(ordinal - p->base_ordinal()));
+  }
+
+  // The entries from a held one on that lie in its page, before the position `before`, and in `room` bytes; but at
+  // least the one, even if it is larger.
+  [[nodiscard]] log_run<Traits> run(std::uint64_t ordinal, std::uint64_t before,
+                                    std::size_t room) const noexcept {
+    auto* const p = page(page_of(ordinal));
+    auto const first = static_cast<std::size_t>(ordinal - p->base_ordinal());
+    return {p, first, p->run_end(first, room, before)};
+  }
+
+ private:
+  // ---- memory ----
+  //
+  // What is promised (replay_limits::max_bytes): 9/4 of max_bytes and 1 KiB, with 18 bytes for each
+  // publisher's ID and, in a log that has had tags, 8 for each event.
+  //
+  // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages
+  // together take less than twice what they hold, and their headers. Beside that stand what was trimmed of
+  // the oldest page and what is free in the newest, each an eighth of max_bytes at most. A large event, which
+  // has a page of its own, may end a page that lacks more than it takes; so pages beyond `charged_bytes` are
+  // made only as long as all that is unused is little.
+  //
+  // What this leaves open takes events of a few bytes that alternate with such as just find no room behind
+  // them, or 2^32 events on other channels between two of this one. Then the oldest go: see takes_too_much().
+  static constexpr std::size_t smallest_bytes = 448;
+  static constexpr std::size_t charged_bytes = 4096;  // an event that has a page of its own takes more
+  static constexpr std::size_t id_bytes = 18;
+
+  // For a page that begins with an event that takes `each`.
+  [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
+    auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
+    auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
+    auto const idle_bytes = page_bytes_ - (std::min)(page_bytes_, used);
+    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, idle_bytes);
+    auto const largest =
+        (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
+    // A quarter of what the log holds, so small logs stay small.
+    auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes,
+                                     segment<Traits>::largest_bytes);
+    // One that is a little larger than half a page would leave the rest unused.
+    return 2 * each > wanted ? each : wanted;
+  }
+
+  [[nodiscard]] bool takes_too_much() const noexcept {
+    if (allocated_bytes() <= max_memory_) return false;
+    auto const tags = tagged_ ? segment<Traits>::tag_bytes * static_cast<std::size_t>(events()) : 0;
+    return allocated_bytes() > max_memory_ + id_bytes * own_ids_.size() + tags;
+  }
+
+  [[nodiscard]] segment<Traits>* page(std::size_t index) const noexcept {
+    return ring_[(oldest_ + index) & (ring_size_ - 1)];
+  }
+
+  // The last page for which `holds` is true; true for the first one, or the first one is meant all the same.
+  template <class Predicate> [[nodiscard]] std::size_t last_page(Predicate holds) const noexcept {
+    std::size_t low = 0;
+    std::size_t high = pages_ - 1;
+    while (low < high) {
+      auto const middle = low + (high - low + 1) / 2;
+      if (holds(*page(middle))) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+
+  [[nodiscard]] std::size_t page_of(std::uint64_t ordinal) const noexcept {
+    return last_page([&](segment<Traits> const& p) { return p.base_ordinal() <= ordinal; });
+  }
+
+  [[nodiscard]] std::string_view frame(std::uint64_t ordinal) const noexcept {
+    return run(ordinal, 0, 0).bytes();
+  }
+
+  [[gnu::always_inline]] bool commit(segment<Traits>& newest, std::size_t frame_size,
+                                     entry_facts const& facts) noexcept {
+    newest.commit(frame_size, facts.position, end_ordinal_, facts.tag);
+    if (facts.own_id && !own_ids_.insert(facts.id_hash, end_ordinal_)) {
+      newest.take_back();
+      if (newest.count() == 0) pop_newest_page();
+      return false;
+    }
+    tagged_ = tagged_ || facts.tag != 0;
+    ++end_ordinal_;
+    frame_bytes_ += frame_size;
+    return true;
+  }
+
+  // Returns the hash of its ID, if that may be its publisher's.
+  std::optional<std::uint64_t> forget_id(std::uint64_t ordinal) noexcept {
+    if (own_ids_.size() == 0) return std::nullopt;
+    // Of the library's own IDs nothing is found.
+    auto const hash = id_hash_(id_of(frame(ordinal)));
+    own_ids_.erase(hash, ordinal);
+    return hash;
+  }
+
+  bool push_page(segment_pin<Traits>& fresh) noexcept {
+    if (pages_ == ring_size_ && !grow_ring()) return false;
+    page_bytes_ += fresh->allocated_bytes();
+    ring_[(oldest_ + pages_++) & (ring_size_ - 1)] = fresh.detach();
+    return true;
+  }
+
+  void pop_page() noexcept {
+    auto* const gone = page(0);
+    page_bytes_ -= gone->allocated_bytes();
+    oldest_ = (oldest_ + 1) & (ring_size_ - 1);
+    --pages_;
+    first_begin_ = 0;
+    gone->forget(pins_);
+    if (pages_ == 0) free_ring();
+  }
+
+  void pop_newest_page() noexcept {
+    auto* const gone = page(--pages_);
+    page_bytes_ -= gone->allocated_bytes();
+    gone->release();
+    if (pages_ != 0) return;
+    first_begin_ = 0;
+    free_ring();
+  }
+
+  // A log that holds nothing takes no memory.
+  void free_ring() noexcept {
+    if (ring_ != nullptr) Traits::deallocate(ring_, ring_size_ * sizeof *ring_);
+    ring_ = nullptr;
+    ring_size_ = oldest_ = 0;
+  }
+
+  bool grow_ring() noexcept {
+    auto const size = ring_size_ == 0 ? std::size_t{2} : ring_size_ * 2;  // a power of two
+    auto** const ring = static_cast<segment<Traits>**>(Traits::allocate(size * sizeof *ring_));
+    if (ring == nullptr) return false;
+    for (std::size_t i = 0; i < pages_; ++i) ring[i] = page(i);
+    free_ring();
+    ring_ = ring;
+    ring_size_ = size;
+    return true;
+  }
+
+  std::size_t max_bytes_;
+  std::size_t max_memory_;  // beside tags and IDs
+  segment<Traits>** ring_ = nullptr;
+  std::size_t ring_size_ = 0;
+  std::size_t oldest_ = 0;
+  std::size_t pages_ = 0;
+  std::size_t page_bytes_ = 0;
+  std::size_t frame_bytes_ = 0;
+  std::size_t first_begin_ = 0;  // where the oldest entry's frame begins in its page
+  std::uint64_t first_ordinal_ = 0;
+  std::uint64_t end_ordinal_ = 0;
+  std::uint64_t lost_through_ = 0;
+  id_index<Traits> own_ids_;
+  std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
+  std::unique_ptr<lost_headers> lost_;
+  keyed_hash id_hash_;
+  pin_ledger pins_;
+  bool tagged_ = false;  // an event had a tag
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

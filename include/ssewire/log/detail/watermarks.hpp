@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// watermarks.hpp - which position had been reached when: makes "older than" a comparison of positions, at no cost an event.
+#pragma once
+
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/traits.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old as the
+// limit, if pass() is called that often.
+class age_marks {
+ public:
+  // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
+  std::uint64_t pass(steady_time now, steady_duration max_age, std::uint64_t sequence) noexcept {
+    if (max_age <= steady_duration::zero()) return 0;
+    came_late_ = is_old(passed_, now, max_age / 2 + steady_duration(1));
+    passed_ = now;
+    auto const too_old = reached(now, max_age);
+    if (count_ == 0 || is_old(marks_[count_ - 1].when, now, max_age / 8)) {
+      if (count_ == marks_.size()) {
+        std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
+        --count_;
+      }
+      marks_[count_++] = {now, sequence};
+    }
+    return too_old;
+  }
+
+  // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
+  [[nodiscard]] std::uint64_t reached(steady_time now, steady_duration age) const noexcept {
+    std::uint64_t position = 0;
+    for (std::size_t i = 0; age > steady_duration::zero() && i < count_ && is_old(marks_[i].when, now, age); ++i)
+      position = marks_[i].sequence;
+    return position;
+  }
+
+  // Whether the last pass() came so long after the one before it, over half of the age, that what it found too old may have
+  // been young when anybody could last do something about it.
+  [[nodiscard]] bool came_late() const noexcept { return came_late_; }
+
+ private:
+  struct mark {
+    steady_time when;
+    std::uint64_t sequence;
+  };
+
+  // Also of two times that are further apart than a steady_duration can say.
+  static bool is_old(steady_time when, steady_time now, steady_duration age) noexcept {
+    auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
+    return now >= when && ticks(now) - ticks(when) >= static_cast<std::uint64_t>(age.count());
+  }
+
+  std::array<mark, 16> marks_ = {};  // oldest first; eight of them span the age
+  std::size_t count_ = 0;
+  steady_time passed_ = {};  // the last time; the first one has nothing that is too old
+  bool came_late_ = false;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

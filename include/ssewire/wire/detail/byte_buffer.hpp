@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in line.
+#pragma once
+
+#include <ssewire/wire/detail/copy.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string.h>
+#include <string_view>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+class byte_buffer {
+ public:
+  byte_buffer() noexcept = default;
+  byte_buffer(byte_buffer const& other) {
+    if (!other.empty()) append(other.view());
+  }
+  byte_buffer(byte_buffer&& other) noexcept { swap(other); }
+  byte_buffer& operator=(byte_buffer const& other) {
+    byte_buffer fresh(other);
+    swap(fresh);
+    return *this;
+  }
+  byte_buffer& operator=(byte_buffer&& other) noexcept {
+    byte_buffer fresh(std::move(other));
+    swap(fresh);
+    return *this;
+  }
+
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  void clear() noexcept { size_ = 0; }
+
+  void assign(std::string_view text) { assign(text, text.data() + text.size()); }
+  void append(std::string_view text) { append(text, text.data() + text.size()); }
+
+  // If memory fails, what was there stays.
+  void assign(std::string_view text, char const* readable) {
+    if (capacity_ < text.size() + slack) begin_anew(text.size());
+    copy(bytes_.get(), text, readable);
+    size_ = text.size();
+  }
+
+  // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
+  [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
+    if (capacity_ - size_ < text.size() + slack) grow(text.size());
+    copy(bytes_.get() + size_, text, readable);
+    size_ += text.size();
+  }
+
+  // The same, behind an LF.
+  [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
+    if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
+    bytes_[size_] = '\n';
+    copy(bytes_.get() + size_ + 1, text, readable);
+    size_ += text.size() + 1;
+  }
+
+  void swap(byte_buffer& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+ private:
+  static constexpr std::size_t slack = 32;  // room for the last block of a copy
+
+  // `to` has room for a block more than the text.
+  static void copy(char* to, std::string_view text, char const* readable) noexcept {
+    auto const* from = text.data();
+    auto const size = text.size();
+    if (readable - from >= static_cast<std::ptrdiff_t>(size + slack) && size <= 512) {
+      for (auto const* const end = from + size; from < end; from += slack, to += slack)
+        (memcpy)(to, from, slack);
+    } else {
+      copy_exactly(to, text);
+    }
+  }
+
+  [[gnu::noinline]] void begin_anew(std::size_t bytes) {
+    byte_buffer fresh;
+    fresh.grow(bytes);
+    swap(fresh);
+  }
+
+  [[gnu::noinline]] void grow(std::size_t more) {
+    auto const capacity = (size_ + more) * 2 + 256;
+    auto fresh = std::unique_ptr<char[]>(new char[capacity]);
+    if (size_ != 0) (memcpy)(fresh.get(), bytes_.get(), size_);
+    bytes_ = std::move(fresh);
+    capacity_ = capacity;
+  }
+
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// copy.hpp - copies of short texts, made in line: a call of memcpy takes longer than most of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string.h>
+#include <string_view>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Two blocks, the second ending where the text does.
+template <std::size_t Block>
+inline void copy_overlapping(char* to, char const* from, std::size_t size) noexcept {
+  char front[Block];
+  char back[Block];
+  (memcpy)(front, from, Block);
+  (memcpy)(back, from + size - Block, Block);
+  (memcpy)(to, front, Block);
+  (memcpy)(to + size - Block, back, Block);
+}
+
+// Reads and writes no byte outside.
+inline void copy_exactly(char* to, std::string_view text) noexcept {
+  auto const size = text.size();
+#if defined(__GNUC__)
+  if (size > PTRDIFF_MAX) __builtin_unreachable();  // g++ warns of sizes it takes to have wrapped around
+#endif
+  if (size > 32) {
+    (memcpy)(to, text.data(), size);
+  } else if (size >= 16) {
+    copy_overlapping<16>(to, text.data(), size);
+  } else if (size >= 8) {
+    copy_overlapping<8>(to, text.data(), size);
+  } else if (size >= 4) {
+    copy_overlapping<4>(to, text.data(), size);
+  } else if (size != 0) {
+    auto const middle = text[size / 2];
+    auto const back = text.back();
+    to[0] = text.front();
+    to[size / 2] = middle;
+    to[size - 1] = back;
+  }
+}
+
+// [from, end), at most 64 bytes. What lies behind it up to `readable` may be read; behind its copy 64 bytes are written over.
+// Returns the end of the copy.
+inline char* copy_readable(char* to, char const* from, char const* end, char const* readable) noexcept {
+  auto const size = static_cast<std::size_t>(end - from);
+  if (readable - from >= 64) {
+    (memcpy)(to, from, 64);
+  } else {
+    copy_exactly(to, {from, size});
+  }
+  return to + size;
+}
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

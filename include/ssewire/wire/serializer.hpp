@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+// serializer.hpp - an event becomes bytes of an event stream.
+// Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
+//
+// One event, several at once, or a comment goes to a string, to a buffer, to an iterator or to a writer; as it is, or as
+// one chunk of HTTP/1.1 where the program frames the body itself (framing::chunked).
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/core/framing.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/wire/detail/frame.hpp>
+#include <ssewire/wire/detail/outputs.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// How many bytes were written to a caller's buffer or writer, and what kept the rest back.
+struct serialize_result {
+  std::size_t bytes = 0;
+  errc error = errc::ok;
+
+  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
+};
+
+/// Several events in a row: an array, a vector, a span.
+template <class Events> concept event_batch = std::convertible_to<Events const&, std::span<event const>>;
+
+/// Takes bytes one by one. Not a bare pointer, which says nothing about the room behind it: give a std::span.
+template <class Out> concept byte_iterator = std::output_iterator<Out, char> && !std::is_pointer_v<Out>;
+
+namespace detail {
+
+// To the front of `out`, or nothing.
+template <class Frame>
+constexpr serialize_result write_frame(Frame const& frame, std::span<char> out, framing body) noexcept {
+  if (!surely_fits(frame, body, out.size()) && framed_size(frame, body) > out.size()) {
+    return {0, errc::buffer_too_small};
+  }
+  span_output to(out);
+  put_framed(to, frame, body);
+  return {static_cast<std::size_t>(to.at() - out.data()), errc::ok};
+}
+
+// To the end of `out`, or nothing. What is small goes by the stack, which need not be zeroed as a string's new end is.
+template <class Frame> void write_frame(Frame const& frame, std::string& out, framing body) {
+  char scratch[2048];
+  if (surely_fits(frame, body, sizeof scratch)) {
+    span_output to(scratch);
+    put_framed(to, frame, body);
+    out.append(scratch, static_cast<std::size_t>(to.at() - scratch));
+    return;
+  }
+  string_output to(out);
+  put_framed(to, frame, body);
+  to.keep();
+}
+
+// A string of its own.
+template <class Frame> std::string write_frame(Frame const& frame, framing body) {
+  std::string out(framed_size(frame, body), '\0');
+  span_output to(out);
+  put_framed(to, frame, body);
+  return out;
+}
+
+template <class Frame, byte_iterator Out> Out write_frame(Frame const& frame, Out out, framing body) {
+  for (char const c : write_frame(frame, body)) {  // not std::copy, which wants to copy the iterator
+    *out = c;
+    ++out;
+  }
+  return out;
+}
+
+template <class Frame, writer Writer>
+serialize_result write_frame(Frame const& frame, Writer& out, framing body) {
+  auto const size = framed_size(frame, body);
+  auto bytes = std::make_unique<char[]>(size);
+  span_output to({bytes.get(), size});
+  put_framed(to, frame, body);
+  std::size_t sent = 0;
+  while (sent < size) {
+    std::string_view const rest[] = {{bytes.get() + sent, size - sent}};
+    auto const answer = out.write(rest);
+    auto const taken = taken_of(answer, rest->size());
+    if (taken == no_answer) return {sent, errc::writer_broke_contract};
+    sent += taken;
+    switch (answer.status) {
+    case write_status::ok: break;
+    case write_status::again: return {sent, sent == size ? errc::ok : errc::writer_not_ready};
+    case write_status::pending:
+      // Nobody will say when they have been sent: rather a leak than freed bytes on the wire.
+      (void)bytes.release();
+      return {sent, errc::writer_not_ready};
+    case write_status::closed: return {sent, errc::closed};
+    }
+  }
+  return {sent, errc::ok};
+}
+
+}  // namespace detail
+
+/// The bytes that `serialize` writes for this event, or for all of these.
+/// Complexity  O(size of the data): its line ends are counted.
+[[nodiscard]] constexpr std::size_t serialized_size(event const& e, framing body = framing::raw) noexcept {
+  return detail::framed_size(e, body);
+}
+template <event_batch Events>
+[[nodiscard]] constexpr std::size_t serialized_size(Events const& batch,
+                                                    framing body = framing::raw) noexcept {
+  return detail::framed_size(std::span<event const>(batch), body);
+}
+
+/// Writes one event, with the blank line that ends it, to the front of `out`.
+/// Input       `e`: borrowed for the call. `out`: at least serialized_size(e) bytes; must not overlap the event's text. In
+///             one of eight times the text's size nothing has to be counted first. What is in `out` behind the frame may
+///             be overwritten.
+/// Returns     the bytes written; errc::buffer_too_small if they do not fit: then nothing was written.
+/// Not errors  any bytes in `data`; no data: no event fires in the client, its ID and retry still take effect.
+/// Complexity  O(size of the event).
+/// Source      WHATWG HTML, 9.2.5.
+[[nodiscard]] constexpr serialize_result serialize(event const& e, std::span<char> out,
+                                                   framing body = framing::raw) noexcept {
+  return detail::write_frame(e, out, body);
+}
+
+/// Appends it to `out`. `e` must not view `out`'s own text.
+/// Throws      std::bad_alloc, std::length_error; then `out` is as before.
+inline void serialize(event const& e, std::string& out, framing body = framing::raw) {
+  detail::write_frame(e, out, body);
+}
+
+/// It as a string of its own.
+/// Throws      std::bad_alloc, std::length_error.
+[[nodiscard]] inline std::string serialize(event const& e, framing body = framing::raw) {
+  return detail::write_frame(e, body);
+}
+
+/// Writes it through an output iterator.
+/// Returns     the iterator behind the last byte.
+/// Throws      std::bad_alloc, before anything is written; what the iterator throws.
+template <byte_iterator Out> Out serialize(event const& e, Out out, framing body = framing::raw) {
+  return detail::write_frame(e, std::move(out), body);
+}
+
+/// Offers it to a writer that can take it now: one that waits for its peer, or keeps what the peer does not take yet. For
+/// others, and for more than a few events, there are streams (stream.hpp).
+/// Returns     the bytes it took, and if these are not all of them: errc::closed; errc::writer_not_ready for `again`
+///             (what serialize(e) has behind these bytes must go out before anything else); the same for `pending`, which
+///             has them all, and for whose sake they are never freed; errc::writer_broke_contract.
+/// Throws      std::bad_alloc, and what the writer throws.
+template <writer Writer>
+[[nodiscard]] serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
+  return detail::write_frame(e, out, body);
+}
+
+/// Several events at once, to all the same places: one chunk, one write. Of none, nothing is written.
+template <event_batch Events>
+[[nodiscard]] constexpr serialize_result serialize(Events const& batch, std::span<char> out,
+                                                   framing body = framing::raw) noexcept {
+  return detail::write_frame(detail::event_span(batch), out, body);
+}
+template <event_batch Events>
+void serialize(Events const& batch, std::string& out, framing body = framing::raw) {
+  detail::write_frame(detail::event_span(batch), out, body);
+}
+template <event_batch Events>
+[[nodiscard]] std::string serialize(Events const& batch, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), body);
+}
+template <event_batch Events, byte_iterator Out>
+Out serialize(Events const& batch, Out out, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), std::move(out), body);
+}
+template <event_batch Events, writer Writer>
+[[nodiscard]] serialize_result serialize(Events const& batch, Writer& out, framing body = framing::raw) {
+  return detail::write_frame(detail::event_span(batch), out, body);
+}
+
+/// A comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines becomes a
+/// comment line, and a blank line follows, so that a frame always ends in one. To all the same places.
+[[nodiscard]] constexpr serialize_result serialize_comment(std::string_view text, std::span<char> out,
+                                                           framing body = framing::raw) noexcept {
+  return detail::write_frame(detail::comment{text}, out, body);
+}
+inline void serialize_comment(std::string_view text, std::string& out, framing body = framing::raw) {
+  detail::write_frame(detail::comment{text}, out, body);
+}
+[[nodiscard]] inline std::string serialize_comment(std::string_view text, framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, body);
+}
+template <byte_iterator Out>
+Out serialize_comment(std::string_view text, Out out, framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, std::move(out), body);
+}
+template <writer Writer>
+[[nodiscard]] serialize_result serialize_comment(std::string_view text, Writer& out,
+                                                 framing body = framing::raw) {
+  return detail::write_frame(detail::comment{text}, out, body);
+}
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>
