@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // broker.cpp - times a broker and prints samples, for broker.py to read.
-//   broker check             every replay delivers the newest events; exit status 1 and its name if one does not
-//   broker time ROUNDS       the same, then a line for each row: row TASK CORPUS CHUNK NAME BYTES SECONDS-OF-EACH-ROUND...
-//   broker write DIRECTORY   the corpora as files, for the peers: a line each: corpus NAME EVENTS HASH
-//   broker contend SECONDS [STREAMS]   two publishers, and two threads that pull, or that run a reactor of so many streams
-//                            each: contend PUBLISHES-A-SECOND DELIVERED TOLD P50 P99 MAX, times of one publish in ns on
-//                            the clock
+//   broker check             every replay delivers the newest events; exit status 1 and its name if one does
+//   not broker time ROUNDS       the same, then a line for each row: row TASK CORPUS CHUNK NAME BYTES
+//   SECONDS-OF-EACH-ROUND... broker write DIRECTORY   the corpora as files, for the peers: a line each:
+//   corpus NAME EVENTS HASH broker contend SECONDS [STREAMS]   two publishers, and two threads that pull, or
+//   that run a reactor of so many streams
+//                            each: contend PUBLISHES-A-SECOND DELIVERED TOLD P50 P99 MAX, times of one
+//                            publish in ns on the clock
 #include <ssewire/drivers/reactor.hpp>
 
 #include <broker_rows.hpp>

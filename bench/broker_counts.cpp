@@ -3,9 +3,11 @@
 //   broker_counts run           each row once inside measured(): count TASK CORPUS CHUNK NAME BYTES
 //   broker_counts allocations   each row twice; the same lines with the allocations of the second run behind
 //   broker_counts memory        memory NAME CORPUS EVENTS CHANNELS WIRE REQUESTED TAKEN LOG LIMIT
-//                               WIRE: bytes of the serialized events. REQUESTED, TAKEN: memory without and with what the
-//                               allocator adds. LOG: of the logs alone; LIMIT: what the limits allow it to be, or 0
-//   broker_counts holds         under callgrind, one dump and one line for each time the lock was held: hold NAME NUMBER
+//                               WIRE: bytes of the serialized events. REQUESTED, TAKEN: memory without and
+//                               with what the allocator adds. LOG: of the logs alone; LIMIT: what the limits
+//                               allow it to be, or 0
+//   broker_counts holds         under callgrind, one dump and one line for each time the lock was held: hold
+//   NAME NUMBER
 //                               behind the last of a name: holds NAME HOW-MANY, dumped or not
 #include <broker_rows.hpp>
 #include <counting.hpp>
@@ -67,7 +69,8 @@ struct watched_traits : counted_traits {
   };
 };
 
-// A broker's code of its own: what is inlined in the one that is measured does not depend on what else is called here.
+// A broker's code of its own: what is inlined in the one that is measured does not depend on what else is
+// called here.
 struct apart_traits : counted_traits {};
 
 struct unlocked_traits : counted_traits {

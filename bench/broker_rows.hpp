@@ -2,9 +2,10 @@
 // broker_rows.hpp - what is done with a broker: broker.cpp times it, broker_counts.cpp counts it.
 // A group's task, and what its chunk and a row's bytes are:
 //   publish   chunk 0; `bytes` events into a log that is full
-//   lookup    chunk 0; `bytes` times: subscribe with a last event ID, and close. Row KIND/EVENTS-HELD/EVENTS-MISSED
-//   replay    chunk: events missed; once: find them by the ID and look at each. `bytes`: 1
-//   wake      chunk 0; `bytes` publishes on as many channels. Row parked/SUBSCRIBERS-PARKED-ON-EACH
+//   lookup    chunk 0; `bytes` times: subscribe with a last event ID, and close. Row
+//   KIND/EVENTS-HELD/EVENTS-MISSED replay    chunk: events missed; once: find them by the ID and look at
+//   each. `bytes`: 1 wake      chunk 0; `bytes` publishes on as many channels. Row
+//   parked/SUBSCRIBERS-PARKED-ON-EACH
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -377,13 +378,11 @@ template <class Traits> group channels_group(corpus const& c) {
     for (std::size_t i = 0; i < count; ++i) names->push_back("users/" + detail::digits(i, 6) + "/inbox");
     auto const views = std::make_shared<std::vector<std::string_view>>(names->begin(), names->end());
     auto const add = [&](std::string kind, auto action) {
-      made.rows.push_back({.name = kind + "/" + std::to_string(count),
-                           .bytes = count,
-                           .run =
-                               [broker, names, views, action] {
-                                 must(action(*broker, std::span(*views)), "names");
-                               },
-                           .tell = {}});
+      made.rows.push_back(
+          {.name = kind + "/" + std::to_string(count),
+           .bytes = count,
+           .run = [broker, names, views, action] { must(action(*broker, std::span(*views)), "names"); },
+           .tell = {}});
     };
     add("subscribe", [](auto& to, std::span<std::string_view const> all) { return bool(to.subscribe(all)); });
     add("publish", [](auto& to, std::span<std::string_view const> all) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// corpora.hpp - what the benches parse and serialize, the same on every machine: about 2 MB each, from fixed seeds.
+// corpora.hpp - what the benches parse and serialize, the same on every machine: about 2 MB each, from fixed
+// seeds.
 //   (a) tokens of a language model: one line of JSON, 156 bytes an event
 //   (b) notifications: id, event and data, 76 bytes an event
 //   (c) 16 KiB events of 205 lines of 80 bytes
-//   (d) (c) with line ends drawn from LF, CR and CRLF; for the serializer only, for on the wire it is (c) again
-//   (u) (a) with the token in Greek, Japanese and emoji: the price of looking at UTF-8 where there is some
+//   (d) (c) with line ends drawn from LF, CR and CRLF; for the serializer only, for on the wire it is (c)
+//   again (u) (a) with the token in Greek, Japanese and emoji: the price of looking at UTF-8 where there is
+//   some
 #pragma once
 
 #include <support/random.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// counting.hpp - counts memory, and runs rows where callgrind can count their instructions. Replaces operator new: for
-// programs that consist of one source file and the rows.
+// counting.hpp - counts memory, and runs rows where callgrind can count their instructions. Replaces operator
+// new: for programs that consist of one source file and the rows.
 #pragma once
 
 #include <measure.hpp>
@@ -27,8 +27,8 @@ struct memory_counts {
 };
 inline memory_counts memory;
 
-// Each block begins with its size. That changes nothing about the rest of the block, except that glibc would give 24
-// bytes to one of less than 9.
+// Each block begins with its size. That changes nothing about the rest of the block, except that glibc would
+// give 24 bytes to one of less than 9.
 inline constexpr std::size_t block_head = 16;
 static_assert(alignof(std::max_align_t) <= block_head);
 
@@ -80,8 +80,8 @@ extern "C" [[gnu::noinline]] void measured(bench::row const& r) { r.run(); }
 
 namespace bench {
 
-/// Runs each row inside measured(), in their order, and prints a line for each: count TASK CORPUS CHUNK NAME BYTES
-/// With `allocations` a second time, and the allocations of that behind the line.
+/// Runs each row inside measured(), in their order, and prints a line for each: count TASK CORPUS CHUNK NAME
+/// BYTES With `allocations` a second time, and the allocations of that behind the line.
 inline void count_row(group const& g, row const& r, bool allocations) {
   auto const once = [&] {
     if (r.prepare) r.prepare();

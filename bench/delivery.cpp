@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// delivery.cpp - what it costs, in one process, to bring an event from publish() to the writers of one reactor's streams.
+// delivery.cpp - what it costs, in one process, to bring an event from publish() to the writers of one
+// reactor's streams.
 //
-// Every writer takes all it is offered and adds up its bytes. Beside it stands the least that can be done: a loop over the
-// same sinks that adds the same number to each.
-// Use: delivery [N burst repetitions]   with arguments: one run without a clock, for callgrind
+// Every writer takes all it is offered and adds up its bytes. Beside it stands the least that can be done: a
+// loop over the same sinks that adds the same number to each. Use: delivery [N burst repetitions]   with
+// arguments: one run without a clock, for callgrind
 #include <ssewire/drivers/reactor.hpp>
 
 #include <algorithm>
@@ -58,7 +59,8 @@ struct fan_out {
   ssewire::basic_broker<counting_traits> broker{{.replay = {.max_events = 64}}};
   std::vector<sink> sinks;
   ssewire::basic_reactor<sink_writer, counting_traits> reactor{
-      {[](void*) noexcept { ++signals; }, nullptr}, {ssewire::steady_duration::zero(), ssewire::steady_duration::zero()}};
+      {[](void*) noexcept { ++signals; }, nullptr},
+      {ssewire::steady_duration::zero(), ssewire::steady_duration::zero()}};
   std::string const data = std::string(100, 'x');
 
   explicit fan_out(std::size_t streams) : sinks(streams) {

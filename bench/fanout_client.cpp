@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// fanout_client.cpp - the subscribers of a fanout_server, and its publisher. One process, one thread, one epoll.
+// fanout_client.cpp - the subscribers of a fanout_server, and its publisher. One process, one thread, one
+// epoll.
 //   fanout_client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP
-// So many subscribers read; so many more, STALLED, read nothing but the greeting. BURSTS times, BURST events of BYTES bytes
-// of data are published at once, and the next burst when every reader has all of the last: nobody can merge what is
-// not of one burst. WARM-UP bursts before that do not count. Prints a line:
+// So many subscribers read; so many more, STALLED, read nothing but the greeting. BURSTS times, BURST events
+// of BYTES bytes of data are published at once, and the next burst when every reader has all of the last:
+// nobody can merge what is not of one burst. WARM-UP bursts before that do not count. Prints a line:
 //   fanout CPU CALLS BYTES ALLOCATIONS MEMORY P50 P99 SPAN FRAME
-// the server's, for the bursts that count: nanoseconds, system calls, bytes sent, allocations, growth of memory; then
-// nanoseconds from publishing to receipt, and from a burst's first receipt to its last (the median); a frame's bytes.
+// the server's, for the bursts that count: nanoseconds, system calls, bytes sent, allocations, growth of
+// memory; then nanoseconds from publishing to receipt, and from a burst's first receipt to its last (the
+// median); a frame's bytes.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -130,7 +132,8 @@ class readers {
     got_.push_back(0);
   }
 
-  // Each reader is to get `events` more, the last of which ends with `tail`. Adds the time of each one's last byte.
+  // Each reader is to get `events` more, the last of which ends with `tail`. Adds the time of each one's last
+  // byte.
   void await(std::size_t events, std::string_view tail, std::vector<std::int64_t>& times) {
     auto left = sockets_.size();
     auto const wanted = events * frame_;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-// fanout_counts.cpp - what a fan-out costs in instructions, allocations and memory, for counts.py. The loop, the writer and
-// the system calls are those of fanout_server.cpp; the subscribers are pairs of sockets in this process.
+// fanout_counts.cpp - what a fan-out costs in instructions, allocations and memory, for counts.py. The loop,
+// the writer and the system calls are those of fanout_server.cpp; the subscribers are pairs of sockets in
+// this process.
 //   fanout_counts run           each row once inside measured(): count TASK CORPUS CHUNK NAME BYTES
 //   fanout_counts allocations   each row twice; the same lines with the allocations of the second run behind
-//                  task `deliver`: BYTES deliveries of bursts of CHUNK events; `publish`: one of CHUNK channels, each with
-//                  a subscriber of its own; `beside`: BYTES deliveries of one event while CHUNK others are stalled
-//   fanout_counts memory        idle NAME BYTES         so much for each of 10,000 subscribers, the allocator's share too
-//                               pending NAME BYTES      for each event that one of 20 stalled subscribers has not read
+//                  task `deliver`: BYTES deliveries of bursts of CHUNK events; `publish`: one of CHUNK
+//                  channels, each with a subscriber of its own; `beside`: BYTES deliveries of one event while
+//                  CHUNK others are stalled
+//   fanout_counts memory        idle NAME BYTES         so much for each of 10,000 subscribers, the
+//   allocator's share too
+//                               pending NAME BYTES      for each event that one of 20 stalled subscribers has
+//                               not read
 #include <fanout_loop.hpp>
 #include <measure.hpp>
 #include <sys/socket.h>
@@ -181,7 +185,8 @@ template <class Writer> struct driven {
   }
 };
 
-// Everything that grows when there are 10,000 more of them: whatever the broker, the reactor and the allocator take.
+// Everything that grows when there are 10,000 more of them: whatever the broker, the reactor and the
+// allocator take.
 void print_idle() {
   constexpr std::size_t many = 10'000;
   driven<idle_writer> d;

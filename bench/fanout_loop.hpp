@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// fanout_loop.hpp - a server of event streams on epoll, reduced to what sending needs, and two ways for it to send: the
-// library's reactor, and bare system calls. fanout_server.cpp puts it on loopback, fanout_counts.cpp counts it in-process.
+// fanout_loop.hpp - a server of event streams on epoll, reduced to what sending needs, and two ways for it to
+// send: the library's reactor, and bare system calls. fanout_server.cpp puts it on loopback,
+// fanout_counts.cpp counts it in-process.
 //
-// A control connection publishes, one line each, and asks for figures:  P DATA   an event   M   a line of figures, see mark()
+// A control connection publishes, one line each, and asks for figures:  P DATA   an event   M   a line of
+// figures, see mark()
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -151,11 +153,12 @@ template <class Traits = fanout_traits> class through_reactor {
   }
 
  private:
-  // The reactor serves 256 streams a turn. Between two looks at its sockets, each of which is a system call, this loop can
-  // afford four of them: about 4 ms.
+  // The reactor serves 256 streams a turn. Between two looks at its sockets, each of which is a system call,
+  // this loop can afford four of them: about 4 ms.
   static constexpr int turns_a_look = 4;
 
-  // Heartbeats and stalls are kept track of as ever, but none comes into what is measured, however long that takes.
+  // Heartbeats and stalls are kept track of as ever, but none comes into what is measured, however long that
+  // takes.
   static constexpr ssewire::steady_duration none_due = std::chrono::hours(1);
 
   static ssewire::stream_id id_of(std::uint64_t token) noexcept {
@@ -172,8 +175,8 @@ template <class Traits = fanout_traits> class through_reactor {
 
 // ---- bare ----
 
-/// What no server can be faster than: one buffer, made once, sent to everybody. Who cannot take it all at once has no
-/// place here.
+/// What no server can be faster than: one buffer, made once, sent to everybody. Who cannot take it all at
+/// once has no place here.
 class bare {
  public:
   enum class way : unsigned char {
@@ -254,7 +257,8 @@ template <class Sender> class fanout_loop {
   }
   void listen(int socket) { watch(socket, EPOLLIN, newcomer); }
 
-  /// Waits, reads, sends. `arrived` is called for the listening socket. False: the control connection has gone.
+  /// Waits, reads, sends. `arrived` is called for the listening socket. False: the control connection has
+  /// gone.
   template <class Arrived> bool turn(Arrived arrived) { return handle(look(wait_ms_), arrived); }
 
   /// Turns until there is nothing left to do.
@@ -314,7 +318,8 @@ template <class Sender> class fanout_loop {
     return true;
   }
 
-  // mark CPU-NANOSECONDS SYSTEM-CALLS BYTES-SENT ALLOCATIONS MEMORY-HELD. The answer's own call does not count.
+  // mark CPU-NANOSECONDS SYSTEM-CALLS BYTES-SENT ALLOCATIONS MEMORY-HELD. The answer's own call does not
+  // count.
   void mark() {
     timespec used;
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);

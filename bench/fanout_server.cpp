@@ -3,7 +3,8 @@
 //   fanout_server ours [LOG-EVENTS]   broker, reactor, one sendmsg a write
 //   fanout_server bare                one send for each event and subscriber, of one buffer that all share
 //   fanout_server merged              as bare, but one sendmsg for all events of a turn
-// Prints `port NUMBER`. Who begins with CTL is the control connection, whose end is the server's; others subscribe.
+// Prints `port NUMBER`. Who begins with CTL is the control connection, whose end is the server's; others
+// subscribe.
 #include <fanout_loop.hpp>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // measure.hpp - what a row of a bench is, and how rows are checked and timed: what the benches share.
-// In one round each row of a group runs once, the next round begins with another of them: what disturbs the machine
-// disturbs the rows of a group alike, and their ratio in a round is worth more than the ratio of their averages.
+// In one round each row of a group runs once, the next round begins with another of them: what disturbs the
+// machine disturbs the rows of a group alike, and their ratio in a round is worth more than the ratio of
+// their averages.
 #pragma once
 
 #include <ssewire/core/event.hpp>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// rows.hpp - the rows of parser and serializer, and the list of them. wire.cpp times them, wire_counts.cpp counts them.
+// rows.hpp - the rows of parser and serializer, and the list of them. wire.cpp times them, wire_counts.cpp
+// counts them.
 //
-// Each row is a source of its own in rows/: a compiler that gets many of them at once inlines less of each (g++ 12 makes
-// the parser half as fast then), and a program has one.
+// Each row is a source of its own in rows/: a compiler that gets many of them at once inlines less of each
+// (g++ 12 makes the parser half as fast then), and a program has one.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -21,7 +22,8 @@
 
 namespace bench {
 
-/// Takes events as a program would that does next to nothing: counts them, looks at the data's first and last byte.
+/// Takes events as a program would that does next to nothing: counts them, looks at the data's first and last
+/// byte.
 struct counting_sink {
   std::uint64_t events = 0;
   std::uint64_t touched = 0;
@@ -61,7 +63,8 @@ row serialize_span(shared_prepared const&);
 row serialize_memcpy(shared_prepared const&);
 row serialize_append(shared_prepared const&);
 
-/// The corpora and what is done with each; the rows look into it, so it must outlive them and stay where it is.
+/// The corpora and what is done with each; the rows look into it, so it must outlive them and stay where it
+/// is.
 class wire_bench {
  public:
   wire_bench();

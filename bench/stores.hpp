@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// stores.hpp - stand-ins for what one writes by hand to replay events, each in a few lines of the standard library: what
-// the broker's log is compared with. None of them trims, locks, or says that something is missing.
+// stores.hpp - stand-ins for what one writes by hand to replay events, each in a few lines of the standard
+// library: what the broker's log is compared with. None of them trims, locks, or says that something is
+// missing.
 #pragma once
 
 #include <corpora.hpp>
@@ -15,8 +16,8 @@
 
 namespace bench {
 
-/// The i-th of any number of events like the corpus's: its IDs have 7 digits on (a) and 10 on (b), so that an event has
-/// 168 bytes on the wire and 76.
+/// The i-th of any number of events like the corpus's: its IDs have 7 digits on (a) and 10 on (b), so that an
+/// event has 168 bytes on the wire and 76.
 inline record numbered(corpus const& c, std::size_t i) {
   auto r = c.records[i % c.records.size()];
   r.id = detail::digits(i, c.name == 'a' ? 7 : 10);
@@ -30,7 +31,8 @@ inline std::string wire_of(record const& r) {
   return text;
 }
 
-/// The fields of each event: it is serialized again for each client. An ID is searched from the newest one on.
+/// The fields of each event: it is serialized again for each client. An ID is searched from the newest one
+/// on.
 class strings_store {
  public:
   void append(record r) { held_.push_back(std::move(r)); }

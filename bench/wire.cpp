@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // wire.cpp - times the rows of the bench and prints samples, for wire.py to read.
-//   wire check             every row delivers what the corpus says; exit status 1 and its name if one does not
-//   wire time ROUNDS       the same, then for each row a line: row TASK CORPUS CHUNK NAME BYTES SECONDS-OF-EACH-ROUND...
-//   wire write DIRECTORY   the corpora as files, for the peers: a line each: corpus NAME EVENTS HASH
+//   wire check             every row delivers what the corpus says; exit status 1 and its name if one does
+//   not wire time ROUNDS       the same, then for each row a line: row TASK CORPUS CHUNK NAME BYTES
+//   SECONDS-OF-EACH-ROUND... wire write DIRECTORY   the corpora as files, for the peers: a line each: corpus
+//   NAME EVENTS HASH
 #include <rows.hpp>
 
 #include <cstdio>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// wire_counts.cpp - runs each row once inside measured(), for counts.py to count its instructions with callgrind.
-//   wire_counts run           one line for each call of measured(), in their order: count TASK CORPUS CHUNK NAME BYTES
-//   wire_counts allocations   each row twice; the same lines with the allocations of the second run behind
-// Beside the bench's rows there is a line of 512 KiB and one of 1 MiB, in chunks of 16 bytes and of 1: twice the bytes
-// must be twice the work.
+// wire_counts.cpp - runs each row once inside measured(), for counts.py to count its instructions with
+// callgrind.
+//   wire_counts run           one line for each call of measured(), in their order: count TASK CORPUS CHUNK
+//   NAME BYTES wire_counts allocations   each row twice; the same lines with the allocations of the second
+//   run behind
+// Beside the bench's rows there is a line of 512 KiB and one of 1 MiB, in chunks of 16 bytes and of 1: twice
+// the bytes must be twice the work.
 #include <counting.hpp>
 #include <rows.hpp>
 

@@ -24,10 +24,12 @@ int main() {
     }
     std::cout << "\"\n";
   };
-  for (std::string_view const chunk : {"retry: 15", "00\ndata: fi", "rst\n\nid: 8\r", "\nevent: tick\rdata: two\nda",
-                                       "ta: lines\n\n: a comment\n\ndata: the connection brea"}) {
+  for (std::string_view const chunk :
+       {"retry: 15", "00\ndata: fi", "rst\n\nid: 8\r", "\nevent: tick\rdata: two\nda",
+        "ta: lines\n\n: a comment\n\ndata: the connection brea"}) {
     if (auto const fed = parser.feed(chunk, print); !fed) std::cout << ssewire::message(fed.error) << '\n';
   }
   parser.finish();
-  std::cout << "resume after " << parser.last_event_id() << ", in " << parser.reconnection_time()->milliseconds << " ms\n";
+  std::cout << "resume after " << parser.last_event_id() << ", in "
+            << parser.reconnection_time()->milliseconds << " ms\n";
 }

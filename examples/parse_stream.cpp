@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A tool: reads an event stream from standard input and prints each event as a line of JSON, as soon as it is there:
+// A tool: reads an event stream from standard input and prints each event as a line of JSON, as soon as it is
+// there:
 //
 //     curl -sN http://localhost:8080/events | parse_stream
 //
-// `type`, `data` and `lastEventId` are what a browser's MessageEvent has; `id` and `retry` are there where the event's
-// own block has them. With --comments a comment is a line {"comment":"..."}, in its place. What was wrong with the
-// stream, and at which byte, goes to standard error; then the exit status is 1.
+// `type`, `data` and `lastEventId` are what a browser's MessageEvent has; `id` and `retry` are there where
+// the event's own block has them. With --comments a comment is a line {"comment":"..."}, in its place. What
+// was wrong with the stream, and at which byte, goes to standard error; then the exit status is 1.
 
 // Input:
 //   retry: 3000

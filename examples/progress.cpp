@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A progress bar: one job, for the one client that waits for it. While the client is slow only the newest figure counts, so
-// those before it are left out, on purpose; the result is not. When the client has gone, the job stops.
+// A progress bar: one job, for the one client that waits for it. While the client is slow only the newest
+// figure counts, so those before it are left out, on purpose; the result is not. When the client has gone,
+// the job stops.
 
 // Output:
 //   -- a client that reads now and then
@@ -67,7 +68,8 @@ void run_job(int reads_every, int goes_at) {
     if (percent % reads_every == 0) read(bar);
     bar.writer_ref().gone = percent >= goes_at;
   }
-  if (bar.send({.type = "done", .data = "result.pdf"}) != ssewire::errc::ok) bar.abort();  // without its result
+  if (bar.send({.type = "done", .data = "result.pdf"}) != ssewire::errc::ok)
+    bar.abort();  // without its result
   bar.finish();
   while (bar.pump() != ssewire::stream_state::closed) read(bar);
   read(bar);

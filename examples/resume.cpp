@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A client that comes back gets what it missed, or is told that something is missing. The log here holds two events.
+// A client that comes back gets what it missed, or is told that something is missing. The log here holds two
+// events.
 
 // Output:
 //   -- back after one event: resumed
@@ -42,7 +43,7 @@ void come_back(ssewire::broker& broker, std::string_view last_event_id) {
   while (client.pull(next, 4096) == ssewire::pull_status::frames) std::cout << next.text();
 }
 
-} // namespace
+}  // namespace
 
 int main() {
   ssewire::broker broker({.replay = {.max_events = 2}});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The answer of a language model, token by token, to the one client that asked. Tokens stop inside UTF-8 sequences, events
-// do not; what comes while the client is slow is merged into one event, nothing is lost; when it has gone, the model stops.
+// The answer of a language model, token by token, to the one client that asked. Tokens stop inside UTF-8
+// sequences, events do not; what comes while the client is slow is merged into one event, nothing is lost;
+// when it has gone, the model stops.
 
 // Output:
 //   -- a client that reads now and then
@@ -75,7 +76,8 @@ void read(ssewire::stream<client>& answer) {
   answer.writable();
 }
 
-// Sends what is whole, but only when all before it has gone: until then it grows. False: nobody is there any more.
+// Sends what is whole, but only when all before it has gone: until then it grows. False: nobody is there any
+// more.
 bool send(ssewire::text_pieces& text, ssewire::stream<client>& to) {
   if (to.pump() == ssewire::stream_state::idle && !text.ready().empty()) {
     if (to.send({.data = text.ready()}) == ssewire::errc::ok) text.consume();

@@ -10,7 +10,8 @@
 namespace bench {
 namespace {
 
-/// "L": finds every LF and does nothing else. No parser that visits lines one by one with memchr can be faster.
+/// "L": finds every LF and does nothing else. No parser that visits lines one by one with memchr can be
+/// faster.
 struct memchr_per_line {
   template <class Sink> void feed(std::string_view bytes, Sink& sink) {
     auto const* at = bytes.data();

@@ -18,12 +18,15 @@ class burst {
  public:
   using clock = std::chrono::steady_clock;
 
-  static constexpr std::uint64_t more_than_log = 250;   ///< what a client that was away misses at least
-  static constexpr std::uint64_t largest_log = 10'000;  ///< a page takes that many at once without a pause
+  /// What a client that was away misses at least.
+  static constexpr std::uint64_t more_than_log = 250;
+  /// A page takes that many at once without a pause.
+  static constexpr std::uint64_t largest_log = 10'000;
 
   explicit burst(event_streams& streams) : streams_(streams) {}
 
-  /// From now on at least size() events follow on channel `burst`; two bursts at once are one, that lasts longer.
+  /// From now on at least size() events follow on channel `burst`; two bursts at once are one, that lasts
+  /// longer.
   void begin() noexcept { left_ = size(); }
 
   /// Nothing is written to the client until the burst is over. False: it has no open stream.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// clients.hpp - which stream belongs to which page, so that a page can ask for something to be done to its own.
+// clients.hpp - which stream belongs to which page, so that a page can ask for something to be done to its
+// own.
 
 #pragma once
 
@@ -16,16 +17,19 @@ namespace demo {
 /// A client is a name that a page thinks up for itself: 1 to 32 of A-Z, a-z, 0-9, '-' and '_'.
 bool is_client_name(std::string_view name) noexcept;
 
-/// The clients that were heard of last. Beyond the bound the one longest not heard of is forgotten: its stream
-/// goes on, and it is a new client when it comes back.
+/// The clients that were heard of last. Beyond the bound the one longest not heard of is forgotten: its
+/// stream goes on, and it is a new client when it comes back.
 /// Threads     the server's.
 class clients {
  public:
-  static constexpr std::size_t most = 8192;  ///< as many as there may be connections; about 200 bytes each
+  /// As many as there may be connections; about 200 bytes each.
+  static constexpr std::size_t most = 8192;
 
   struct state {
-    ssewire::stream_id stream = {};  ///< the newest; it may have ended
-    bool ended = false;              ///< for good: it is to be answered 204
+    /// The newest; it may have ended.
+    ssewire::stream_id stream = {};
+    /// For good: it is to be answered 204.
+    bool ended = false;
   };
 
   explicit clients(std::size_t bound = most) : bound_(bound) {}

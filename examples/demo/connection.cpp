@@ -4,15 +4,14 @@
 #include "connection.hpp"
 
 #include "server.hpp"
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <utility>
-
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 namespace demo {
 namespace {
@@ -73,11 +72,11 @@ void connection::advance() {
   bool go_on = true;
   while (go_on) {
     switch (phase_) {
-      case phase::requesting: go_on = step_requesting(left); break;
-      case phase::responding: go_on = step_responding(); break;
-      case phase::streaming: go_on = step_streaming(left); break;
-      case phase::lingering: go_on = step_lingering(left); break;
-      case phase::closed: go_on = false; break;
+    case phase::requesting: go_on = step_requesting(left); break;
+    case phase::responding: go_on = step_responding(); break;
+    case phase::streaming: go_on = step_streaming(left); break;
+    case phase::lingering: go_on = step_lingering(left); break;
+    case phase::closed: go_on = false; break;
     }
   }
 }

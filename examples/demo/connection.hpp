@@ -36,9 +36,12 @@ struct stream_peer {
 };
 
 enum class send_status {
-  taken,  ///< the kernel took `bytes`, at least one; more may be sent at once
-  again,  ///< the kernel took `bytes`, maybe none, and is full: `on_writable` will follow
-  gone    ///< nothing more will be taken
+  /// The kernel took `bytes`, at least one; more may be sent at once.
+  taken,
+  /// The kernel took `bytes`, maybe none, and is full: `on_writable` will follow.
+  again,
+  /// Nothing more will be taken.
+  gone
 };
 
 struct send_result {

@@ -32,8 +32,10 @@ void refuse(ssewire::errc why, connection& on) {
   std::string_view type;
   http_fields fields;
   for (auto const& field : no.fields) {
-    if (field.name == "Content-Type") type = field.value;
-    else if (field.name != "Connection") fields.emplace_back(field.name, field.value);  // that one is the server's
+    if (field.name == "Content-Type")
+      type = field.value;
+    else if (field.name != "Connection")
+      fields.emplace_back(field.name, field.value);  // that one is the server's
   }
   on.respond(no.status, type, no.body, fields);
 }
@@ -130,7 +132,8 @@ void event_streams::publish_numbered(std::string_view channel, std::string_view 
   if (publish(channel, json.append(object.substr(1)))) ++number;
 }
 
-// What a page needs to prove that it gets everything. The events carry no ID, so the stream's place is not touched.
+// What a page needs to prove that it gets everything. The events carry no ID, so the stream's place is not
+// touched.
 void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome outcome, std::uint64_t backlog) {
   bool const begins =
       outcome == ssewire::resume_outcome::fresh || outcome == ssewire::resume_outcome::unknown;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// event_streams.hpp - what ssewire adds to the demo's server: a broker, a reactor, and 30 lines between them and a socket.
+// event_streams.hpp - what ssewire adds to the demo's server: a broker, a reactor, and 30 lines between them
+// and a socket.
 
 #pragma once
 
@@ -60,7 +61,8 @@ class event_peer : public stream_peer {
 };
 
 struct event_stream_options {
-  std::size_t log = 1000;  ///< events that each channel holds for those who come back
+  /// Events that each channel holds for those who come back.
+  std::size_t log = 1000;
   std::chrono::milliseconds heartbeat{15'000};
 };
 
@@ -76,9 +78,10 @@ class event_streams {
   static std::vector<std::string_view> const& channel_names();
 
   /// GET /events?channels=cpu,net: begins a stream, or goes on with one where its last event ID says.
-  /// With &client=NAME the stream can be named in the calls below. It is greeted by an event of its own, without an
-  /// ID: `demo.hello` {"log":1000,"n":{"cpu":7}} where a stream begins, with the number of each channel's newest
-  /// event; `demo.replay` {"replayed":3} where it goes on. HEAD gets the stream's fields, and no stream.
+  /// With &client=NAME the stream can be named in the calls below. It is greeted by an event of its own,
+  /// without an ID: `demo.hello` {"log":1000,"n":{"cpu":7}} where a stream begins, with the number of each
+  /// channel's newest event; `demo.replay` {"replayed":3} where it goes on. HEAD gets the stream's fields,
+  /// and no stream.
   void open(request const& asked, connection& on);
 
   ssewire::publish_result publish(std::string_view channel, std::string_view data);
@@ -102,7 +105,8 @@ class event_streams {
   /// To be called in every turn of the loop, before it waits. Returns when to come back at the latest.
   clock::time_point run(clock::time_point now);
 
-  /// Ends all streams in order, one after the other as run() is called; those that are there at `deadline` by force.
+  /// Ends all streams in order, one after the other as run() is called; those that are there at `deadline` by
+  /// force.
   void drain(clock::time_point now, clock::time_point deadline);
 
   std::size_t size() const { return streams_.size(); }

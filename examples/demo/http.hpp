@@ -17,10 +17,14 @@ using http_fields = std::vector<std::pair<std::string, std::string>>;
 
 struct request {
   std::string method;
-  std::string target;  ///< as it came
-  std::string path;    ///< the target up to '?', not percent-decoded
-  std::string query;   ///< what follows '?', not percent-decoded
-  int minor = 1;       ///< 0: an HTTP/1.0 client, which knows no chunked body
+  /// As it came.
+  std::string target;
+  /// The target up to '?', not percent-decoded.
+  std::string path;
+  /// What follows '?', not percent-decoded.
+  std::string query;
+  /// 0: an HTTP/1.0 client, which knows no chunked body.
+  int minor = 1;
   http_fields fields;
   std::string body;
   bool keep_alive = true;
@@ -35,10 +39,14 @@ struct request {
 std::optional<std::string> query_value(std::string_view query, std::string_view name);
 
 struct request_limits {
-  std::size_t max_request_line_bytes = 8 * 1024;  ///< RFC 9112, 3 asks for 8000 at least; beyond it 414
-  std::size_t max_head_bytes = 16 * 1024;         ///< request line and fields; beyond it 431
-  std::size_t max_fields = 100;                   ///< beyond it 431; browsers send fewer than 30
-  std::size_t max_body_bytes = 16 * 1024;         ///< beyond it 413, before a byte of the body is read
+  /// RFC 9112, 3 asks for 8000 at least; beyond it 414.
+  std::size_t max_request_line_bytes = 8 * 1024;
+  /// Request line and fields; beyond it 431.
+  std::size_t max_head_bytes = 16 * 1024;
+  /// Beyond it 431; browsers send fewer than 30.
+  std::size_t max_fields = 100;
+  /// Beyond it 413, before a byte of the body is read.
+  std::size_t max_body_bytes = 16 * 1024;
 };
 
 /// Turns bytes, in any slices, into requests, one after the other.
@@ -69,9 +77,7 @@ class request_parser {
   std::string_view error_text() const noexcept { return error_text_; }
 
   /// No byte of a request has come yet. The empty lines that some clients send after a body are none of it.
-  bool idle() const noexcept {
-    return state_ == state::need_more && part_ == part::start && buffer_.empty();
-  }
+  bool idle() const noexcept { return state_ == state::need_more && part_ == part::start && buffer_.empty(); }
 
   /// True once, when the head asked for `100 Continue` and the body is still to come.
   bool take_expects_continue() noexcept { return std::exchange(expects_continue_, false); }
@@ -88,17 +94,18 @@ class request_parser {
   request_limits limits_ = {};
   state state_ = state::need_more;
   part part_ = part::start;
-  std::string buffer_;           // bytes that no finished line or body has taken
-  std::size_t searched_ = 0;     // of buffer_, known to hold no line end
-  std::size_t head_bytes_ = 0;   // of this request, in finished lines, empty ones before it included
-  std::size_t body_bytes_ = 0;   // announced by Content-Length
+  std::string buffer_;          // bytes that no finished line or body has taken
+  std::size_t searched_ = 0;    // of buffer_, known to hold no line end
+  std::size_t head_bytes_ = 0;  // of this request, in finished lines, empty ones before it included
+  std::size_t body_bytes_ = 0;  // announced by Content-Length
   bool expects_continue_ = false;
   request request_ = {};
   int error_status_ = 0;
   std::string_view error_text_ = {};
 };
 
-enum class body_part { sent, left_out };  ///< left_out answers HEAD: the fields of GET without the bytes
+/// left_out answers HEAD: the fields of GET without the bytes.
+enum class body_part { sent, left_out };
 enum class afterwards { keep_alive, close };
 
 /// A whole response with its length. A type or field that would break the head makes it a 500.

@@ -3,15 +3,15 @@
 
 #include "listener.hpp"
 
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
 #include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
-
-#include <netdb.h>
-#include <sys/socket.h>
-#include <sys/types.h>
 
 namespace demo {
 namespace {
@@ -21,10 +21,10 @@ std::string reason(int error) { return std::generic_category().message(error); }
 std::string explain(std::string const& host, std::uint16_t port, int error) {
   auto const place = "port " + std::to_string(port) + " on " + host;
   switch (error) {
-    case EADDRINUSE: return place + " is taken";
-    case EACCES: return place + " needs more rights than this user has";
-    case EADDRNOTAVAIL: return host + " is not an address of this machine";
-    default: return "cannot listen on " + place + ": " + reason(error);
+  case EADDRINUSE: return place + " is taken";
+  case EACCES: return place + " needs more rights than this user has";
+  case EADDRNOTAVAIL: return host + " is not an address of this machine";
+  default: return "cannot listen on " + place + ": " + reason(error);
   }
 }
 

@@ -16,8 +16,10 @@ struct listen_error : std::runtime_error {
 };
 
 struct listener {
-  unique_fd socket;     ///< non-blocking, close-on-exec
-  std::string address;  ///< such as http://127.0.0.1:43217 or http://[::1]:8080
+  /// Non-blocking, close-on-exec.
+  unique_fd socket;
+  /// Such as http://127.0.0.1:43217 or http://[::1]:8080.
+  std::string address;
 };
 
 /// Listens on the first address of `host` that can be bound. Port 0: any free one.

@@ -11,13 +11,20 @@
 namespace demo {
 
 struct options {
-  std::string host = "127.0.0.1";           ///< only this machine, unless told otherwise
-  std::uint16_t port = 8080;                ///< 0: any free one
-  std::size_t log = 1000;                   ///< events the log of each channel holds
-  std::chrono::milliseconds interval{1000};    ///< between two samples of the machine
-  std::chrono::milliseconds heartbeat{15000};  ///< silence on a stream before a heartbeat
-  std::size_t send_buffer = 0;              ///< bytes, SO_SNDBUF of each connection; 0: the kernel's choice
-  bool help = false;                        ///< `--help` was given; the rest was not looked at
+  /// Only this machine, unless told otherwise.
+  std::string host = "127.0.0.1";
+  /// 0: any free one.
+  std::uint16_t port = 8080;
+  /// Events the log of each channel holds.
+  std::size_t log = 1000;
+  /// Between two samples of the machine.
+  std::chrono::milliseconds interval{1000};
+  /// Silence on a stream before a heartbeat.
+  std::chrono::milliseconds heartbeat{15000};
+  /// Bytes, SO_SNDBUF of each connection; 0: the kernel's choice.
+  std::size_t send_buffer = 0;
+  /// `--help` was given; the rest was not looked at.
+  bool help = false;
 };
 
 /// Truth means success. Otherwise `error` is one line that names the option.

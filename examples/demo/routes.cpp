@@ -29,8 +29,8 @@ http_fields fields_of(page_file const& file) {
   return fields;
 }
 
-// A page of another site may send a form here; a browser says so, in one field or the other: Sec-Fetch-Site it
-// sends to trustworthy addresses only.
+// A page of another site may send a form here; a browser says so, in one field or the other: Sec-Fetch-Site
+// it sends to trustworthy addresses only.
 bool from_another_site(request const& asked) {
   if (auto const site = asked.field("Sec-Fetch-Site")) return *site != "same-origin" && *site != "none";
   auto const origin = asked.field("Origin");
@@ -136,9 +136,9 @@ constexpr route routes[] = {
      }},
 };
 
-// Whether a resource is asked for by its method: GET, which brings HEAD, or POST. If not, it is answered here,
-// OPTIONS by the methods there are. By OPTIONS a browser asks before it lets a page of another site read or
-// speak here; an answer without an Access-Control field tells it no.
+// Whether a resource is asked for by its method: GET, which brings HEAD, or POST. If not, it is answered
+// here, OPTIONS by the methods there are. By OPTIONS a browser asks before it lets a page of another site
+// read or speak here; an answer without an Access-Control field tells it no.
 bool is_asked_by(std::string_view method, request const& asked, connection& on) {
   bool const reads = method == "GET";
   if (asked.method == method || (reads && asked.method == "HEAD")) return true;

@@ -3,11 +3,6 @@
 
 #include "server.hpp"
 
-#include <algorithm>
-#include <cerrno>
-#include <limits>
-#include <system_error>
-
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -15,6 +10,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <system_error>
 
 namespace demo {
 namespace {
@@ -39,8 +39,7 @@ void raise_descriptor_limit(std::size_t wanted) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-template <class T>
-void set_option(int socket, int level, int name, T value) {
+template <class T> void set_option(int socket, int level, int name, T value) {
   // A kernel without one of these serves all the same.
   static_cast<void>(::setsockopt(socket, level, name, &value, sizeof value));
 }
@@ -76,7 +75,8 @@ void server::watch(int fd, std::uint32_t events, std::uint64_t token) {
 turn server::run_once(std::chrono::milliseconds max_wait) {
   empty_graves();  // calls between two turns close connections too
   turn done;
-  // The time first, then the sockets: what lies in them came in time, also when the process stood still between.
+  // The time first, then the sockets: what lies in them came in time, also when the process stood still
+  // between.
   auto const now = clock::now();
   epoll_event events[events_per_turn];
   auto const count =

@@ -24,13 +24,20 @@ namespace demo {
 
 struct server_options {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;              ///< 0: any free one
-  std::size_t max_connections = 8192;  ///< beyond it 503; one of them costs about 1 KiB while it streams
-  std::size_t send_buffer_bytes = 0;   ///< SO_SNDBUF of each connection; 0: the kernel's choice
-  std::chrono::milliseconds request_timeout{10'000};  ///< from a request's first byte to its last
-  std::chrono::milliseconds idle_timeout{30'000};     ///< between two requests
-  std::chrono::milliseconds write_timeout{30'000};    ///< for an ordinary response, without progress
-  std::chrono::milliseconds linger_timeout{2'000};    ///< for the client to close, after our last byte
+  /// 0: any free one.
+  std::uint16_t port = 0;
+  /// Beyond it 503; one of them costs about 1 KiB while it streams.
+  std::size_t max_connections = 8192;
+  /// SO_SNDBUF of each connection; 0: the kernel's choice.
+  std::size_t send_buffer_bytes = 0;
+  /// From a request's first byte to its last.
+  std::chrono::milliseconds request_timeout{10'000};
+  /// Between two requests.
+  std::chrono::milliseconds idle_timeout{30'000};
+  /// For an ordinary response, without progress.
+  std::chrono::milliseconds write_timeout{30'000};
+  /// For the client to close, after our last byte.
+  std::chrono::milliseconds linger_timeout{2'000};
   /// TCP_USER_TIMEOUT: the kernel drops a peer that vanished, and one that is there but reads nothing. 0: the
   /// kernel's own patience.
   std::chrono::milliseconds unacknowledged_timeout{30'000};
@@ -38,8 +45,10 @@ struct server_options {
 
 /// What a turn of the loop did.
 struct turn {
-  std::size_t events = 0;  ///< sockets that had something to report
-  bool notified = false;   ///< `notify` was called
+  /// Sockets that had something to report.
+  std::size_t events = 0;
+  /// `notify` was called.
+  bool notified = false;
 };
 
 /// Threads     one thread runs the server and everything it calls. Only `notify` may come from another one.

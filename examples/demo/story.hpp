@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// story.hpp - a text that arrives word by word, as a language model's would, and whose reader is cut off midway.
+// story.hpp - a text that arrives word by word, as a language model's would, and whose reader is cut off
+// midway.
 
 #pragma once
 
@@ -18,14 +19,15 @@ class story_teller {
  public:
   using clock = std::chrono::steady_clock;
 
-  static constexpr std::size_t at_once = 16;  ///< stories; each is a timer and an event every 80 ms
+  /// Stories; each is a timer and an event every 80 ms.
+  static constexpr std::size_t at_once = 16;
 
   explicit story_teller(event_streams& streams) : streams_(streams) {}
 
   enum class answer { begun, told_already, too_many };
 
-  /// Begins a story on channel `story`. Each word is an event, and says whom the story is for. In the middle the
-  /// client's connection is dropped; the words go on.
+  /// Begins a story on channel `story`. Each word is an event, and says whom the story is for. In the middle
+  /// the client's connection is dropped; the words go on.
   answer tell(std::string_view client, clock::time_point now);
 
   /// To be called in every turn. Returns when to come back at the latest.

@@ -3,9 +3,9 @@
 
 #pragma once
 
-#include <utility>
-
 #include <unistd.h>
+
+#include <utility>
 
 namespace demo {
 

@@ -2,8 +2,6 @@
 // ssewire.hpp - all of it: Server-Sent Events for the HTTP server a program already has.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/filter.hpp>
@@ -14,6 +12,7 @@
 #include <ssewire/core/channel_names.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every allocation fails once: what is asked of a broker then happens or has no effect at all.
 #include <ssewire/broker/broker.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/failing_allocations.hpp>
 
@@ -26,7 +27,8 @@ using broker = ssewire::basic_broker<failing_traits>;
 using subscription = ssewire::basic_subscription<failing_traits>;
 using batch = ssewire::basic_batch<failing_traits>;
 
-std::string_view const long_names[] = {"a channel whose name is long enough to be allocated", "another such channel, also long",
+std::string_view const long_names[] = {"a channel whose name is long enough to be allocated",
+                                       "another such channel, also long",
                                        "and a third one, because three are more than two"};
 
 void check_same(ssewire::broker_stats const& a, ssewire::broker_stats const& b) {
@@ -43,10 +45,11 @@ void check_same(ssewire::broker_stats const& a, ssewire::broker_stats const& b) 
   CHECK(a.frame_bytes == b.frame_bytes);
 }
 
-// Calls `action` with the n-th allocation failing, for n = 0, 1... until none does. Each time but the last it must
-// answer false, and nothing may have changed. Returns how often it failed.
+// Calls `action` with the n-th allocation failing, for n = 0, 1... until none does. Each time but the last it
+// must answer false, and nothing may have changed. Returns how often it failed.
 //
-// `spare`: a log keeps the larger list of pages, or the larger index of IDs, that it had made before memory ran out.
+// `spare`: a log keeps the larger list of pages, or the larger index of IDs, that it had made before memory
+// ran out.
 template <class Action> unsigned each_failure(broker& b, Action action, std::uint64_t spare = 0) {
   for (unsigned n = 0;; ++n) {
     REQUIRE(n < 100);
@@ -76,7 +79,7 @@ bool publish(broker& b, std::string_view channel, std::string_view data, std::ui
   return false;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("a publish to a new channel happens or has no effect") {
   for (std::size_t const size : {1u, 5000u, 100'000u}) {
@@ -92,7 +95,7 @@ TEST_CASE("a publish to a channel that others follow happens or has no effect") 
   broker b;
   std::vector<std::string> names;
   unsigned failures = 0;
-  for (std::uint64_t p = 1; p <= 200; ++p) { // many channels: the table grows, and so do the logs
+  for (std::uint64_t p = 1; p <= 200; ++p) {  // many channels: the table grows, and so do the logs
     auto const name = "channel " + std::to_string(p % 50);
     std::string const data(p % 7 == 0 ? 5000 : p % 500, 'd');
     failures += each_failure(b, [&] { return publish(b, name, data, p); });
@@ -149,7 +152,7 @@ TEST_CASE("a pull with notices brings all of them or nothing, and then all of th
       } catch (std::bad_alloc const&) {
         support::allocations_left = -1;
         CHECK_UNARY(pulled.empty());
-        CHECK(support::bytes_of(pulled) == ""); // nothing was pulled
+        CHECK(support::bytes_of(pulled) == "");  // nothing was pulled
         return false;
       }
       support::allocations_left = -1;
@@ -184,7 +187,8 @@ TEST_CASE("a lag is told whole or not yet") {
   });
   got += support::pull_all(s);
   std::size_t told = 0;
-  for (auto at = got.find("\"missed\":3}"); at != std::string::npos; at = got.find("\"missed\":3}", at + 1)) ++told;
+  for (auto at = got.find("\"missed\":3}"); at != std::string::npos; at = got.find("\"missed\":3}", at + 1))
+    ++told;
   CHECK(told == 3);
   CHECK(b.stats().gaps == 3);
 }

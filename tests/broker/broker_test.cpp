@@ -1095,7 +1095,8 @@ TEST_CASE("a second drain brings the deadline nearer, and does not put it off") 
   }
 }
 
-TEST_CASE("a drain wakes who is parked in its turn, once, and tick evicts who is left at the deadline, once") {
+TEST_CASE(
+    "a drain wakes who is parked in its turn, once, and tick evicts who is left at the deadline, once") {
   broker b;
   auto parked = subscribe(b, {"a", "b"});
   auto busy = subscribe(b, {"a"});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// When the streams of a draining broker end and when their clients come back, in virtual time, on every driver.
+// When the streams of a draining broker end and when their clients come back, in virtual time, on every
+// driver.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>
@@ -36,9 +37,9 @@ ssewire::broker_options no_least_time() { return {.least_retry = ssewire::reconn
 
 using namespace std::chrono_literals;
 using ssewire::close_reason;
-using ssewire::steady_duration;
 using ssewire::framing;
 using ssewire::pull_status;
+using ssewire::steady_duration;
 using ssewire::steady_time;
 using ssewire::testing::virtual_clock;
 
@@ -76,9 +77,10 @@ struct client_writer {
   void on_closed(ssewire::close_reason why) { to->end(why); }
 };
 
-// ---- drivers -------------------------------------------------------------------------------------------------------
-// add() takes a stream over; serve() goes on until nobody has anything to do at this time. `chunks`: it can frame;
-// `writes_again`: its writers may stall without holding up a thread.
+// ---- drivers
+// -------------------------------------------------------------------------------------------------------
+// add() takes a stream over; serve() goes on until nobody has anything to do at this time. `chunks`: it can
+// frame; `writes_again`: its writers may stall without holding up a thread.
 
 struct by_reactor {
   using traits = ssewire::default_traits;
@@ -328,7 +330,8 @@ struct by_asking {
   }
 };
 
-// ---- the drain -----------------------------------------------------------------------------------------------------
+// ---- the drain
+// -----------------------------------------------------------------------------------------------------
 
 std::uint64_t ms(steady_duration d) {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
@@ -465,7 +468,8 @@ TEST_CASE("a drain closes its streams evenly, and their clients come back evenly
   drain_in_each_way<by_asking>();
 }
 
-// ---- one turn --------------------------------------------------------------------------------------------------------
+// ---- one turn
+// --------------------------------------------------------------------------------------------------------
 
 using ssewire::broker;
 using ssewire::subscription;
@@ -626,7 +630,8 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
   }
 }
 
-// ---- what a stream may be doing when its turn comes ----------------------------------------------------------------
+// ---- what a stream may be doing when its turn comes
+// ----------------------------------------------------------------
 
 TEST_CASE("times may be as far apart as a clock can say") {
   for (auto const now : {(steady_time::min)(), steady_time{}, (steady_time::max)()}) {

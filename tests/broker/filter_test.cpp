@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_filter_test.cpp - filters: what they are shown, what they may do, and where the stream says that it stands.
+// broker_filter_test.cpp - filters: what they are shown, what they may do, and where the stream says that it
+// stands.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -11,8 +12,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -31,8 +32,8 @@ using ssewire::event_header;
 using ssewire::pull_status;
 using ssewire::resume_outcome;
 using ssewire::start_at;
-using support::checkpoint;
 using support::all_room;
+using support::checkpoint;
 using support::frame;
 using support::gap_event;
 using support::id;
@@ -106,7 +107,8 @@ std::string fall_back(broker& b, subscription& s, std::uint64_t behind) {
   return last;
 }
 
-TEST_CASE("a client that was up to date is told no gap as long as all that came since it went is held: what was lost "
+TEST_CASE("a client that was up to date is told no gap as long as all that came since it went is held: what "
+          "was lost "
           "before that was for others") {
   for (auto const kept : std::initializer_list<std::uint64_t>{1, 2, 3, 10, 100}) {
     for (std::uint64_t before = 0; before < 2 * kept + 3; ++before) {
@@ -142,7 +144,8 @@ TEST_CASE("one of the lost events was for it: it is told") {
     for (std::uint64_t i = 0; i < 15; ++i) publish_tagged(b, 1, i == lost ? 1 : 2);
     auto s = follow(b, {"a"}, odd, last);
     CHECK((s.outcome() == resume_outcome::gap) == (lost < 5));
-    CHECK(pull_all(s).starts_with("id: 000000000000-00000000000000" + std::string(lost < 5 ? "15\nevent: ssewire.gap" : "")));
+    CHECK(pull_all(s).starts_with("id: 000000000000-00000000000000" +
+                                  std::string(lost < 5 ? "15\nevent: ssewire.gap" : "")));
   }
 }
 
@@ -244,7 +247,8 @@ TEST_CASE("a filter that throws, or publishes, when it is asked about what was l
         return e.tag == 1;
       },
       last);
-  CHECK(s.outcome() == resume_outcome::resumed);  // what its own filter made the log forget is a lag, and told
+  CHECK(s.outcome() ==
+        resume_outcome::resumed);  // what its own filter made the log forget is a lag, and told
   CHECK(asked >= 1);
   CHECK(pull_all(s).find("ssewire.gap") != std::string::npos);
 }

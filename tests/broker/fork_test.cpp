@@ -224,10 +224,9 @@ TEST_CASE("a stream that was open at the fork goes on in the child, and is told 
     return epoch_of(id) + '\n' + stream;
   });
   auto const child = said.substr(0, 12);
-  CHECK(said.substr(13) ==
-        "id: " + child + "-0000000000000003\nevent: ssewire.gap\n" +
-            "data: {\"reason\":\"trimmed\",\"channel\":\"news\",\"missed\":3}\n\n" + "id: " + child +
-            "-0000000000000004\ndata: child's\n\n");
+  CHECK(said.substr(13) == "id: " + child + "-0000000000000003\nevent: ssewire.gap\n" +
+                               "data: {\"reason\":\"trimmed\",\"channel\":\"news\",\"missed\":3}\n\n" +
+                               "id: " + child + "-0000000000000004\ndata: child's\n\n");
   auto const stream = read_all(s);  // the parent's knows nothing of it
   CHECK(stream.find("data: 1\n") < stream.find("data: 2\n"));
   CHECK(stream.find("data: 2\n") < stream.find("data: 3\n"));
@@ -313,9 +312,7 @@ namespace {
 
 using broker = ssewire::basic_broker<cloning_traits>;
 
-std::string child_id(std::uint64_t position) {
-  return std::string(ssewire::position_id(1, position).view());
-}
+std::string child_id(std::uint64_t position) { return std::string(ssewire::position_id(1, position).view()); }
 std::string child_frame(std::uint64_t position, std::string_view data) {
   return "id: " + child_id(position) + "\ndata: " + std::string(data) + "\n\n";
 }
@@ -461,7 +458,8 @@ TEST_CASE("a filter is asked about lost events of the child's alone") {
   CHECK(b.subscribe("news", child_id(3), {.filter = none}).subscription.outcome() == resume_outcome::gap);
 }
 
-TEST_CASE("a filter that is asked about losses while the child begins anew is shown the IDs that those events had") {
+TEST_CASE("a filter that is asked about losses while the child begins anew is shown the IDs that those "
+          "events had") {
   parent const p;
   broker b({.replay = {.max_events = 4}});
   std::vector<std::string> shown;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Between pull() and give_back() anything may happen to a stream: others publish, time passes, its writer changes what it
-// follows, the broker drains. Every order of a few of these, on one to four channels, against the oracle.
-// SSEWIRE_ORDERS: how many of these happen, 2 if it is not set.
+// Between pull() and give_back() anything may happen to a stream: others publish, time passes, its writer
+// changes what it follows, the broker drains. Every order of a few of these, on one to four channels, against
+// the oracle. SSEWIRE_ORDERS: how many of these happen, 2 if it is not set.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -46,12 +46,12 @@ enum class action : unsigned char {
 };
 
 struct scope {
-  std::size_t followed;              // channels 0 to followed - 1; one more exists
-  std::vector<channels> events;      // what is pulled: on which channels each of them is
-  std::uint64_t kept;                // replay_limits::max_events
+  std::size_t followed;          // channels 0 to followed - 1; one more exists
+  std::vector<channels> events;  // what is pulled: on which channels each of them is
+  std::uint64_t kept;            // replay_limits::max_events
   lag_policy policy;
-  std::size_t taken;                 // frames that were sent whole,
-  bool begun;                        // and half of one more
+  std::size_t taken;  // frames that were sent whole,
+  bool begun;         // and half of one more
 };
 
 ssewire::broker_options options_of(scope const& of) {
@@ -182,17 +182,18 @@ struct run {
 bool lags_at_once(std::vector<channels> const& events, std::uint64_t kept) {
   for (std::size_t i = 0; i < events.size(); ++i) {
     for (auto const c : events[i]) {
-      auto const later = std::count_if(events.begin() + static_cast<std::ptrdiff_t>(i) + 1, events.end(), [&](auto const& on) {
-        return std::find(on.begin(), on.end(), c) != on.end();
-      });
+      auto const later =
+          std::count_if(events.begin() + static_cast<std::ptrdiff_t>(i) + 1, events.end(),
+                        [&](auto const& on) { return std::find(on.begin(), on.end(), c) != on.end(); });
       if (static_cast<std::uint64_t>(later) >= kept) return true;
     }
   }
   return false;
 }
 
-TEST_CASE("whatever happens between pull and give_back, and in whatever order, nothing is missing untold and no "
-          "gap is false") {
+TEST_CASE(
+    "whatever happens between pull and give_back, and in whatever order, nothing is missing untold and no "
+    "gap is false") {
   auto const* const text = std::getenv("SSEWIRE_ORDERS");
   auto const longest = text == nullptr ? std::size_t{2} : std::strtoull(text, nullptr, 10);
   auto const kinds = static_cast<std::size_t>(action::count);

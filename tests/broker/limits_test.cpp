@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_limits_test.cpp - what a broker holds at most, whom it refuses and ends for it, and how its counters say why.
+// broker_limits_test.cpp - what a broker holds at most, whom it refuses and ends for it, and how its counters
+// say why.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -63,7 +64,8 @@ struct metered_traits : support::epoch_traits {
 
 }  // namespace
 
-// The size lies before what is given out. Not inlined: g++ would see free() called on what came from `operator new`.
+// The size lies before what is given out. Not inlined: g++ would see free() called on what came from
+// `operator new`.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   constexpr auto before = alignof(std::max_align_t);
   auto* const memory = static_cast<char*>(std::malloc(bytes + before));
@@ -252,8 +254,8 @@ TEST_CASE(
 
 // ---- replay_limits::max_bytes with own IDs and tags
 
-// "Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose publisher gave it an ID, 8 for each
-// where there are tags."
+// "Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose publisher gave it an
+// ID, 8 for each where there are tags."
 TEST_CASE("a log's memory stays within what replay_limits says, with own IDs and tags, for the smallest and "
           "odd sizes") {
   for (std::size_t const limit : {600u, 5000u, 40'000u, 300'000u}) {
@@ -755,9 +757,11 @@ struct reader {
 // The ceiling, all of it from the limits:
 //   max_log_bytes          what the logs hold when a publish has returned
 //   max_pinned_bytes       what readers hold that the logs have forgotten, when a publish has returned
-//   + one publish          on each of its channels its events, in pages whose size is the larger of these and of 64 KiB or a
-//                          quarter of the log; what the channel's index of own IDs and its list of pages grow by (they exist
-//                          twice meanwhile); and its working memory: the events again, 128 bytes for each on each channel
+//   + one publish          on each of its channels its events, in pages whose size is the larger of these and
+//   of 64 KiB or a
+//                          quarter of the log; what the channel's index of own IDs and its list of pages grow
+//                          by (they exist twice meanwhile); and its working memory: the events again, 128
+//                          bytes for each on each channel
 //   + fixed bytes a stream 3 KiB: its batch, its cursors and its notices
 //   + fixed bytes a channel 1 KiB: its name, its log without pages, its places in the tables
 // A page moves from the first line to the second when it is forgotten; nothing is in both.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_membership_test.cpp - streams that change their channels while open, how many follow a channel, and who is told.
+// broker_membership_test.cpp - streams that change their channels while open, how many follow a channel, and
+// who is told.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -33,8 +34,8 @@ using ssewire::presence_hook;
 using ssewire::pull_status;
 using ssewire::resume_outcome;
 using ssewire::start_at;
-using support::checkpoint;
 using support::all_room;
+using support::checkpoint;
 using support::follow;
 using support::frame;
 using support::gap_event;

@@ -71,8 +71,7 @@ void must(bool holds) {
 // ID, 8 for each where there are tags".
 constexpr std::size_t promised(std::size_t max_bytes, std::uint64_t own_ids, std::uint64_t events,
                                bool tags) {
-  return max_bytes * 9 / 4 + 1024 + 18 * own_ids +
-         (tags ? 8 * events : 0);
+  return max_bytes * 9 / 4 + 1024 + 18 * own_ids + (tags ? 8 * events : 0);
 }
 
 // How near to what is promised anything came.
@@ -131,9 +130,7 @@ class attacked_log {
   }
 
   [[nodiscard]] std::size_t taken() const { return log_.allocated_bytes(); }
-  [[nodiscard]] std::size_t most() const {
-    return promised(max_bytes_, named_, log_.events(), tagged_);
-  }
+  [[nodiscard]] std::size_t most() const { return promised(max_bytes_, named_, log_.events(), tagged_); }
   // Events that went although they were within max_bytes and max_events.
   [[nodiscard]] std::uint64_t early() const { return early_; }
   [[nodiscard]] std::size_t appended() const { return appended_; }
@@ -364,8 +361,7 @@ TEST_CASE(
               named.push_back(own);
               names += own ? 1u : 0u;
               for (; named.size() > s.events - 1; named.pop_front()) names -= named.front() ? 1u : 0u;
-              worst.see(s.log_bytes - apart,
-                        promised(max_bytes, names, s.events - 1, any_tag), at);
+              worst.see(s.log_bytes - apart, promised(max_bytes, names, s.events - 1, any_tag), at);
             }
           }
         }
@@ -391,8 +387,8 @@ TEST_CASE("a log that was full of small events without tags keeps what replay_li
   CHECK(b.stats().log_bytes <= promised(213, 0, b.stats().events, true));
 }
 
-TEST_CASE(
-    "a replay buffer's memory stays within what replay_limits says, whatever the sizes around its pages' ends") {
+TEST_CASE("a replay buffer's memory stays within what replay_limits says, whatever the sizes around its "
+          "pages' ends") {
   closest worst;
   for (std::size_t const max_bytes : {60u, 213u, 448u, 900u, 3000u, 4200u}) {
     for (std::size_t first = 42; first <= (std::min)(max_bytes, std::size_t{520}); first += 3) {

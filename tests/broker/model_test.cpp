@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random histories of a broker against the oracle. SSEWIRE_HISTORIES: how many; SSEWIRE_SEED: run this one only.
+// Random histories of a broker against the oracle. SSEWIRE_HISTORIES: how many; SSEWIRE_SEED: run this one
+// only.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -48,7 +49,7 @@ struct client {
   std::string user;
   bool parked = false;
   bool is_sending = false;  // a batch, of which something may come back
-  unsigned ready = 0;  // wake-ups that came
+  unsigned ready = 0;       // wake-ups that came
   unsigned evicted = 0;
   unsigned owed = 0;  // wake-ups that must have come
   bool must_evict = false;
@@ -82,7 +83,7 @@ struct history {
   std::size_t own_ids;         // of a hundred events
   bool with_admission_limits = false;
   bool telling = false;
-  bool burst = false;  // more events on one channel than a batch has room for runs
+  bool burst = false;   // more events on one channel than a batch has room for runs
   bool cloned = false;  // this is the child of a fork(), and the broker has not noticed yet
 
   history(std::uint64_t seed, ssewire::broker_stats& all) : random(seed), epoch(seed), met(&all) {
@@ -155,7 +156,8 @@ struct history {
     }));
   }
 
-  // ---- a fork --------------------------------------------------------------------------------------------------
+  // ---- a fork
+  // --------------------------------------------------------------------------------------------------
 
   void clone() {
     cloned = true;
@@ -169,7 +171,8 @@ struct history {
     if (!telling) model.sweep(followed());  // or it is in the midst of a change of who follows what
   }
 
-  // ---- publish -------------------------------------------------------------------------------------------------
+  // ---- publish
+  // -------------------------------------------------------------------------------------------------
 
   std::string some_data() {
     auto size = random.below(40);
@@ -263,8 +266,8 @@ struct history {
     return real->publish(std::span<std::string_view const>(views), std::span<ssewire::event const>(raw), tag);
   }
 
-  // What the limits of all channels took is the oldest, and no more than the count allows; of memory only the broker knows.
-  // The newest event of all stays.
+  // What the limits of all channels took is the oldest, and no more than the count allows; of memory only the
+  // broker knows. The newest event of all stays.
   void keep_limits_of_all() {
     auto const newest = model.last() - 1;
     auto const s = real->stats();
@@ -289,7 +292,8 @@ struct history {
     model.sweep(followed());
   }
 
-  // ---- time ----------------------------------------------------------------------------------------------------
+  // ---- time
+  // ----------------------------------------------------------------------------------------------------
 
   void tick() {
     if (random.one_in(3)) settle();
@@ -319,7 +323,8 @@ struct history {
     if (model.draining) take_turns();
   }
 
-  // ---- connect -------------------------------------------------------------------------------------------------
+  // ---- connect
+  // -------------------------------------------------------------------------------------------------
 
   // Everybody waits.
   void settle() {
@@ -433,7 +438,8 @@ struct history {
     ++outcomes[static_cast<std::size_t>(outcome)];
   }
 
-  // ---- an open stream ------------------------------------------------------------------------------------------
+  // ---- an open stream
+  // ------------------------------------------------------------------------------------------
 
   // True: there was nothing.
   bool pull(client& c) {
@@ -453,7 +459,8 @@ struct history {
       return false;
     }
     c.model.pulled_at = model.last();
-    if (c.model.filter.is_set()) c.model.count_nothing();  // it may have found no room for all that was admitted
+    if (c.model.filter.is_set())
+      c.model.count_nothing();  // it may have found no room for all that was admitted
     auto const bytes = support::bytes_of(pulled);
     if (status == pull_status::closed) {
       CHECK_UNARY(closes);
@@ -616,7 +623,8 @@ struct history {
     CHECK(c.evicted == (c.must_evict ? 1 : 0));
   }
 
-  // ---- the whole -----------------------------------------------------------------------------------------------
+  // ---- the whole
+  // -----------------------------------------------------------------------------------------------
 
   void check_stats() {
     auto const s = real->stats();
@@ -720,7 +728,8 @@ struct history {
     real->tick(now);
     for (auto& c : clients) {
       if (!c->stream) continue;
-      CHECK(c->evicted == (c->must_evict ? 2 : 1));  // one that lagged has not stopped since: it hears of force, too
+      CHECK(c->evicted ==
+            (c->must_evict ? 2 : 1));  // one that lagged has not stopped since: it hears of force, too
       c->stream.close();
     }
   }

@@ -32,7 +32,8 @@ bool tagged(ssewire::event_header const& e) { return e.tag != 0; }
 
 // ---- by which ID
 
-TEST_CASE("a client that keeps the publisher's IDs keeps its own one, and comes back with it to another process") {
+TEST_CASE(
+    "a client that keeps the publisher's IDs keeps its own one, and comes back with it to another process") {
   std::string kept;
   {
     broker b;
@@ -77,12 +78,15 @@ TEST_CASE("a filter is asked about the ID with no lock held, and may throw; then
   broker b;
   b.publish("a", {.data = "1", .id = "x"});
   int asked = 0;
-  auto s = b.subscribe("a", {}, {.filter = [&](ssewire::event_header const& e) {
-                         CHECK(e.id == "x");
-                         if (++asked == 1) throw 1;
-                         b.publish("b", {.data = "from inside"});
-                         return true;
-                       }}).subscription;
+  auto s = b.subscribe("a", {},
+                       {.filter =
+                            [&](ssewire::event_header const& e) {
+                              CHECK(e.id == "x");
+                              if (++asked == 1) throw 1;
+                              b.publish("b", {.data = "from inside"});
+                              return true;
+                            }})
+               .subscription;
   ssewire::basic_batch<support::epoch_traits> pulled;
   CHECK_THROWS_AS((void)s.pull(pulled, support::all_room), int);
   CHECK(pulled.empty());
@@ -94,10 +98,13 @@ TEST_CASE("a filter that is asked about the ID may end its own stream") {
   broker b;
   b.publish("a", {.data = "1", .id = "x"});
   ssewire::basic_subscription<support::epoch_traits> s;
-  s = b.subscribe("a", {}, {.filter = [&](ssewire::event_header const&) {
-                    s.close();
-                    return true;
-                  }}).subscription;
+  s = b.subscribe("a", {},
+                  {.filter =
+                       [&](ssewire::event_header const&) {
+                         s.close();
+                         return true;
+                       }})
+          .subscription;
   CHECK(pull(s).empty());
   CHECK_UNARY(!s);
   CHECK(b.stats().subscribers == 0);
@@ -157,7 +164,8 @@ TEST_CASE("without position events a stream begins with its first event") {
   CHECK(pull_all(s).empty());
   CHECK(s.park());
   for (int i = 0; i < 3; ++i) b.publish("a", {.data = "x"});
-  CHECK(pull_all(s) == gap_event(3, R"({"reason":"trimmed","channel":"a","missed":1})") + frame(4, "x") + frame(5, "x"));
+  CHECK(pull_all(s) ==
+        gap_event(3, R"({"reason":"trimmed","channel":"a","missed":1})") + frame(4, "x") + frame(5, "x"));
 }
 
 struct to_string {
@@ -168,7 +176,8 @@ struct to_string {
   }
 };
 
-TEST_CASE("without position events a stream is not told when to come back from a drain: the field would come alone") {
+TEST_CASE("without position events a stream is not told when to come back from a drain: the field would come "
+          "alone") {
   for (auto const says : {position_events::sent, position_events::left_out}) {
     broker b;
     std::string text;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_publish_test.cpp - several events, several channels, publishers' own IDs, tags: all of it or none of it.
+// broker_publish_test.cpp - several events, several channels, publishers' own IDs, tags: all of it or none of
+// it.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -502,7 +503,8 @@ TEST_CASE("a client that presents an ID of the publisher's that is gone is told 
   CHECK(follow(b, {"a"}, "two").outcome() == resume_outcome::unknown);
 }
 
-TEST_CASE("who else follows a channel does not decide whether a client can come back with its publisher's ID") {
+TEST_CASE(
+    "who else follows a channel does not decide whether a client can come back with its publisher's ID") {
   for (bool const followed : {true, false}) {
     broker b({.replay = {.max_age = std::chrono::seconds(1)}});
     auto const other = followed ? follow(b, {"a"}) : decltype(follow(b, {"a"}))();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // stats().refusals: every call of a broker that is refused is counted there, by its error, once.
 #include <ssewire/broker/broker.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/failing_allocations.hpp>
 
@@ -65,13 +66,17 @@ std::string const too_large(30'000, 'x');
 errc inside_a_filter(scene& at, std::function<errc(subscription&)> const& action) {
   auto error = errc::ok;
   at.s.close();
-  at.s = at.b.subscribe("a", {}, {.filter = [&](ssewire::event_header const&) {
-                          error = action(at.s);
-                          return true;
-                        }}).subscription;
+  at.s = at.b.subscribe("a", {},
+                        {.filter =
+                             [&](ssewire::event_header const&) {
+                               error = action(at.s);
+                               return true;
+                             }})
+             .subscription;
   REQUIRE(at.b.publish("a", {.data = "x"}));
   batch out;
-  while (error == errc::ok && at.s.pull(out, 1000) == ssewire::pull_status::frames) {}
+  while (error == errc::ok && at.s.pull(out, 1000) == ssewire::pull_status::frames) {
+  }
   return error;
 }
 
@@ -104,9 +109,13 @@ std::vector<refusal> const refusals_there_are = {
     {"publish to several", errc::no_channel,
      [](scene& at) { return at.b.publish(std::span<std::string_view const>(), {.data = "x"}).error; }},
     {"publish to several", errc::channel_name_refused,
-     [](scene& at) { return at.b.publish({"a", "\n"}, {.data = "x"}).error; }},
+     [](scene& at) {
+       return at.b.publish({"a", "\n"}, {.data = "x"}).error;
+     }},
     {"publish to several", errc::too_many_channels,
-     [](scene& at) { return at.b.publish({"a", "b", "c"}, {.data = "x"}).error; }},
+     [](scene& at) {
+       return at.b.publish({"a", "b", "c"}, {.data = "x"}).error;
+     }},
     {"publish to several", errc::too_many_channels,
      [](scene& at) {
        REQUIRE(at.b.publish("b", {.data = "x"}));
@@ -114,16 +123,22 @@ std::vector<refusal> const refusals_there_are = {
        return at.b.publish({"a", "d"}, {.data = "x"}).error;
      }},
     {"publish to several", errc::type_reserved,
-     [](scene& at) { return at.b.publish({"a", "b"}, {.type = "ssewire.gap"}).error; }},
+     [](scene& at) {
+       return at.b.publish({"a", "b"}, {.type = "ssewire.gap"}).error;
+     }},
     {"publish to several", errc::id_refused,
-     [](scene& at) { return at.b.publish({"a", "b"}, {.id = "a b"}).error; }},
+     [](scene& at) {
+       return at.b.publish({"a", "b"}, {.id = "a b"}).error;
+     }},
     {"publish to several", errc::id_in_use,
      [](scene& at) {
        REQUIRE(at.b.publish("b", {.id = "mine"}));
        return at.b.publish({"a", "b"}, {.id = "mine"}).error;
      }},
     {"publish to several", errc::event_too_large,
-     [](scene& at) { return at.b.publish({"a", "b"}, {.data = too_large}).error; }},
+     [](scene& at) {
+       return at.b.publish({"a", "b"}, {.data = too_large}).error;
+     }},
     {"publish to several", errc::closed,
      [](scene& at) {
        at.b.drain({}, {});
@@ -142,7 +157,10 @@ std::vector<refusal> const refusals_there_are = {
     {"subscribe", errc::no_channel,
      [](scene& at) { return at.b.subscribe(std::span<std::string_view const>()).error; }},
     {"subscribe", errc::channel_name_refused, [](scene& at) { return at.b.subscribe("").error; }},
-    {"subscribe", errc::too_many_channels, [](scene& at) { return at.b.subscribe({"a", "b", "c"}).error; }},
+    {"subscribe", errc::too_many_channels,
+     [](scene& at) {
+       return at.b.subscribe({"a", "b", "c"}).error;
+     }},
     {"subscribe", errc::too_many_channels,
      [](scene& at) {
        at.crowd({"b", "c"});
@@ -244,11 +262,14 @@ TEST_CASE("a call that no memory refuses is counted once, whichever allocation f
   };
   ssewire::event const events[] = {{.data = "small", .id = "one"}, {.data = large}};
   action const actions[] = {
-      {"publish",
-       [](broker& b, subscription&) { return b.publish("new", {.data = "x", .id = "own"}).error; }, 4},
+      {"publish", [](broker& b, subscription&) { return b.publish("new", {.data = "x", .id = "own"}).error; },
+       4},
       {"publish, large", [](broker& b, subscription&) { return b.publish("new", {.data = large}).error; }, 4},
       {"publish several to several",
-       [&](broker& b, subscription&) { return b.publish({"new", "too"}, events).error; }, 9},
+       [&](broker& b, subscription&) {
+         return b.publish({"new", "too"}, events).error;
+       },
+       9},
       {"subscribe",
        [](broker& b, subscription& s) {
          auto made = b.subscribe({"new", "too"}, {}, {.user = "ann"});

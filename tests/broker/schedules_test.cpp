@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// schedules_test.cpp - every schedule of small scopes: publish, subscribe, pull, park, close, tick and drain, at every
-// place where the broker's lock lets another task go first. What each pull brings is compared with a model, at the
-// instant at which it got the lock.
+// schedules_test.cpp - every schedule of small scopes: publish, subscribe, pull, park, close, tick and drain,
+// at every place where the broker's lock lets another task go first. What each pull brings is compared with a
+// model, at the instant at which it got the lock.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/wire/parser.hpp>
 
@@ -77,7 +77,8 @@ struct pulled {
   std::string text;
 };
 
-// A stream's part: subscribes, pulls, parks, waits to be woken. Its members are its own task's, the atomic ones apart.
+// A stream's part: subscribes, pulls, parks, waits to be woken. Its members are its own task's, the atomic
+// ones apart.
 struct reader {
   explicit reader(broker& of) : b(of) {}
 
@@ -385,19 +386,21 @@ std::string world::check() {
   return m.its.wrong;
 }
 
-// A recount of the largest would only cost time, and so would any where schedules are slow: their weight says the same.
+// A recount of the largest would only cost time, and so would any where schedules are slow: their weight says
+// the same.
 constexpr bool slow = SSEWIRE_TEST_ASAN || SSEWIRE_TEST_TSAN || !SSEWIRE_TEST_FIBERS;
 constexpr std::uint64_t most_recounted = slow ? 0 : 50'000;
 
-// The thread sanitizer makes a schedule cost ten times as much, and needs no certain one to find a race. Tasks that are
-// threads cost more still.
+// The thread sanitizer makes a schedule cost ten times as much, and needs no certain one to find a race.
+// Tasks that are threads cost more still.
 bool left_out(std::string const& name) {
   constexpr bool too_slow = SSEWIRE_TEST_TSAN || !SSEWIRE_TEST_FIBERS;
   if (too_slow) MESSAGE(name << ": left out here, it would take too long");
   return too_slow;
 }
 
-// Runs all schedules, then again in an order that shares no path with the first: both must count the same number.
+// Runs all schedules, then again in an order that shares no path with the first: both must count the same
+// number.
 template <class Make>
 exploration all_schedules(std::string const& name, Make make, points where = points::locks) {
   support::asked_schedule const asked(name);
@@ -436,7 +439,8 @@ ssewire::broker_options log_of(std::uint64_t events) {
 
 }  // namespace
 
-// ---- the enumeration itself ----------------------------------------------------------------------------------------
+// ---- the enumeration itself
+// ----------------------------------------------------------------------------------------
 
 namespace {
 
@@ -583,12 +587,13 @@ TEST_CASE("a task that never ends is found") {
   CHECK(found.failure.find("it never ends: a") == 0);
 }
 
-// ---- the broker ----------------------------------------------------------------------------------------------------
+// ---- the broker
+// ----------------------------------------------------------------------------------------------------
 
-// Where only locks are points: what lies between two of them touches nothing of another task's, so a change there
-// would come to the same as one at the next lock. The smaller scopes are run with a point behind each unlock too, for
-// what the library does wrongly outside its lock, and for the instant at which a hook is about to be called and has
-// not begun.
+// Where only locks are points: what lies between two of them touches nothing of another task's, so a change
+// there would come to the same as one at the next lock. The smaller scopes are run with a point behind each
+// unlock too, for what the library does wrongly outside its lock, and for the instant at which a hook is
+// about to be called and has not begun.
 
 TEST_CASE(
     "two publishers, and a stream that subscribes, pulls, parks and is woken, on a log too short for all") {
@@ -744,7 +749,8 @@ TEST_CASE("a drain lets every stream read to the end, refuses what comes after, 
   }
 }
 
-// ---- close ---------------------------------------------------------------------------------------------------------
+// ---- close
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Real threads on one broker. What each stream must see is checked as it is read; the sanitizers check the rest.
+// Real threads on one broker. What each stream must see is checked as it is read; the sanitizers check the
+// rest.
 #include <ssewire/broker/broker.hpp>
+
 #include <support/events.hpp>
 #include <support/random.hpp>
 
@@ -65,8 +67,9 @@ struct doorbell {
   }
 };
 
-// "<channel> <publisher> <number on the channel> <number of the publisher>": the second last is counted by the
-// publishers of a channel under a lock of their own, so that a reader knows exactly what comes next on a channel.
+// "<channel> <publisher> <number on the channel> <number of the publisher>": the second last is counted by
+// the publishers of a channel under a lock of their own, so that a reader knows exactly what comes next on a
+// channel.
 struct payload {
   std::array<std::uint64_t, 4> field = {};
 
@@ -91,7 +94,7 @@ struct reader {
   ssewire::parser parser;
 
   void connect() {
-    parser.reset(); // what it was told stays told: it resumes from behind that gap
+    parser.reset();  // what it was told stays told: it resumes from behind that gap
   }
 
   void read(std::string_view bytes) {
@@ -104,14 +107,15 @@ struct reader {
       ++gaps;
       for (std::size_t c = 0; c < channels; ++c) {
         if (e.data->find(names[c]) == std::string_view::npos) continue;
-        // A number says how many only if nothing else is open: behind a gap without one it counts from nowhere known.
+        // A number says how many only if nothing else is open: behind a gap without one it counts from
+        // nowhere known.
         bool const open = std::exchange(told[c], true);
         auto const missed = e.data->find("\"missed\":");
         if (open || missed == std::string_view::npos || !on_channel[c]) continue;
         std::uint64_t n = 0;
         std::from_chars(e.data->data() + missed + 9, e.data->data() + e.data->size(), n);
         must(n != 0, "a gap of nothing");
-        *on_channel[c] += n; // exact: the next one must follow
+        *on_channel[c] += n;  // exact: the next one must follow
         told[c] = false;
       }
     } else if (e.type.empty()) {
@@ -149,8 +153,8 @@ struct world {
     for (std::uint64_t n = 1; n <= per_publisher; ++n) {
       auto const c = random.below(channels);
       std::lock_guard const held(numbering[c]);
-      auto data = std::to_string(c) + ' ' + std::to_string(publisher) + ' ' + std::to_string(count[c] + 1) + ' ' +
-                  std::to_string(n);
+      auto data = std::to_string(c) + ' ' + std::to_string(publisher) + ' ' + std::to_string(count[c] + 1) +
+                  ' ' + std::to_string(n);
       if (random.one_in(50)) data += ' ' + std::string(random.below(6000), 'x');
       if (b.publish(names[c], {.data = data})) {
         ++count[c];
@@ -174,7 +178,7 @@ struct world {
                               {.start = ssewire::start_at::beginning()});
       if (!made) {
         must(made.error == ssewire::errc::closed && over, "subscribe failed");
-        break; // it was away when the broker began to drain
+        break;  // it was away when the broker began to drain
       }
       auto stream = std::move(made.subscription);
       stream.set_hook(ssewire::wake_hook::of(*bell));
@@ -204,7 +208,7 @@ struct world {
           break;
         }
         if (churn && random.one_in(30)) {
-          if (random.one_in(2)) (void)stream.park(); // closed while parked, perhaps while the hook runs
+          if (random.one_in(2)) (void)stream.park();  // closed while parked, perhaps while the hook runs
           break;
         }
         if (!stream.park()) continue;
@@ -235,7 +239,8 @@ struct world {
       }
     };
     support::random random(seed);
-    std::vector<std::unique_ptr<once>> all; // whoever closes inside its hook is still in it: the context must live on
+    std::vector<std::unique_ptr<once>>
+        all;  // whoever closes inside its hook is still in it: the context must live on
     while (!over) {
       auto* const mine = all.emplace_back(std::make_unique<once>()).get();
       std::string_view const two[] = {names[random.below(channels)], names[random.below(channels)]};
@@ -247,7 +252,7 @@ struct world {
       bool parked = false;
       while (!parked && mine->stream.pull(pulled, 1'000'000) == pull_status::frames) {
         pulled.clear();
-        parked = mine->stream.park(); // from here on the stream belongs to the hook
+        parked = mine->stream.park();  // from here on the stream belongs to the hook
       }
       if (parked) mine->closed.wait(false);
     }
@@ -261,9 +266,11 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
   std::vector<std::thread> readers;
   std::vector<std::thread> writers;
   std::vector<std::thread> others;
-  for (std::uint64_t i = 0; i < 8; ++i) readers.emplace_back([&, i] { w.subscribe(seed * 100 + i, churn && i % 2 == 0); });
+  for (std::uint64_t i = 0; i < 8; ++i)
+    readers.emplace_back([&, i] { w.subscribe(seed * 100 + i, churn && i % 2 == 0); });
   if (churn) {
-    for (std::uint64_t i = 0; i < 2; ++i) others.emplace_back([&, i] { w.close_inside(seed * 100 + 50 + i); });
+    for (std::uint64_t i = 0; i < 2; ++i)
+      others.emplace_back([&, i] { w.close_inside(seed * 100 + 50 + i); });
   }
   others.emplace_back([&] {
     auto now = ssewire::steady_time{} + std::chrono::hours(1);
@@ -282,7 +289,7 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
   }
   for (auto& t : writers) t.join();
   w.over = true;
-  w.b.drain((ssewire::steady_time::max)(), (ssewire::steady_time::max)()); // everybody reads to the end
+  w.b.drain((ssewire::steady_time::max)(), (ssewire::steady_time::max)());  // everybody reads to the end
   for (auto& t : readers) t.join();
   for (auto& t : others) t.join();
   CHECK(broken == 0);
@@ -294,7 +301,7 @@ void run(ssewire::broker_options const& options, bool churn, std::uint64_t seed)
                                << " connections");
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("with 8 publishers and 8 readers every reader gets a contiguous stream in order") {
   ssewire::broker_options options;
@@ -312,7 +319,7 @@ TEST_CASE("with a log so short that readers lag, they are told, exactly") {
 TEST_CASE("with streams that come and go, also inside their hooks, nothing is lost silently") {
   ssewire::broker_options options;
   options.replay.max_events = 300;
-  options.replay.max_age = std::chrono::milliseconds(50); // of virtual time
+  options.replay.max_age = std::chrono::milliseconds(50);  // of virtual time
   run(options, true, 3);
 }
 
@@ -331,7 +338,7 @@ TEST_CASE("close waits for the hook that runs, and none runs after it") {
     s.close();
     CHECK(bell->inside.load() == 0);
     CHECK(bell->calls <= 1);
-    bell.reset(); // a later call would write here
+    bell.reset();  // a later call would write here
     one.join();
     two.join();
   }
@@ -367,7 +374,7 @@ TEST_CASE("close returns only when the hook has, however long it takes") {
   REQUIRE(s.park());
   CHECK(b.publish("a", {.data = "z"}));
   std::thread opener([&] {
-    while (b.stats().subscribers != 0) std::this_thread::yield(); // close() has begun
+    while (b.stats().subscribers != 0) std::this_thread::yield();  // close() has begun
     go = true;
     go.notify_all();
   });
@@ -390,7 +397,8 @@ TEST_CASE("a hook that is called on one thread does not run on another at the sa
     calls.fetch_add(1);
     ssewire::batch pulled;
     do {
-      while (s.pull(pulled, 1000) == pull_status::frames) {}
+      while (s.pull(pulled, 1000) == pull_status::frames) {
+      }
     } while (!s.park() && s.reason() == ssewire::close_reason::none);
   };
   s.set_hook(ssewire::wake_hook::of(hook));

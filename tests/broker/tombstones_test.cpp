@@ -37,7 +37,7 @@ TEST_CASE("beyond the limit the one that lost least long ago stays, and the floo
   CHECK(gone.last_loss(3).position == 9);
   CHECK(gone.last_loss(2).position == 3);   // by the floor
   CHECK(gone.last_loss(77).position == 3);  // as everybody that is not remembered
-  gone.remember(4, {2});                // the floor says more
+  gone.remember(4, {2});                    // the floor says more
   CHECK(gone.size() == 2);
 }
 

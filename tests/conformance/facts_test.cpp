@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What others found worth a test: the facts of web-platform-tests and of other projects' parser suites, each under the
-// name it has there. Bytes and expectations are written for this table. Where a suite expects something else than the
-// standard says, the standard's outcome stands here, and the difference beside it.
+// What others found worth a test: the facts of web-platform-tests and of other projects' parser suites, each
+// under the name it has there. Bytes and expectations are written for this table. Where a suite expects
+// something else than the standard says, the standard's outcome stands here, and the difference beside it.
 #include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
@@ -39,7 +39,8 @@ void hold(std::vector<fact> const& facts) {
   }
 }
 
-// web-platform-tests, eventsource/. The test server adds an end to what the test names; here it stands in the bytes.
+// web-platform-tests, eventsource/. The test server adds an end to what the test names; here it stands in the
+// bytes.
 
 TEST_CASE("F-01 web-platform-tests: eventsource/format-* and event-data") {
   auto const long_text = std::string(2048, 'y');
@@ -108,7 +109,8 @@ TEST_CASE("F-01 web-platform-tests: eventsource/format-* and event-data") {
        "event:typed\ndata:x\n\n",
        {.events = {{.type = "typed", .data = "x"}}}},
   });
-  // format-mime-bogus, -trailing-semicolon and -valid-bogus are about the response's head, which no parser sees.
+  // format-mime-bogus, -trailing-semicolon and -valid-bogus are about the response's head, which no parser
+  // sees.
 }
 
 TEST_CASE("F-02 web-platform-tests: format-field-id-2, the last event ID outlives two reconnections") {

@@ -53,8 +53,8 @@ struct counts {
   std::uint64_t limited = 0;
 };
 
-// What is wrong with how the parser reads this stream; nothing if nothing is. `choice` makes what is not the stream's:
-// limits, ways of reading. The same stream and choice are read the same.
+// What is wrong with how the parser reads this stream; nothing if nothing is. `choice` makes what is not the
+// stream's: limits, ways of reading. The same stream and choice are read the same.
 std::string wrong(hostile_stream const& stream, std::uint64_t choice, counts* seen = nullptr) {
   using ssewire::utf8;
   support::random random(choice);
@@ -96,7 +96,8 @@ std::string wrong(hostile_stream const& stream, std::uint64_t choice, counts* se
     return complain(any, got, kept, ", cut, utf8::keep");
   }
 
-  // The next stream of the same parser: this one's begin came before it, and left nothing but its ID and retry.
+  // The next stream of the same parser: this one's begin came before it, and left nothing but its ID and
+  // retry.
   if (random.one_in(4) && !bytes.empty()) {
     auto again = plain;
     auto const before = again.before = bytes.substr(0, random.below(bytes.size() + 1));

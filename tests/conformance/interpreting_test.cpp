@@ -182,7 +182,8 @@ TEST_CASE("9.2.6-10 lines are found in long chunks, at every place of a block") 
   }
 }
 
-// "... a data buffer, an event type buffer, and a last event ID buffer ... must be initialized to the empty string."
+// "... a data buffer, an event type buffer, and a last event ID buffer ... must be initialized to the empty
+// string."
 
 TEST_CASE("9.2.6-11 the data buffer is empty at first: a blank line alone fires nothing") {
   every_split("\n", {});

@@ -40,7 +40,8 @@ using namespace std::string_view_literals;
 #define BOM "\xEF\xBB\xBF"
 #define FFFD "\xEF\xBF\xBD"
 
-// Written to every kind of place; all must agree. `write(to..., framing)` is serialize() of an event or a comment.
+// Written to every kind of place; all must agree. `write(to..., framing)` is serialize() of an event or a
+// comment.
 template <class Write> std::string written(Write write) {
   std::string const own = write(ssewire::framing::raw);
   std::string appended = "before";

@@ -2,8 +2,9 @@
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/core/channel_names.hpp>
 
-#include <deque>
 #include <doctest/doctest.h>
+
+#include <deque>
 #include <list>
 #include <optional>
 #include <set>

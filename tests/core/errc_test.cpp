@@ -91,4 +91,4 @@ TEST_CASE("ok is zero, so that a result without an error is true") {
   static_assert(errc() == errc::ok);
 }
 
-} // namespace
+}  // namespace

@@ -137,7 +137,7 @@ TEST_CASE("a fraction of a millisecond is rounded up, a whole one stays") {
   CHECK(reconnection_time(1001us).milliseconds == 2);
   CHECK(reconnection_time(1ns).milliseconds == 1);
   CHECK(reconnection_time(0.0005s).milliseconds == 1);
-  CHECK(reconnection_time(std::chrono::duration<int, std::ratio<1, 60>>(1)).milliseconds == 17); // 16.67 ms
+  CHECK(reconnection_time(std::chrono::duration<int, std::ratio<1, 60>>(1)).milliseconds == 17);  // 16.67 ms
   CHECK(reconnection_time(std::chrono::duration<int, std::ratio<1, 60>>(60)).milliseconds == 1000);
 }
 
@@ -179,4 +179,4 @@ TEST_CASE("text of char8_t is data as it is, and a type and an ID with as_text()
   CHECK_FALSE(event{.data = nullptr}.data);
 }
 
-} // namespace
+}  // namespace

@@ -56,7 +56,7 @@ TEST_CASE("a head works in a constant expression") {
 TEST_CASE("last-chunk = 0 CRLF, then an empty trailer section") {
   CHECK(ssewire::last_chunk == "0\r\n\r\n");
   CHECK(ssewire::chunk_tail == "\r\n");
-  CHECK(chunk_head(0).view() == "0\r\n"); // which is why a chunk must never be empty
+  CHECK(chunk_head(0).view() == "0\r\n");  // which is why a chunk must never be empty
 }
 
-} // namespace
+}  // namespace

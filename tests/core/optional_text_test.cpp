@@ -46,10 +46,10 @@ TEST_CASE("every way in which servers say that there is no text is absent") {
 
 TEST_CASE("every other text is present, also an empty one") {
   std::string const empty;
-  for (auto const& text : {optional_text(""), optional_text(empty), optional_text(std::string_view()),
-                           optional_text(std::optional<std::string_view>("")),
-                           optional_text(std::optional<std::string_view>(std::string_view())),
-                           optional_text("", 0)}) {
+  for (auto const& text :
+       {optional_text(""), optional_text(empty), optional_text(std::string_view()),
+        optional_text(std::optional<std::string_view>("")),
+        optional_text(std::optional<std::string_view>(std::string_view())), optional_text("", 0)}) {
     CHECK(text.has_value());
     CHECK(text.value() == "");
   }
@@ -87,7 +87,7 @@ TEST_CASE("it is read as an optional std::string_view is") {
 
 TEST_CASE("a text is taken without a cast, what is no text is not taken") {
   static_assert(std::convertible_to<char const*, optional_text>);
-  static_assert(std::convertible_to<char const (&)[5], optional_text>);
+  static_assert(std::convertible_to<char const(&)[5], optional_text>);
   static_assert(std::convertible_to<std::string const&, optional_text>);
   static_assert(std::convertible_to<std::string_view, optional_text>);
   static_assert(std::convertible_to<std::optional<std::string_view>, optional_text>);

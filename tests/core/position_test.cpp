@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/core/position.hpp>
+
 #include <support/random.hpp>
 
 #include <doctest/doctest.h>
@@ -17,7 +18,7 @@ constexpr auto read_position(std::string_view text, std::uint64_t epoch) {
   return ssewire::detail::read_position(text, position_id(epoch, 0));
 }
 
-using kind = enum ssewire::detail::id_reading::kind; // the member has the same name
+using kind = enum ssewire::detail::id_reading::kind;  // the member has the same name
 
 constexpr std::uint64_t largest_epoch = (std::uint64_t{1} << 60) - 1;
 constexpr std::uint64_t largest_sequence = 9'999'999'999'999'999;
@@ -26,7 +27,7 @@ static_assert(position_id(0, 1).view() == "000000000000-0000000000000001");
 static_assert(read_position("000000000000-0000000000000001", 0).sequence == 1);
 static_assert(position_id::bytes == 29);
 
-} // namespace
+}  // namespace
 
 TEST_CASE("a position is written as its epoch in base 32 and its sequence in base 10, of fixed width") {
   CHECK(position_id(0, 0).view() == "000000000000-0000000000000000");
@@ -68,8 +69,8 @@ TEST_CASE("what is written is read") {
     auto const read = read_position(position_id(epoch, sequence).view(), epoch);
     CHECK((read.kind == kind::ours));
     CHECK(read.sequence == sequence);
-    CHECK((read_position(position_id(epoch, sequence).view(), epoch ^ (std::uint64_t{1} << random.below(60))).kind ==
-           kind::other_epoch));
+    CHECK((read_position(position_id(epoch, sequence).view(), epoch ^ (std::uint64_t{1} << random.below(60)))
+               .kind == kind::other_epoch));
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/core/traits.hpp>
+
 #include <support/broker_bytes.hpp>
 
 #include <doctest/doctest.h>

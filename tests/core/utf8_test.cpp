@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/core/utf8.hpp>
+
 #include <support/literal_parser.hpp>
 
 #include <doctest/doctest.h>
@@ -71,7 +72,11 @@ TEST_CASE("the first and the last code point of each length are well-formed, tho
 TEST_CASE("a sequence that ASCII cuts in two is two broken ones, wherever it stands") {
   for (std::size_t before = 0; before < 9; ++before) {
     auto const front = std::string(before, 'a');
-    CHECK(repair(front + "\xC3" "abcdefgh" "\xA9") == front + "\xEF\xBF\xBD" "abcdefgh" "\xEF\xBF\xBD");
+    CHECK(repair(front + "\xC3"
+                         "abcdefgh"
+                         "\xA9") == front + "\xEF\xBF\xBD"
+                                            "abcdefgh"
+                                            "\xEF\xBF\xBD");
   }
 }
 
@@ -116,4 +121,4 @@ TEST_CASE("sequences of three and four bytes at every border are repaired as the
   CHECK(failed == 0);
 }
 
-} // namespace
+}  // namespace

@@ -55,8 +55,7 @@ static_assert(ssewire::writer<is_const_and_noexcept>);
 static_assert(ssewire::writer<is_const_and_noexcept const>);
 
 struct takes_anything {
-  template <class Buffers>
-  write_result write(Buffers const&);
+  template <class Buffers> write_result write(Buffers const&);
 };
 static_assert(ssewire::writer<takes_anything>);
 
@@ -66,13 +65,11 @@ struct is_move_only {
 };
 static_assert(ssewire::writer<is_move_only>);
 
-template <class Send>
-struct of_lambda {
+template <class Send> struct of_lambda {
   Send send;
   write_result write(buffers offered) { return send(offered); }
 };
-template <class Send>
-of_lambda(Send) -> of_lambda<Send>;
+template <class Send> of_lambda(Send) -> of_lambda<Send>;
 
 struct answers_bool {
   bool write(buffers);
@@ -120,7 +117,7 @@ struct takes_a_copy {
 static_assert(!ssewire::writer<takes_a_copy>, "a span does not become a vector by itself");
 
 struct hides_write {
-private:
+ private:
   write_result write(buffers);
 };
 static_assert(!ssewire::writer<hides_write>, "write() must be public");
@@ -178,4 +175,4 @@ TEST_CASE("every close reason has a name of its own") {
   CHECK(ssewire::name(static_cast<close_reason>(seen.size())) == "unknown");
 }
 
-} // namespace
+}  // namespace

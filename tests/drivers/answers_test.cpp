@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What each answer of a writer means for its `bytes`, in every driver: with `pending` all is taken and with `closed` none,
-// whatever number stands there; and a status that there is not ends the stream. Best run with the address sanitizer.
+// What each answer of a writer means for its `bytes`, in every driver: with `pending` all is taken and with
+// `closed` none, whatever number stands there; and a status that there is not ends the stream. Best run with
+// the address sanitizer.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>
-#include <ssewire/wire/serializer.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>
 #include <ssewire/stream/stream.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/chunked_body.hpp>
@@ -50,7 +51,9 @@ using reactor = reactor_of<scripted_writer>;
 constexpr auto unknown = static_cast<write_status>(77);
 constexpr auto huge = (std::numeric_limits<std::size_t>::max)();
 
-std::vector<std::size_t> garbage(std::size_t total) { return {0, 1, total - 1, total, total + 1, huge - 1, huge}; }
+std::vector<std::size_t> garbage(std::size_t total) {
+  return {0, 1, total - 1, total, total + 1, huge - 1, huge};
+}
 
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
@@ -65,7 +68,8 @@ auto follow(broker& b) {
 }
 
 template <class Writer> void run(reactor_of<Writer>& r, ssewire::steady_time now = {}) {
-  while (r.poll(now).more) {}
+  while (r.poll(now).more) {
+  }
 }
 
 TEST_CASE("what an answer takes is decided by its status, before its bytes are looked at") {
@@ -86,7 +90,8 @@ ssewire::basic_stream<Writer, traits> make(peer& to, broker* of, ssewire::stream
   return ssewire::basic_stream<Writer, traits>(Writer(to), follow(*of), how);
 }
 
-// `first`: what the writer takes before, with `ok`. Then `pending`, with any number of bytes, and all is sent and goes on.
+// `first`: what the writer takes before, with `ok`. Then `pending`, with any number of bytes, and all is sent
+// and goes on.
 template <class Writer> void stream_that_is_pending(bool of_broker, framing body, std::size_t first) {
   auto const event = of_broker ? position_event(0) : std::string("data: x\n\n");
   auto const size = event.size() + (body == framing::raw ? 0 : event.size() < 16 ? 5 : 6);
@@ -122,7 +127,8 @@ TEST_CASE("a stream keeps what is pending, whatever number of bytes the answer n
   }
 }
 
-TEST_CASE("in a reactor, alone and in step, what is pending is kept, whatever number of bytes the answer names") {
+TEST_CASE(
+    "in a reactor, alone and in step, what is pending is kept, whatever number of bytes the answer names") {
   for (auto const body : {framing::raw, framing::chunked}) {
     auto const size = frame(1, "x").size() + (body == framing::raw ? 0 : 6);
     for (bool const beat : {false, true}) {
@@ -186,7 +192,8 @@ TEST_CASE("a posted stream keeps what is pending, whatever number of bytes the a
   }
 }
 
-// ---- closed, and no status at all ----------------------------------------------------------------------------------------
+// ---- closed, and no status at all
+// ----------------------------------------------------------------------------------------
 
 struct ending {
   write_result says;
@@ -199,12 +206,14 @@ std::vector<ending> endings(std::size_t total) {
     all.push_back({{write_status::closed, bytes}, close_reason::peer_gone});
     all.push_back({{unknown, bytes}, close_reason::writer_broke_contract});
     if (bytes > total) all.push_back({{write_status::again, bytes}, close_reason::writer_broke_contract});
-    if (bytes > total || bytes == 0) all.push_back({{write_status::ok, bytes}, close_reason::writer_broke_contract});
+    if (bytes > total || bytes == 0)
+      all.push_back({{write_status::ok, bytes}, close_reason::writer_broke_contract});
   }
   return all;
 }
 
-TEST_CASE("closed, whatever number of bytes it names, is the peer's going, and no status is a broken contract") {
+TEST_CASE(
+    "closed, whatever number of bytes it names, is the peer's going, and no status is a broken contract") {
   auto const size = frame(1, "x").size();
   for (auto const& [says, why] : endings(size)) {
     CAPTURE(static_cast<int>(says.status));
@@ -250,7 +259,8 @@ TEST_CASE("closed, whatever number of bytes it names, is the peer's going, and n
   }
 }
 
-TEST_CASE("serve_blocking looks at the bytes of ok and again only, also when the broker has ended the stream") {
+TEST_CASE(
+    "serve_blocking looks at the bytes of ok and again only, also when the broker has ended the stream") {
   for (bool const ended : {false, true}) {
     auto const size = position_event(0).size();
     auto all = endings(size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/broker/broker.hpp>
+#include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 
 #include <support/broker_bytes.hpp>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// An event that comes between any two steps of who serves a stream is not overlooked: in each case something is published
-// behind the n-th time that the broker's lock is let go, where another thread might, for every n.
-#include <ssewire/drivers/awaitable.hpp>
+// An event that comes between any two steps of who serves a stream is not overlooked: in each case something
+// is published behind the n-th time that the broker's lock is let go, where another thread might, for every
+// n.
 #include <ssewire/broker/broker.hpp>
+#include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 
@@ -50,7 +51,8 @@ using broker = ssewire::basic_broker<stepping_traits>;
 using subscription = ssewire::basic_subscription<stepping_traits>;
 using pull_stream = ssewire::basic_pull_stream<stepping_traits>;
 
-/// Does `step`; behind the n-th release of the lock within it, something is published. False: there is no n-th.
+/// Does `step`; behind the n-th release of the lock within it, something is published. False: there is no
+/// n-th.
 template <class Step> bool publishes_within(broker& to, long n, Step step) {
   bool acted = false;
   stepping_traits::act = [&] {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A process may stand still: a debugger, SIGSTOP, a machine that sleeps, a handler that takes a minute. Its peers go on, and
-// what they did is learnt afterwards, a few at a time. In no driver does one late look at the clock end their streams; and
-// a driver that is polled when it asks to be, or somewhat late, still finds those that are dead.
+// A process may stand still: a debugger, SIGSTOP, a machine that sleeps, a handler that takes a minute. Its
+// peers go on, and what they did is learnt afterwards, a few at a time. In no driver does one late look at
+// the clock end their streams; and a driver that is polled when it asks to be, or somewhat late, still finds
+// those that are dead.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>
@@ -29,8 +30,8 @@ namespace {
 using namespace std::chrono_literals;
 using ssewire::close_reason;
 using ssewire::steady_duration;
-using ssewire::stream_state;
 using ssewire::steady_time;
+using ssewire::stream_state;
 using support::answer;
 using support::closure_executor;
 using support::peer;
@@ -73,15 +74,18 @@ struct of_reactor : streams {
   of_reactor(std::size_t n, bool pending, bool together, bool beside_idle) : sends(pending) {
     for (std::size_t i = 0; i < n; ++i) {
       to.push_back(std::make_unique<peer>());
-      ids.push_back(r.add(scripted_writer(*to[i]), follow(b, together ? "c" : "c" + std::to_string(i % 7))).id);
+      ids.push_back(
+          r.add(scripted_writer(*to[i]), follow(b, together ? "c" : "c" + std::to_string(i % 7))).id);
     }
     if (beside_idle) REQUIRE(r.add(scripted_writer(idle), follow(b, "idle")));
-    while (r.poll(start).more) {}
+    while (r.poll(start).more) {
+    }
     for (auto const& p : to) {
       p->otherwise = [pending](std::size_t) { return pending ? answer::pending() : answer::again(3); };
     }
     for (int i = 0; i < 7; ++i) b.publish(together ? "c" : "c" + std::to_string(i), {.data = "x"});
-    while (r.poll(start).more) {}
+    while (r.poll(start).more) {
+    }
     for (std::size_t i = 0; i < n; ++i)
       REQUIRE(r.state(ids[i]) == (pending ? stream_state::pending : stream_state::blocked));
   }
@@ -207,7 +211,8 @@ std::size_t open(streams const& s) {
   return n;
 }
 
-TEST_CASE("after a pause of the process peers that have read are still there, though that is learnt 64 at a time") {
+TEST_CASE(
+    "after a pause of the process peers that have read are still there, though that is learnt 64 at a time") {
   on_each_driver([](auto make) {
     for (auto const pause : pauses) {
       for (steady_duration const before : {0s, 20s, 59s}) {  // so long they had been silent already
@@ -255,9 +260,11 @@ TEST_CASE("after a pause everybody has the whole stall time again, and not more"
   });
 }
 
-TEST_CASE("polled when it asks to be, or somewhat late each time, a driver finds the dead in about the stall time") {
+TEST_CASE("polled when it asks to be, or somewhat late each time, a driver finds the dead in about the stall "
+          "time") {
   on_each_driver([](auto make) {
-    for (steady_duration const late : {steady_duration(0s), steady_duration(1ms), steady_duration(1s), steady_duration(5s), steady_duration(12s), steady_duration(15s)}) {
+    for (steady_duration const late : {steady_duration(0s), steady_duration(1ms), steady_duration(1s),
+                                       steady_duration(5s), steady_duration(12s), steady_duration(15s)}) {
       CAPTURE(late.count());
       auto const s = make();
       pass(*s, start, 59s, late);
@@ -272,7 +279,8 @@ TEST_CASE("a clock that goes back ends nothing") {
   on_each_driver([](auto make) {
     auto const s = make();
     auto const now = pass(*s, start, 50s);
-    for (steady_duration const back : {steady_duration(1s), steady_duration(50s), steady_duration(1h), start.time_since_epoch()}) {
+    for (steady_duration const back :
+         {steady_duration(1s), steady_duration(50s), steady_duration(1h), start.time_since_epoch()}) {
       s->poll(now - back);
       CHECK(open(*s) == s->size());
     }
@@ -284,7 +292,8 @@ TEST_CASE("a clock that goes back ends nothing") {
   });
 }
 
-TEST_CASE("whatever the pauses, nobody ends who was silent for less than the stall time in which the driver was polled") {
+TEST_CASE("whatever the pauses, nobody ends who was silent for less than the stall time in which the driver "
+          "was polled") {
   support::random random(1);
   for (int round = 0; round < 200; ++round) {
     auto const s = std::make_unique<of_reactor>(5, random.one_in(2), random.one_in(2), random.one_in(2));
@@ -309,9 +318,11 @@ TEST_CASE("heartbeats that are due after a pause are sent, one each") {
   peer to[3];
   reactor r({}, {.heartbeat = 15s, .stall_time = stall});
   for (auto& p : to) REQUIRE(r.add(scripted_writer(p), follow(b)));
-  while (r.poll(start).more) {}
+  while (r.poll(start).more) {
+  }
   for (auto& p : to) p.taken.clear();
-  while (r.poll(start + 1h).more) {}
+  while (r.poll(start + 1h).more) {
+  }
   for (auto const& p : to) CHECK(p.taken == ":\n\n");
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Posted streams whose writers take what they like, stall, are cut, throw, whose posts fail, and whose memory does: what a
-// client gets is still a prefix of well-formed frames, in order, and without a hole that it was not told of.
+// Posted streams whose writers take what they like, stall, are cut, throw, whose posts fail, and whose memory
+// does: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it was
+// not told of.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/closure_executor.hpp>
 #include <support/failing_allocations.hpp>
@@ -36,11 +38,9 @@ using support::post_to;
 
 using traits = support::failing_traits;
 using broker = ssewire::basic_broker<traits>;
-template <class Writer>
-using posted = ssewire::basic_posted_stream<Writer, post_to, traits>;
+template <class Writer> using posted = ssewire::basic_posted_stream<Writer, post_to, traits>;
 
-template <class Writer>
-struct history {
+template <class Writer> struct history {
   struct connection {
     support::numbered_reader reader = {};
     std::unique_ptr<peer> wire = {};
@@ -149,8 +149,7 @@ struct history {
   }
 };
 
-template <class Writer>
-void run_histories(framing body, bool at_once) {
+template <class Writer> void run_histories(framing body, bool at_once) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     INFO("seed " << seed);
     history<Writer> h(seed, body, 2 + seed % 9);
@@ -174,7 +173,9 @@ using ssewire::testing::scripted_writer;
 
 TEST_CASE("random histories: raw") { run_histories<scripted_writer>(framing::raw, false); }
 TEST_CASE("random histories: chunked") { run_histories<scripted_writer>(framing::chunked, false); }
-TEST_CASE("random histories: raw, the same bytes again") { run_histories<scripted_tls_writer>(framing::raw, false); }
+TEST_CASE("random histories: raw, the same bytes again") {
+  run_histories<scripted_tls_writer>(framing::raw, false);
+}
 TEST_CASE("random histories: chunked, the same bytes again") {
   run_histories<scripted_tls_writer>(framing::chunked, false);
 }
@@ -183,8 +184,7 @@ TEST_CASE("random histories: tasks run at once, chunked, the same bytes again") 
   run_histories<scripted_tls_writer>(framing::chunked, true);
 }
 
-template <class Writer>
-bool cut_and_resume(framing body, std::size_t cut) {
+template <class Writer> bool cut_and_resume(framing body, std::size_t cut) {
   history<Writer> h(cut, body, 4);
   h.all.resize(2);
   auto& victim = h.all[0];
@@ -238,7 +238,9 @@ TEST_CASE("the n-th write fails, for every n: its own stream ends, the others ge
       h.all.resize(3);
       for (auto& c : h.all) h.connect(c);
       auto& victim = *h.all[1].wire;
-      victim.otherwise = [&](std::size_t size) { return victim.offers.size() < n ? answer::take(1 + size / 2) : failure; };
+      victim.otherwise = [&](std::size_t size) {
+        return victim.offers.size() < n ? answer::take(1 + size / 2) : failure;
+      };
       for (int i = 0; i < 10; ++i) {
         h.publish();
         h.on.run();
@@ -290,7 +292,8 @@ struct frugal_writer {
   }
 };
 
-TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post waits for poll, the others get everything") {
+TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post waits for poll, the others "
+          "get everything") {
   std::size_t n = 1;
   std::size_t lost_streams = 0;
   std::size_t lost_events = 0;
@@ -324,9 +327,9 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post w
       auto from = b.subscribe("c");
       if (!from) continue;
       try {
-        streams[i] = ssewire::post_stream(frugal_writer{&ends[i]}, post_to{&on}, std::move(from.subscription),
-                                          {.body = i % 2 == 0 ? framing::raw : framing::chunked, .preamble = {}},
-                                          {10s, 0s});
+        streams[i] = ssewire::post_stream(
+            frugal_writer{&ends[i]}, post_to{&on}, std::move(from.subscription),
+            {.body = i % 2 == 0 ? framing::raw : framing::chunked, .preamble = {}}, {10s, 0s});
         streams[i]->start();
       } catch (std::bad_alloc const&) {
         CHECK(ends[i].closed <= 1);
@@ -381,8 +384,8 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post w
   CHECK(lost_streams > 10);
   CHECK(lost_events > 0);
   CHECK(lost_posts > 0);
-  MESSAGE("allocations: " << n << ", " << lost_streams << " streams lost, " << lost_events << " events refused, "
-                          << lost_posts << " posts failed");
+  MESSAGE("allocations: " << n << ", " << lost_streams << " streams lost, " << lost_events
+                          << " events refused, " << lost_posts << " posts failed");
 }
 
 }  // namespace

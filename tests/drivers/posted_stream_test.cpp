@@ -2,6 +2,7 @@
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 #include <ssewire/testing/virtual_clock.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/chunked_body.hpp>
 #include <support/closure_executor.hpp>
@@ -51,8 +52,8 @@ subscription follow(broker& b, lag_policy lag = lag_policy::tell) {
   return std::move(result.subscription);
 }
 
-std::shared_ptr<posted> make(closure_executor& on, peer& to, subscription from, ssewire::stream_options how = {},
-                             timing_options when = {}) {
+std::shared_ptr<posted> make(closure_executor& on, peer& to, subscription from,
+                             ssewire::stream_options how = {}, timing_options when = {}) {
   return post_stream(scripted_writer(to), post_to{&on}, std::move(from), std::move(how), when);
 }
 
@@ -182,7 +183,8 @@ TEST_CASE("a stream with a subscription sends events of its own without IDs") {
   CHECK(to.taken == "data: x\n\n" + position_event(0));
 }
 
-// ---- what the writer answers -----------------------------------------------------------------------------------
+// ---- what the writer answers
+// -----------------------------------------------------------------------------------
 
 TEST_CASE("behind `again` nothing is offered until writable, however many tasks run") {
   broker b;
@@ -209,9 +211,9 @@ TEST_CASE("a pending write is completed late, early and from inside, or with fal
   peer to;
   auto const s = make(on, to, follow(b));
   to.script = {answer::pending(), answer::pending().calling([&] {
-    to.landed();
-    s->written(true);
-  })};
+                 to.landed();
+                 s->written(true);
+               })};
   s->start();
   CHECK(s->state() == stream_state::pending);
   b.publish("c", {.data = "x"});
@@ -284,9 +286,10 @@ TEST_CASE("an answer that a writer must not give, and an exception, end the stre
     close_reason why;
   };
   using ssewire::write_status;
-  for (auto const& r : {row{answer::closed(), close_reason::peer_gone}, row{answer::raise(), close_reason::writer_threw},
-                        row{answer::exactly(write_status::ok, 0), close_reason::writer_broke_contract},
-                        row{answer::exactly(write_status::ok, 9999), close_reason::writer_broke_contract}}) {
+  for (auto const& r :
+       {row{answer::closed(), close_reason::peer_gone}, row{answer::raise(), close_reason::writer_threw},
+        row{answer::exactly(write_status::ok, 0), close_reason::writer_broke_contract},
+        row{answer::exactly(write_status::ok, 9999), close_reason::writer_broke_contract}}) {
     for (bool const by_task : {false, true}) {
       broker b;
       closure_executor on;
@@ -329,7 +332,8 @@ TEST_CASE("behind remove no task touches the writer") {
   CHECK(to.violations == "");
 }
 
-TEST_CASE("behind `again` a half-taken event goes on, and the same bytes come again, though the log has moved on") {
+TEST_CASE(
+    "behind `again` a half-taken event goes on, and the same bytes come again, though the log has moved on") {
   for (auto const body : {framing::raw, framing::chunked}) {
     broker b({.replay = {.max_events = 3}});
     closure_executor on;
@@ -359,14 +363,15 @@ TEST_CASE("behind `again` a half-taken event goes on, and the same bytes come ag
       got = chunks.body;
     }
     CHECK(got == position_event(0) + frame(1, "first") +
-                     support::gap_event(6, R"({"reason":"trimmed","channel":"c","missed":5})") + frame(7, "7") +
-                     frame(8, "8") + frame(9, "9") + "retry: 1000\n\n");
+                     support::gap_event(6, R"({"reason":"trimmed","channel":"c","missed":5})") +
+                     frame(7, "7") + frame(8, "8") + frame(9, "9") + "retry: 1000\n\n");
     CHECK(to.closed == once(close_reason::drained));
     CHECK(to.violations == "");
   }
 }
 
-// ---- the broker ends it --------------------------------------------------------------------------------------------
+// ---- the broker ends it
+// --------------------------------------------------------------------------------------------
 
 TEST_CASE("a drain ends an idle stream in order") {
   broker b;
@@ -436,7 +441,8 @@ TEST_CASE("the broker's end is the stream's") {
   CHECK(to.closed == once(close_reason::drained));
 }
 
-// ---- posts that fail or run at once --------------------------------------------------------------------------------
+// ---- posts that fail or run at once
+// --------------------------------------------------------------------------------
 
 TEST_CASE("a post that throws loses no event: poll finds it") {
   broker b;
@@ -498,7 +504,8 @@ TEST_CASE("a task that the executor loses: poll finds what it was for, and the s
   CHECK(to.taken == position_event(0) + frame(1, "x") + frame(2, "y") + frame(3, "z"));
 }
 
-TEST_CASE("an executor that loses one task after the other gets a new one at every second poll, not at each") {
+TEST_CASE(
+    "an executor that loses one task after the other gets a new one at every second poll, not at each") {
   broker b;
   closure_executor on;
   peer to;
@@ -589,7 +596,8 @@ TEST_CASE("an eviction that comes from inside the writer ends the stream behind 
   }
 }
 
-// ---- calls from inside ---------------------------------------------------------------------------------------------
+// ---- calls from inside
+// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("every call is legal from inside every member of the writer") {
   struct call {
@@ -602,15 +610,18 @@ TEST_CASE("every call is legal from inside every member of the writer") {
       {"tick", [](broker& b, posted&, peer&) { b.tick({}); }},
       {"drain", [](broker& b, posted&, peer&) { drain(b); }},
       {"start", [](broker&, posted& s, peer&) { s.start(); }},
-      {"writable", [](broker&, posted& s, peer& to) {
+      {"writable",
+       [](broker&, posted& s, peer& to) {
          to.let_go();
          s.writable();
        }},
-      {"written(true)", [](broker&, posted& s, peer& to) {
+      {"written(true)",
+       [](broker&, posted& s, peer& to) {
          to.landed();
          s.written(true);
        }},
-      {"written(false)", [](broker&, posted& s, peer& to) {
+      {"written(false)",
+       [](broker&, posted& s, peer& to) {
          to.landed();
          s.written(false);
        }},
@@ -619,15 +630,17 @@ TEST_CASE("every call is legal from inside every member of the writer") {
       {"remove", [](broker&, posted& s, peer&) { s.remove(); }},
       {"poll", [](broker&, posted& s, peer&) { (void)s.poll(ssewire::steady_time{} + 100h); }},
       {"join", [](broker&, posted& s, peer&) { (void)s.source().join("d"); }},
-      {"leave", [](broker&, posted& s, peer&) {
+      {"leave",
+       [](broker&, posted& s, peer&) {
          (void)s.source().join("d");
          (void)s.source().leave("c");
        }},
-      {"set_filter", [](broker&, posted& s, peer&) { (void)s.source().set_filter([](auto const&) { return true; }); }},
+      {"set_filter",
+       [](broker&, posted& s, peer&) { (void)s.source().set_filter([](auto const&) { return true; }); }},
       {"source().close", [](broker&, posted& s, peer&) { s.source().close(); }},
   };
-  std::vector<answer> const answers{answer::take(), answer::take(1), answer::again(), answer::again(9), answer::pending(),
-                                    answer::closed()};
+  std::vector<answer> const answers{answer::take(),   answer::take(1),   answer::again(),
+                                    answer::again(9), answer::pending(), answer::closed()};
   for (auto const& c : calls) {
     for (std::size_t a = 0; a < answers.size() + 3; ++a) {
       for (bool const at_once : {false, true}) {
@@ -680,7 +693,8 @@ TEST_CASE("every call is legal from inside every member of the writer") {
   }
 }
 
-// ---- lifetime ------------------------------------------------------------------------------------------------------
+// ---- lifetime
+// ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the last reference may be dropped by on_closed, whatever call has led to it") {
   struct ending {
@@ -689,39 +703,47 @@ TEST_CASE("the last reference may be dropped by on_closed, whatever call has led
     std::function<void(posted*, closure_executor&, peer&)> end;  // a plain pointer: it keeps nothing
   };
   std::vector<ending> const endings{
-      {"start", answer::take(), [](posted* s, closure_executor&, peer& to) {
+      {"start", answer::take(),
+       [](posted* s, closure_executor&, peer& to) {
          to.script = {answer::closed()};
          (void)s->send({.data = "x"});
          s->start();
        }},
       {"remove", answer::take(), [](posted* s, closure_executor&, peer&) { s->remove(); }},
-      {"remove, from inside write", answer::take(), [](posted* s, closure_executor& on, peer& to) {
+      {"remove, from inside write", answer::take(),
+       [](posted* s, closure_executor& on, peer& to) {
          to.script = {answer::take().calling([s] { s->remove(); })};
          CHECK(s->send({.data = "x"}) == errc::ok);
          on.run();
        }},
-      {"writable", answer::again(), [](posted* s, closure_executor&, peer& to) {
+      {"writable", answer::again(),
+       [](posted* s, closure_executor&, peer& to) {
          to.let_go();
          to.script = {answer::raise()};
          s->writable();
        }},
-      {"written", answer::pending(), [](posted* s, closure_executor&, peer& to) {
+      {"written", answer::pending(),
+       [](posted* s, closure_executor&, peer& to) {
          to.landed();
          s->written(false);
        }},
-      {"poll", answer::again(), [](posted* s, closure_executor&, peer&) {
+      {"poll", answer::again(),
+       [](posted* s, closure_executor&, peer&) {
          auto const t = ssewire::steady_time{} + 1h;
          for (auto now = t; now <= t + 60s; now += 5s) (void)s->poll(now);  // the last one ends it
        }},
-      {"a task", answer::take(), [](posted* s, closure_executor& on, peer&) {
+      {"a task", answer::take(),
+       [](posted* s, closure_executor& on, peer&) {
          s->finish();
          on.run();
        }},
-      {"a task run at once", answer::take(), [](posted* s, closure_executor& on, peer&) {
+      {"a task run at once", answer::take(),
+       [](posted* s, closure_executor& on, peer&) {
          on.at_once = true;
          s->finish();
        }},
-      {"send, by a task run at once", answer::take(), [](posted* s, closure_executor& on, peer& to) {
+      {"send, by a task run at once", answer::take(),
+       [](posted* s, closure_executor& on, peer& to) {
          on.at_once = true;
          to.script = {answer::closed()};
          CHECK(s->send({.data = "x"}) == errc::ok);
@@ -747,7 +769,8 @@ TEST_CASE("the last reference may be dropped by on_closed, whatever call has led
 }
 
 TEST_CASE("the last reference may be dropped from inside write, whatever it answers") {
-  for (auto const& last : {answer::take(), answer::take(1), answer::again(3), answer::closed(), answer::raise()}) {
+  for (auto const& last :
+       {answer::take(), answer::take(1), answer::again(3), answer::closed(), answer::raise()}) {
     for (bool const at_once : {false, true}) {
       broker b;
       closure_executor on;
@@ -788,11 +811,12 @@ struct mortal_post {
   bool* outlived;
 
   mortal_post(std::set<void const*>& a, bool& o) : alive(&a), outlived(&o) { alive->insert(this); }
-  mortal_post(mortal_post const& other) : alive(other.alive), outlived(other.outlived) { alive->insert(this); }
+  mortal_post(mortal_post const& other) : alive(other.alive), outlived(other.outlived) {
+    alive->insert(this);
+  }
   ~mortal_post() { alive->erase(this); }
 
-  template <class Task>
-  void operator()(Task task) {
+  template <class Task> void operator()(Task task) {
     auto& others = *alive;
     auto& result = *outlived;
     task();
@@ -894,7 +918,8 @@ TEST_CASE("a post that drops the last reference, and throws") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- time ----------------------------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------------------------
 
 struct timed {
   ssewire::testing::virtual_clock clock = {};
@@ -903,7 +928,7 @@ struct timed {
   closure_executor on = {};
   peer to = {};
   std::shared_ptr<posted> s;
-  std::optional<ssewire::steady_time> due = began;          // the timer
+  std::optional<ssewire::steady_time> due = began;         // the timer
   std::vector<std::pair<double, std::string>> wrote = {};  // what each poll wrote, and when
 
   explicit timed(timing_options when) : s(make(on, to, follow(b), {}, when)) { s->start(); }
@@ -927,7 +952,8 @@ struct timed {
 TEST_CASE("an idle stream has a heartbeat every 15 seconds") {
   timed t({15s, 60s});
   t.run(61s);
-  std::vector<std::pair<double, std::string>> const expected{{15, ":\n\n"}, {30, ":\n\n"}, {45, ":\n\n"}, {60, ":\n\n"}};
+  std::vector<std::pair<double, std::string>> const expected{
+      {15, ":\n\n"}, {30, ":\n\n"}, {45, ":\n\n"}, {60, ":\n\n"}};
   CHECK(t.wrote == expected);
 }
 
@@ -1009,7 +1035,8 @@ TEST_CASE("intervals that no clock can say are never") {
   CHECK(t.wrote.empty());
 }
 
-// ---- forms ---------------------------------------------------------------------------------------------------------
+// ---- forms
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a writer needs nothing but write, and a post may be any callable") {
   struct least {
@@ -1021,7 +1048,8 @@ TEST_CASE("a writer needs nothing but write, and a post may be any callable") {
   };
   std::string got;
   std::vector<std::function<void()>> tasks;
-  auto const s = post_stream(least{&got}, [&tasks](std::function<void()> task) mutable { tasks.push_back(std::move(task)); });
+  auto const s = post_stream(
+      least{&got}, [&tasks](std::function<void()> task) mutable { tasks.push_back(std::move(task)); });
   static_assert(std::is_same_v<std::decay_t<decltype(s->source())>, ssewire::subscription>);
   s->start();
   CHECK(s->send({.data = "x"}) == errc::ok);

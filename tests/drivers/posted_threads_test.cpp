@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Posted streams on a pool of threads, each on a strand of its own, with publishers and completions on other threads.
-// Nothing here asserts how long anything takes, and a lost wake-up shows as a hang that ctest ends.
+// Posted streams on a pool of threads, each on a strand of its own, with publishers and completions on other
+// threads. Nothing here asserts how long anything takes, and a lost wake-up shows as a hang that ctest ends.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
+
 #include <support/events.hpp>
 #include <support/random.hpp>
 
@@ -114,10 +115,7 @@ thread_local pool::strand const* pool::current = nullptr;
 struct to_strand {
   pool::strand* on;
 
-  template <class Task>
-  void operator()(Task task) const {
-    on->post(std::move(task));
-  }
+  template <class Task> void operator()(Task task) const { on->post(std::move(task)); }
 };
 
 /// A number that others wait for.
@@ -149,8 +147,8 @@ struct sink {
   pool::strand* on;
   std::shared_ptr<stream> of = {};  // the program's reference
   stream* plain = nullptr;          // while there is one
-  counter* gone = nullptr;                  // counts writers that are
-  counter* seen = nullptr;                  // counts what was taken
+  counter* gone = nullptr;          // counts writers that are
+  counter* seen = nullptr;          // counts what was taken
   ssewire::parser parser = {};
   std::string last_id = {};
   std::size_t events = 0;
@@ -262,7 +260,8 @@ void transport::run() {
 void begin(broker& b, sink& to, transport* by, ssewire::lag_policy lag, counter& begun) {
   to.on->post([&b, &to, by, lag, &begun] {
     auto from = b.subscribe("c", {}, {.lag = lag});
-    to.of = ssewire::post_stream(sink_writer(&to, by), to_strand{to.on}, std::move(from.subscription), {}, {0s, 0s});
+    to.of = ssewire::post_stream(sink_writer(&to, by), to_strand{to.on}, std::move(from.subscription), {},
+                                 {0s, 0s});
     to.plain = to.of.get();
     to.plain->start();
     begun.add_one();
@@ -324,7 +323,8 @@ TEST_CASE("each event alone wakes a stream that sleeps") {
   auto& on = threads.make_strand();
   std::shared_ptr<ssewire::posted_stream<counting_writer, to_strand>> s;
   on.post([&] {
-    s = ssewire::post_stream(counting_writer{&seen}, to_strand{&on}, std::move(b.subscribe("c").subscription));
+    s = ssewire::post_stream(counting_writer{&seen}, to_strand{&on},
+                             std::move(b.subscribe("c").subscription));
     s->start();
   });
   for (std::size_t i = 1; i <= 1000; ++i) {
@@ -498,11 +498,13 @@ TEST_CASE("an executor stops, with tasks and completions under way, while publis
       pool threads(2);
       counter begun;
       for (std::size_t i = 0; i < 6; ++i)
-        begin(b, sinks.emplace_back(threads, i), i % 2 == 0 ? &net : nullptr, ssewire::lag_policy::tell, begun);
+        begin(b, sinks.emplace_back(threads, i), i % 2 == 0 ? &net : nullptr, ssewire::lag_policy::tell,
+              begun);
       begun.wait_for(sinks.size());
       threads.stop();
       net.stop();
-      // No executor is left: this thread is all that calls the streams, besides the hooks, whose tasks are lost.
+      // No executor is left: this thread is all that calls the streams, besides the hooks, whose tasks are
+      // lost.
       for (auto& s : sinks) {
         auto const of = std::move(s.of);
         of->remove();

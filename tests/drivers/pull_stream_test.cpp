@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/wire/parser.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/testing/virtual_clock.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/chunked_body.hpp>
@@ -83,7 +83,8 @@ auto follow(broker& b, ssewire::subscribe_options const& how = {}) {
   return support::follow(b, {"c"}, {}, how);
 }
 
-// ---- bytes -----------------------------------------------------------------------------------------------------------
+// ---- bytes
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("whatever room each read has, the bytes are those of the subscription") {
   broker b;
@@ -206,7 +207,8 @@ TEST_CASE("the preamble comes first, and outside the chunks") {
   CHECK(support::decode_chunked(got.substr(5)).body == position_event(0));
 }
 
-// ---- park ------------------------------------------------------------------------------------------------------------
+// ---- park
+// ------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the hook is called once for each park, and not before") {
   broker b;
@@ -288,7 +290,8 @@ TEST_CASE("what is sent to a stream of a broker comes between its events, and wa
         "data: own\n\ndata: second\n\n" + frame(1, "published"));
 }
 
-// ---- the end -----------------------------------------------------------------------------------------------------------
+// ---- the end
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("behind the end every read says so again, and nothing else happens") {
   for (bool const in_order : {true, false}) {
@@ -423,7 +426,8 @@ TEST_CASE("destroyed while parked: the hook is not called any more") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- from inside ---------------------------------------------------------------------------------------------------
+// ---- from inside
+// ---------------------------------------------------------------------------------------------------
 
 TEST_CASE("from inside the hook: read, park, send, publish, join, end, destroy") {
   for (int what = 0; what < 7; ++what) {
@@ -540,7 +544,8 @@ TEST_CASE("a filter that throws ends its own stream") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- time --------------------------------------------------------------------------------------------------------------
+// ---- time
+// --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("heartbeats come while it is idle, at one to one and a half intervals, if it is polled when it "
           "asks to be") {
@@ -638,7 +643,7 @@ TEST_CASE("not read for the stall time, though there is something: it is over, a
   CHECK(after(4s) == 1s);
   char room[3];
   REQUIRE(s.read(room, sizeof room).bytes == sizeof room);  // it lives
-  for (int i = 0; i < 6; ++i) CHECK(after(5s) == 3750ms);  // that it was read is seen by the first
+  for (int i = 0; i < 6; ++i) CHECK(after(5s) == 3750ms);   // that it was read is seen by the first
   CHECK(after(4s) == 1s);
   CHECK(hook.evicted == 0);
   CHECK_FALSE(s.poll(now += 1s));
@@ -701,7 +706,8 @@ TEST_CASE("without a heartbeat and a stall time it never asks to be polled") {
   CHECK(read_all(s).text.empty());
 }
 
-// ---- faults --------------------------------------------------------------------------------------------------------------
+// ---- faults
+// --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("random rooms, trims and chunks: in order, whole, and what is missing is told and counted") {
   std::size_t gaps = 0;

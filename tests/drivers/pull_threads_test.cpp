@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Pull streams and coroutines on real threads: nothing here asserts how long anything takes, and a lost wake-up shows as
-// a hang that ctest ends.
-#include <ssewire/drivers/awaitable.hpp>
+// Pull streams and coroutines on real threads: nothing here asserts how long anything takes, and a lost
+// wake-up shows as a hang that ctest ends.
 #include <ssewire/broker/broker.hpp>
-#include <ssewire/wire/parser.hpp>
+#include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/coroutine.hpp>
 #include <support/random.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Streams of one reactor that follow the same channel and are in step: one hook, one pull and one flight for all of them;
-// and each of them gets what it would get alone, whatever it or the others do. How many hooks a publish calls shows who is
-// in step.
+// Streams of one reactor that follow the same channel and are in step: one hook, one pull and one flight for
+// all of them; and each of them gets what it would get alone, whatever it or the others do. How many hooks a
+// publish calls shows who is in step.
 #include <ssewire/drivers/reactor.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -35,8 +35,8 @@ using ssewire::errc;
 using ssewire::framing;
 using ssewire::lag_policy;
 using ssewire::poll_result;
-using ssewire::stream_id;
 using ssewire::steady_time;
+using ssewire::stream_id;
 using support::answer;
 using support::frame;
 using support::gap_event;
@@ -158,7 +158,8 @@ template <class Writer> struct crowd_of {
 };
 using crowd = crowd_of<scripted_writer>;
 
-// ---- who is in step ------------------------------------------------------------------------------------------------
+// ---- who is in step
+// ------------------------------------------------------------------------------------------------
 
 TEST_CASE("a publish calls one hook for all streams of a reactor that follow one channel") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -351,7 +352,8 @@ TEST_CASE("when all but one have gone, and when all are away, nothing is signall
   CHECK(c.publish("6") == 1);
 }
 
-// ---- falling out and coming back -----------------------------------------------------------------------------------
+// ---- falling out and coming back
+// -----------------------------------------------------------------------------------
 
 /// Members 0, 2 and 4 answer as usual; 1 and 3 answer so.
 template <class Writer> void falls_out(framing body, answer const& how) {
@@ -540,12 +542,13 @@ TEST_CASE(
     CHECK(c.to[i]->taken == in_chunk(frame(1, "1")) + in_chunk(frame(2, "2")));
 }
 
-// ---- calls from inside a writer ------------------------------------------------------------------------------------
+// ---- calls from inside a writer
+// ------------------------------------------------------------------------------------
 
 TEST_CASE(
     "whatever one does to another from inside its writer, nobody is skipped and nobody is served twice") {
-  // 0 remove, 1 send, 2 finish, 3 writable, 4 written, 5 add, 6 publish, 7 remove and add, 8 written(false), 9 poll,
-  // 10 remove all before, 11 remove all behind
+  // 0 remove, 1 send, 2 finish, 3 writable, 4 written, 5 add, 6 publish, 7 remove and add, 8 written(false),
+  // 9 poll, 10 remove all before, 11 remove all behind
   for (auto const body : {framing::raw, framing::chunked}) {
     for (int what = 0; what < 12; ++what) {
       for (std::size_t who = 0; who < 5; ++who) {
@@ -674,7 +677,8 @@ TEST_CASE("bug 7: a turn ends although every writer publishes") {
   for (auto const& p : c.to) CHECK(p->offers.size() <= 20);
 }
 
-// ---- pending -------------------------------------------------------------------------------------------------------
+// ---- pending
+// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a flight that several streams are sending lives until the last of them has been told written") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -772,7 +776,8 @@ TEST_CASE("a reactor that is destroyed while a flight is being sent") {
   CHECK(c.publish("y") == 0);
 }
 
-// ---- lag, drain, the end -------------------------------------------------------------------------------------------
+// ---- lag, drain, the end
+// -------------------------------------------------------------------------------------------
 
 TEST_CASE("bug 5: a burst larger than the log between two turns is told to each, with its number") {
   for (int const events : {3, 4, 5, 50}) {
@@ -899,7 +904,8 @@ TEST_CASE("bug 8: the reactor's end, while streams are in step, dirty, or half s
   }
 }
 
-// ---- fairness ------------------------------------------------------------------------------------------------------
+// ---- fairness
+// ------------------------------------------------------------------------------------------------------
 
 TEST_CASE(
     "bug 6: a round that takes several turns is bounded in each, skips nobody and gives nothing twice") {
@@ -920,7 +926,8 @@ TEST_CASE(
     CHECK(served() - before <= 256);
     if (turns == 0) CHECK(more);
     if (turns == 0) {
-      // Who comes meanwhile is not given this flight; who goes meanwhile, served or not, takes nobody's place.
+      // Who comes meanwhile is not given this flight; who goes meanwhile, served or not, takes nobody's
+      // place.
       c.join();
       c.r->remove(c.ids[0]);
       c.r->remove(c.ids[100]);
@@ -979,7 +986,8 @@ TEST_CASE("what is published between the turns of a round comes in the next one,
   }
 }
 
-// ---- time ----------------------------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a heartbeat goes to all who are in step, at its time, and only when they are quiet") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -1110,10 +1118,11 @@ TEST_CASE(
   for (auto const& p : many.to) CHECK(p->taken == frame(1, "x") + ":\n\n");
 }
 
-// ---- random histories ----------------------------------------------------------------------------------------------
+// ---- random histories
+// ----------------------------------------------------------------------------------------------
 
-/// What a client may have got of one channel: from where it began each event once and in order, or a gap's number of them
-/// missing.
+/// What a client may have got of one channel: from where it began each event once and in order, or a gap's
+/// number of them missing.
 struct reading {
   std::uint64_t next = 0;  // position
   bool opened = false;
@@ -1137,7 +1146,8 @@ struct reading {
   }
 };
 
-/// Random streams on one channel, with random writers that do random things. `large`: the log never moves past anybody.
+/// Random streams on one channel, with random writers that do random things. `large`: the log never moves
+/// past anybody.
 template <class Writer> struct history {
   support::random random;
   framing body;
@@ -1405,7 +1415,8 @@ TEST_CASE("a stream among others gets the same bytes as one that is alone with i
   }
 }
 
-// ---- memory --------------------------------------------------------------------------------------------------------
+// ---- memory
+// --------------------------------------------------------------------------------------------------------
 
 /// Allocates nothing while it writes.
 struct frugal_writer {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/drivers/reactor.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 #include <support/scripted_writer.hpp>
@@ -25,10 +26,10 @@ using ssewire::close_reason;
 using ssewire::errc;
 using ssewire::lag_policy;
 using ssewire::poll_result;
-using ssewire::stream_id;
 using ssewire::steady_time;
-using support::checkpoint;
+using ssewire::stream_id;
 using support::answer;
+using support::checkpoint;
 using support::frame;
 using support::peer;
 using support::position_event;
@@ -105,7 +106,7 @@ TEST_CASE("the signal calls once, until the next poll") {
   peer to[3];
   reactor r(loop.signal());
   for (auto& p : to) add(r, p, follow(b));
-  CHECK(loop.signals == 0); // the loop's own calls need none: each turn ends with poll()
+  CHECK(loop.signals == 0);  // the loop's own calls need none: each turn ends with poll()
   run(r, at(0s));
   b.publish("c", {.data = "1"});
   CHECK(loop.signals == 1);
@@ -115,7 +116,8 @@ TEST_CASE("the signal calls once, until the next poll") {
   b.publish("c", {.data = "3"});
   CHECK(loop.signals == 2);
   run(r, at(0s));
-  for (auto const& p : to) CHECK(p.taken == position_event(0) + frame(1, "1") + frame(2, "2") + frame(3, "3"));
+  for (auto const& p : to)
+    CHECK(p.taken == position_event(0) + frame(1, "1") + frame(2, "2") + frame(3, "3"));
   CHECK(loop.signals == 2);
 }
 
@@ -164,14 +166,14 @@ TEST_CASE("a name whose stream has ended names nothing, also when its place is u
     gone.push_back(std::make_unique<peer>());
     auto const id = add(r, *gone.back(), follow(b));
     CHECK(std::count(stale.begin() + 4, stale.end(), id) == 0);
-    if (i % 2 == 0) run(r, at(0s)); // also removed before it was ever served
+    if (i % 2 == 0) run(r, at(0s));  // also removed before it was ever served
     r.remove(id);
     run(r, at(0s));
     CHECK(gone.back()->writer_gone);
     stale.push_back(id);
   }
   auto const id = add(r, to, follow(b));
-  CHECK(id.slot == 0); // the place is used again
+  CHECK(id.slot == 0);  // the place is used again
   stale.erase(std::remove(stale.begin(), stale.end(), id), stale.end());
   to.script.push_back(answer::again(3));
   run(r, at(0s));
@@ -239,7 +241,9 @@ TEST_CASE("a stream that always has more shares the turns with the others") {
   peer greedy;
   peer modest;
   reactor r;
-  greedy.otherwise = [&](std::size_t) { return answer::take().calling([&] { b.publish("busy", {.data = "x"}); }); };
+  greedy.otherwise = [&](std::size_t) {
+    return answer::take().calling([&] { b.publish("busy", {.data = "x"}); });
+  };
   add(r, greedy, follow(b, "busy"));
   add(r, modest, follow(b, "quiet"));
   for (int i = 0; i < 10; ++i) {
@@ -281,7 +285,8 @@ TEST_CASE("a poll from inside a writer only asks for another turn") {
   CHECK(to.taken == position_event(0));
 }
 
-// ---- time ----------------------------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("an idle stream gets a heartbeat at exactly its interval, and only then") {
   broker b;
@@ -292,16 +297,16 @@ TEST_CASE("an idle stream gets a heartbeat at exactly its interval, and only the
   CHECK(run(r, at(0s)).next == at(15s));
   CHECK(run(r, at(15s - 1ns)).next == at(15s));
   CHECK(to.taken == position_event(0));
-  CHECK(r.poll(at(15s)).more); // it is queued in this turn and sent in the next
+  CHECK(r.poll(at(15s)).more);  // it is queued in this turn and sent in the next
   CHECK(run(r, at(15s)).next == at(30s));
   CHECK(to.taken == position_event(0) + ":\n\n");
   b.publish("c", {.data = "x"});
-  CHECK(run(r, at(20s)).next == at(35s)); // a byte is as good
+  CHECK(run(r, at(20s)).next == at(35s));  // a byte is as good
   CHECK(run(r, at(34s)).next == at(35s));
   CHECK(to.taken == position_event(0) + ":\n\n" + frame(1, "x"));
-  CHECK(run(r, at(100s)).next == at(115s)); // late: one, not five
+  CHECK(run(r, at(100s)).next == at(115s));  // late: one, not five
   CHECK(to.taken == position_event(0) + ":\n\n" + frame(1, "x") + ":\n\n");
-  CHECK(run(r, at(50s)).next == at(115s)); // a clock that goes back changes nothing
+  CHECK(run(r, at(50s)).next == at(115s));  // a clock that goes back changes nothing
   b.publish("c", {.data = "y"});
   CHECK(run(r, at(50s)).next == at(115s));
 }
@@ -316,7 +321,7 @@ TEST_CASE("heartbeats keep the order of the streams, each at its own time") {
     CHECK(run(r, at(i * 1s)).next == at(10s));
   }
   b.publish("c0", {.data = "x"});
-  CHECK(run(r, at(5s)).next == at(11s)); // the second is due first now
+  CHECK(run(r, at(5s)).next == at(11s));  // the second is due first now
   CHECK(run(r, at(11s)).next == at(12s));
   CHECK(run(r, at(12s)).next == at(15s));
   CHECK(run(r, at(15s)).next == at(21s));
@@ -341,7 +346,8 @@ TEST_CASE("a peer that takes no byte for the stall time is dropped, at exactly t
     reactor r({}, {.heartbeat = 15s, .stall_time = 60s});
     auto const id = add(r, to, follow(b));
     to.script.push_back(is_pending ? answer::pending() : answer::again(3));
-    CHECK(run(r, at(0s)).next == at(7500ms)); // no heartbeat for one that waits, but an eighth of the stall time
+    CHECK(run(r, at(0s)).next ==
+          at(7500ms));  // no heartbeat for one that waits, but an eighth of the stall time
     b.publish("c", {.data = "x"});
     CHECK(pass(r, at(59s)).next == at(60s));
     CHECK(to.closed.empty());
@@ -440,10 +446,11 @@ TEST_CASE("zero switches heartbeats and the stall time off") {
   beats.script.push_back(answer::again());
   add(only_heartbeats, beats, follow(b));
   CHECK(run(only_heartbeats, at(0s)).next == at(15s));
-  CHECK_FALSE(run(only_heartbeats, at(15s)).next.has_value()); // blocked now, for ever
+  CHECK_FALSE(run(only_heartbeats, at(15s)).next.has_value());  // blocked now, for ever
 }
 
-// ---- slow streams --------------------------------------------------------------------------------------------------
+// ---- slow streams
+// --------------------------------------------------------------------------------------------------
 
 TEST_CASE("a stalled stream harms no other, and is told when it comes back") {
   broker b({.replay = {.max_events = 10}});
@@ -472,7 +479,7 @@ TEST_CASE("a stalled stream harms no other, and is told when it comes back") {
 }
 
 TEST_CASE("a slow stream whose policy is close is ended by the broker's tick, also while it is blocked") {
-  for (int how = 0; how < 3; ++how) { // blocked, pending, idle
+  for (int how = 0; how < 3; ++how) {  // blocked, pending, idle
     CAPTURE(how);
     broker b({.replay = {.max_events = 3}});
     counter loop;
@@ -526,7 +533,8 @@ TEST_CASE("a drain ends the streams in order, and by force those that stall") {
   run(r, at(5s));
   CHECK(good.closed == once(close_reason::drained));
   CHECK(support::decode_chunked(good.taken).ended);
-  CHECK(support::decode_chunked(good.taken).body == position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 1000\n\n");
+  CHECK(support::decode_chunked(good.taken).body ==
+        position_event(0) + frame(1, "x") + frame(2, "y") + "retry: 1000\n\n");
   CHECK(r.size() == 2);
   b.tick(at(10s - 1ns));
   run(r, at(10s - 1ns));
@@ -556,7 +564,8 @@ TEST_CASE("a stream that throws, or breaks its contract, harms no other") {
   CHECK(r.size() == 1);
 }
 
-// ---- the end -------------------------------------------------------------------------------------------------------
+// ---- the end
+// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a reactor that is destroyed drops its streams, whatever they wait for") {
   broker b;
@@ -568,9 +577,9 @@ TEST_CASE("a reactor that is destroyed drops its streams, whatever they wait for
     to[1].script.push_back(answer::again(3));
     to[2].script.push_back(answer::pending());
     run(r, at(0s));
-    b.publish("c", {.data = "x"}); // the first is queued
+    b.publish("c", {.data = "x"});  // the first is queued
     r.remove(ids[3]);
-    add(r, to[4], follow(b)); // never served
+    add(r, to[4], follow(b));  // never served
     to[2].stop_transport();
   }
   for (auto const& p : to) {
@@ -579,7 +588,7 @@ TEST_CASE("a reactor that is destroyed drops its streams, whatever they wait for
     CHECK(p.writer_gone);
   }
   CHECK(b.stats().subscribers == 0);
-  b.publish("c", {.data = "y"}); // nobody is there
+  b.publish("c", {.data = "y"});  // nobody is there
 }
 
 TEST_CASE("a reactor that is being destroyed takes no new stream") {
@@ -633,9 +642,9 @@ TEST_CASE("a stream that is removed keeps the bytes of its pending write until w
     b.publish("c", {.data = std::string(6000, 'x')});
     run(r, at(0s));
     if (how == 0) r.remove(id);
-    if (how == 1) pass(r, at(60s)); // stalled
+    if (how == 1) pass(r, at(60s));  // stalled
     for (int i = 0; i < 5; ++i) b.publish("c", {.data = std::string(6000, 'y')});
-    if (how == 2) b.tick(at(1s)); // evicted
+    if (how == 2) b.tick(at(1s));  // evicted
     run(r, at(61s));
     CHECK(to.closed.size() == 1);
     CHECK(r.size() == 0);
@@ -647,7 +656,8 @@ TEST_CASE("a stream that is removed keeps the bytes of its pending write until w
   }
 }
 
-// ---- every call from everywhere ------------------------------------------------------------------------------------
+// ---- every call from everywhere
+// ------------------------------------------------------------------------------------
 
 struct scene {
   broker b{{.replay = {.max_events = 50}}};
@@ -655,8 +665,9 @@ struct scene {
   peer self;
   peer other;
   peer third;
-  std::unique_ptr<reactor> owned = std::make_unique<reactor>(loop.signal(), ssewire::timing_options{15s, 60s});
-  reactor* r = owned.get(); // also while it is being destroyed
+  std::unique_ptr<reactor> owned =
+      std::make_unique<reactor>(loop.signal(), ssewire::timing_options{15s, 60s});
+  reactor* r = owned.get();  // also while it is being destroyed
   stream_id self_id = add(*r, self, follow(b), {.body = ssewire::framing::chunked});
   stream_id other_id = add(*r, other, follow(b), {.body = ssewire::framing::chunked});
   bool added = false;
@@ -724,12 +735,8 @@ struct scene {
       (void)r->join(self_id, "d");
       (void)r->leave(self_id, "c");
       return true;
-    case 22:
-      (void)r->join(other_id, "d");
-      return true;
-    case 23:
-      (void)r->set_filter(other_id, [](ssewire::event_header const&) { return true; });
-      return true;
+    case 22: (void)r->join(other_id, "d"); return true;
+    case 23: (void)r->set_filter(other_id, [](ssewire::event_header const&) { return true; }); return true;
     default: return false;
     }
   }
@@ -758,9 +765,9 @@ struct scene {
     if (other.closed.empty()) {
       CHECK(others.at_border);
       auto const events = support::parse_whole(others.body).events;
-      if (b.subscribe("c")) CHECK(std::count_if(events.begin(), events.end(), [](auto const& e) {
-                                    return e.data == "after";
-                                  }) == 3);
+      if (b.subscribe("c"))
+        CHECK(std::count_if(events.begin(), events.end(), [](auto const& e) { return e.data == "after"; }) ==
+              3);
     }
     if (other.finished == 1) CHECK(others.ended);
     std::size_t alive = 0;
@@ -783,10 +790,15 @@ TEST_CASE("every call is legal inside write, whatever it answers") {
         CAPTURE(how);
         CAPTURE(owed);
         scene s;
-        answer answers[] = {answer::take(),   answer::take(3),   answer::again(3), answer::again(),
+        answer answers[] = {answer::take(),    answer::take(3),  answer::again(3), answer::again(),
                             answer::pending(), answer::closed(), answer::raise()};
-        if (owed) s.self.script.push_back(answer::again(9).calling([&] { s.self.let_go(); s.r->writable(s.self_id); }));
-        s.self.script.push_back(std::move(answers[static_cast<std::size_t>(how)]).calling([&s, which] { CHECK(s.call(which)); }));
+        if (owed)
+          s.self.script.push_back(answer::again(9).calling([&] {
+            s.self.let_go();
+            s.r->writable(s.self_id);
+          }));
+        s.self.script.push_back(
+            std::move(answers[static_cast<std::size_t>(how)]).calling([&s, which] { CHECK(s.call(which)); }));
         s.b.publish("c", {.data = "trigger"});
         run(*s.r, at(0s));
         CHECK(s.calls == 1);
@@ -814,20 +826,20 @@ TEST_CASE("every call is legal inside on_closed, abort and finish, however they 
       case 1: s.r->finish(s.self_id); break;
       case 2: now_answer(answer::closed()); break;
       case 3: now_answer(answer::raise()); break;
-      case 4: // stalled
+      case 4:  // stalled
         now_answer(answer::again(3));
         pass(*s.r, at(60s));
         break;
-      case 5: // written(false)
+      case 5:  // written(false)
         now_answer(answer::pending());
         s.self.landed();
         s.r->written(s.self_id, false);
         break;
-      case 6: // removed while blocked
+      case 6:  // removed while blocked
         now_answer(answer::again(3));
         s.r->remove(s.self_id);
         break;
-      case 7: // from inside its own write
+      case 7:  // from inside its own write
         now_answer(answer::take(3).calling([&s] { s.r->remove(s.self_id); }));
         break;
       default: s.end_reactor();
@@ -874,7 +886,8 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
   CHECK(r.state({}) == ssewire::stream_state::closed);
 }
 
-TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in the past") {
+TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in "
+          "the past") {
   constexpr std::size_t streams = 600;
   broker b;
   std::vector<std::unique_ptr<peer>> to;
@@ -975,4 +988,4 @@ TEST_CASE("from inside its own writer a stream's channels cannot change, those o
   CHECK(s.self.taken.find("data: y") == std::string::npos);
 }
 
-} // namespace
+}  // namespace

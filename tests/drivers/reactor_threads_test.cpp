@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Streams driven on real threads: nothing here asserts how long anything takes, and a lost wake-up shows as a hang that
-// ctest ends.
+// Streams driven on real threads: nothing here asserts how long anything takes, and a lost wake-up shows as a
+// hang that ctest ends.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>
+
 #include <support/events.hpp>
 #include <support/random.hpp>
 
@@ -42,7 +43,7 @@ struct sink {
   bool in_order = true;
   std::size_t gaps = 0;
   support::random random{1};
-  bool stutters = false;     // takes a part, says `again`, and says writable in the next turn
+  bool stutters = false;  // takes a part, says `again`, and says writable in the next turn
   bool wants_writable = false;
 };
 
@@ -137,7 +138,7 @@ void publish_all(broker& b, std::vector<std::string> const& channels) {
         auto const data = std::to_string(p) + ':' + std::to_string(i);
         auto const done = b.publish(channels[(p + i) % channels.size()], {.data = data});
         if (done.error != errc::ok) return;
-        if (i % 64 == 0) std::this_thread::yield(); // lets the loops fall asleep now and then
+        if (i % 64 == 0) std::this_thread::yield();  // lets the loops fall asleep now and then
       }
     });
   }
@@ -266,7 +267,7 @@ TEST_CASE("a reactor is destroyed while publishers publish") {
       for (auto& s : sinks) loop.follow(b, s, "c");
       loop.start();
       std::this_thread::yield();
-      loop.end(); // the loop's thread is gone; the streams are still woken
+      loop.end();  // the loop's thread is gone; the streams are still woken
     }
     for (auto const& s : sinks) {
       CHECK(s.in_order);
@@ -297,8 +298,9 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
     std::vector<ssewire::stream_id> ids;
     for (int i = 0; i < 150; ++i) {
       sinks.push_back(std::make_unique<sink>());
-      sinks.back()->stutters = random.one_in(2); // blocked for ever
-      auto from = b.subscribe("c", {}, {.lag = random.one_in(2) ? ssewire::lag_policy::close : ssewire::lag_policy::tell});
+      sinks.back()->stutters = random.one_in(2);  // blocked for ever
+      auto from = b.subscribe(
+          "c", {}, {.lag = random.one_in(2) ? ssewire::lag_policy::close : ssewire::lag_policy::tell});
       REQUIRE(from);
       ids.push_back(r.add(sink_writer{sinks.back().get()}, std::move(from.subscription)).id);
       (void)r.poll(ssewire::steady_time{});
@@ -315,7 +317,8 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- serve_blocking ------------------------------------------------------------------------------------------------
+// ---- serve_blocking
+// ------------------------------------------------------------------------------------------------
 
 TEST_CASE("eight threads serve, and end when the broker drains") {
   broker b({.replay = {.max_events = 100'000, .max_bytes = 64u << 20}});
@@ -359,7 +362,9 @@ TEST_CASE("each event alone wakes a thread that sleeps in serve_blocking") {
     arrived.notify_one();
   }};
   auto from = b.subscribe("c");
-  std::thread serving([&] { CHECK(ssewire::serve_blocking(std::move(from.subscription), w, {}, {0s, 0s}) == close_reason::drained); });
+  std::thread serving([&] {
+    CHECK(ssewire::serve_blocking(std::move(from.subscription), w, {}, {0s, 0s}) == close_reason::drained);
+  });
   for (std::size_t i = 1; i <= 1000; ++i) {
     {
       std::unique_lock held(guard);
@@ -419,4 +424,4 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
   CHECK(b.stats().subscribers == 1);
 }
 
-} // namespace
+}  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // turns_test.cpp - who waits for a turn has one, once, in order, and the loop is told once.
-#include <ssewire/drivers/detail/ready_queue.hpp>
 #include <ssewire/core/traits.hpp>
+#include <ssewire/drivers/detail/ready_queue.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// reentrancy_test.cpp - each call inside each callback, in a world of its own for each pair: whatever a callback calls,
-// everybody else gets every event once and in order, hooks are called at most once for each park, and every stream
-// ends exactly once. What leaks or is used when it is gone, the address sanitizer says.
+// reentrancy_test.cpp - each call inside each callback, in a world of its own for each pair: whatever a
+// callback calls, everybody else gets every event once and in order, hooks are called at most once for each
+// park, and every stream ends exactly once. What leaks or is used when it is gone, the address sanitizer
+// says.
 //
-// A new callback is a row of `callbacks`, and a place that calls world::inside(). A new call is a row of `calls`.
+// A new callback is a row of `callbacks`, and a place that calls world::inside(). A new call is a row of
+// `calls`.
 #include <ssewire/broker/broker.hpp>
-#include <ssewire/wire/parser.hpp>
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/stream/stream.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/scripted_writer.hpp>
@@ -41,7 +43,8 @@ using support::answer;
 using support::peer;
 using support::scripted_writer;
 
-// ---- locks that nobody may hold while a callback runs --------------------------------------------------------------
+// ---- locks that nobody may hold while a callback runs
+// --------------------------------------------------------------
 
 std::string cell;  // which pair is being tried
 int locks_held = 0;
@@ -77,7 +80,8 @@ using batch = ssewire::basic_batch<checked_traits>;
 using stream = ssewire::basic_stream<scripted_writer, checked_traits>;
 using reactor = ssewire::basic_reactor<scripted_writer, checked_traits>;
 
-// ---- the world -----------------------------------------------------------------------------------------------------
+// ---- the world
+// -----------------------------------------------------------------------------------------------------
 
 // Who may have been ended by a callback's row or by a call. Everybody else must live, and get everything.
 enum actor : unsigned {
@@ -650,7 +654,8 @@ class world {
   stream_hook_type stream_hook{this};
 };
 
-// ---- the table -----------------------------------------------------------------------------------------------------
+// ---- the table
+// -----------------------------------------------------------------------------------------------------
 
 constexpr struct {
   callback which;

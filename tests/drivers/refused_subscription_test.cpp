@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A subscription that was refused is empty. A program that hands it to a driver all the same gets a stream that is over: it
-// gets no heartbeats, counts nothing, and holds up no drain. A stream without a subscription is made by another call.
+// A subscription that was refused is empty. A program that hands it to a driver all the same gets a stream
+// that is over: it gets no heartbeats, counts nothing, and holds up no drain. A stream without a subscription
+// is made by another call.
 #include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
@@ -70,7 +71,8 @@ struct full_broker {
   }
 };
 
-TEST_CASE("a stream with a refused subscription is closed from the start, and its writer is told by pump, once") {
+TEST_CASE(
+    "a stream with a refused subscription is closed from the start, and its writer is told by pump, once") {
   full_broker of;
   peer to;
   {
@@ -96,7 +98,8 @@ TEST_CASE("a stream with a refused subscription is closed from the start, and it
   CHECK(to.offers.empty());
 }
 
-TEST_CASE("a stream with a refused subscription that is dropped without a pump tells its writer all the same") {
+TEST_CASE(
+    "a stream with a refused subscription that is dropped without a pump tells its writer all the same") {
   full_broker of;
   for (bool const by_abort : {false, true}) {
     peer to;
@@ -129,7 +132,8 @@ TEST_CASE("a reactor refuses a refused subscription") {
   }
 }
 
-TEST_CASE("a posted stream with a refused subscription is closed from the start, and its writer is told by start") {
+TEST_CASE(
+    "a posted stream with a refused subscription is closed from the start, and its writer is told by start") {
   full_broker of;
   for (int how = 0; how < 4; ++how) {
     closure_executor on;
@@ -201,7 +205,8 @@ TEST_CASE("without a subscription each driver makes a stream that sends what it 
   CHECK(to[1].taken == "head\nid: 1\ndata: x\n\n");
 
   closure_executor on;
-  auto const posted = ssewire::post_stream(scripted_writer(to[2]), post_to{&on}, {.preamble = "head\n"}, {0s, 0s});
+  auto const posted =
+      ssewire::post_stream(scripted_writer(to[2]), post_to{&on}, {.preamble = "head\n"}, {0s, 0s});
   CHECK(posted->send({.data = "x", .id = "1"}) == errc::ok);
   posted->start();
   CHECK(to[2].taken == "head\nid: 1\ndata: x\n\n");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/drivers/serve_blocking.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 #include <support/scripted_writer.hpp>
@@ -34,7 +35,8 @@ using support::scripted_writer;
 
 constexpr ssewire::timing_options no_heartbeat{0s, 0s};
 
-/// A condition variable that never sleeps: it takes down until when it would have slept, and lets the test act.
+/// A condition variable that never sleeps: it takes down until when it would have slept, and lets the test
+/// act.
 struct watched_traits : support::epoch_traits {
   static inline std::vector<ssewire::steady_time> deadlines;
   static inline std::function<void()> asleep;
@@ -57,8 +59,7 @@ struct watched_traits : support::epoch_traits {
 using broker = ssewire::basic_broker<support::epoch_traits>;
 using watched_broker = ssewire::basic_broker<watched_traits>;
 
-template <class Broker>
-auto follow(Broker& b, ssewire::lag_policy lag = ssewire::lag_policy::tell) {
+template <class Broker> auto follow(Broker& b, ssewire::lag_policy lag = ssewire::lag_policy::tell) {
   auto result = b.subscribe("c", {}, {.lag = lag});
   REQUIRE(result.error == errc::ok);
   return std::move(result.subscription);
@@ -76,7 +77,8 @@ TEST_CASE("an empty subscription is over at once") {
 
 TEST_CASE("a heartbeat so long that the clock cannot say when is none") {
   CHECK_FALSE(ssewire::detail::deadline(ssewire::steady_time{} + 1s, ssewire::steady_duration::max()));
-  CHECK(ssewire::detail::deadline(ssewire::steady_time{}, ssewire::steady_duration::max()) == ssewire::steady_time::max());
+  CHECK(ssewire::detail::deadline(ssewire::steady_time{}, ssewire::steady_duration::max()) ==
+        ssewire::steady_time::max());
   CHECK_FALSE(ssewire::detail::deadline(ssewire::steady_time{}, 0s));
 }
 
@@ -96,7 +98,7 @@ TEST_CASE("it sends what is there, and returns when the broker has drained") {
                                          : support::decode_chunked(to.taken.substr(5)).body) == frames);
     CHECK(to.finished == 1);
     CHECK(to.closed == once(close_reason::drained));
-    CHECK_FALSE(to.writer_gone); // the writer stays the caller's
+    CHECK_FALSE(to.writer_gone);  // the writer stays the caller's
     CHECK(b.stats().subscribers == 0);
   }
 }
@@ -107,7 +109,7 @@ TEST_CASE("it sleeps while there is nothing, and goes on with each event") {
   scripted_writer w(to);
   int slept = 0;
   watched_traits::asleep = [&] {
-    CHECK(to.offers.size() == static_cast<std::size_t>(slept) + 1); // nothing was offered in vain
+    CHECK(to.offers.size() == static_cast<std::size_t>(slept) + 1);  // nothing was offered in vain
     if (++slept <= 3) {
       b.publish("c", {.data = std::to_string(slept)});
     } else {
@@ -258,7 +260,8 @@ TEST_CASE("a peer that is gone, one whose send times out twice, and a writer tha
   }
 }
 
-// A send timeout passes while the process stands still, too; then the next write finds the room that its peer has made.
+// A send timeout passes while the process stands still, too; then the next write finds the room that its peer
+// has made.
 TEST_CASE("one send timeout ends nothing, two in a row do, and a byte between them counts") {
   struct row {
     std::vector<std::size_t> answers;  // `again` with so many bytes, then all is taken
@@ -273,12 +276,14 @@ TEST_CASE("one send timeout ends nothing, two in a row do, and a byte between th
       auto from = follow(b);
       b.publish("c", {.data = "x"});
       b.drain({}, {}, ssewire::reconnection_time(0));
-      for (auto const bytes : r.answers) to.script.push_back(answer::again(bytes).calling([&] { to.let_go(); }));
+      for (auto const bytes : r.answers)
+        to.script.push_back(answer::again(bytes).calling([&] { to.let_go(); }));
       auto const why = serve_blocking(std::move(from), w, {.body = body});
       CHECK(why == (r.ends ? close_reason::stalled : close_reason::drained));
       CHECK(to.closed == once(why));
       auto const all = position_event(0) + frame(1, "x") + "retry: 1000\n\n";
-      if (!r.ends) CHECK((body == ssewire::framing::raw ? to.taken : support::decode_chunked(to.taken).body) == all);
+      if (!r.ends)
+        CHECK((body == ssewire::framing::raw ? to.taken : support::decode_chunked(to.taken).body) == all);
       CHECK(to.offers.size() >= r.answers.size() - (r.ends && r.answers.back() != 0 ? 1 : 0));
     }
   }
@@ -348,4 +353,4 @@ TEST_CASE("a writer needs nothing but write, and may be incapable of moving") {
   CHECK(w.got == position_event(0) + "retry: 1000\n\n");
 }
 
-} // namespace
+}  // namespace

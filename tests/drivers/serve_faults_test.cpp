@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// serve_blocking with writers that take what they like, are cut, fail, throw and call back, and whose memory fails: what a
-// client gets is still a prefix of well-formed frames, in order, and without a hole that it was not told of.
+// serve_blocking with writers that take what they like, are cut, fail, throw and call back, and whose memory
+// fails: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it was
+// not told of.
 #include <ssewire/drivers/serve_blocking.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -54,7 +55,8 @@ constexpr ssewire::timing_options timeless{0s, 0s};
 struct peer_error {};
 constexpr write_result throws{write_status::pending, 1};
 
-/// The peer of a blocking writer. `answers` is given the number of bytes offered; null: all of them are taken.
+/// The peer of a blocking writer. `answers` is given the number of bytes offered; null: all of them are
+/// taken.
 struct wire {
   std::function<write_result(std::size_t)> answers = {};
   std::string taken = {};

@@ -14,8 +14,8 @@ namespace fuzz {
 /// What is being run, for who reads of a broken law.
 inline std::string now_running = "a new input";
 
-/// The targets' only verdict. One that does not hold ends the process: libFuzzer keeps the input then, and the replay
-/// fails. `tell(std::ostream&)` shows the values.
+/// The targets' only verdict. One that does not hold ends the process: libFuzzer keeps the input then, and
+/// the replay fails. `tell(std::ostream&)` shows the values.
 template <class Tell> void law(bool holds, std::string_view words, Tell tell) {
   if (holds) return;
   std::cerr << "broken law: " << words << "\nin: " << now_running << '\n';
@@ -27,8 +27,8 @@ inline void law(bool holds, std::string_view words) {
   law(holds, words, [](std::ostream&) {});
 }
 
-/// '~', a count and a byte stand for so many of that byte: a short input reaches past blocks and buffers. At most `most`
-/// bytes come of it.
+/// '~', a count and a byte stand for so many of that byte: a short input reaches past blocks and buffers. At
+/// most `most` bytes come of it.
 inline std::string stretched(std::string_view text, std::size_t most) {
   std::string out;
   for (std::size_t i = 0; i < text.size() && out.size() < most; ++i) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// parse.cpp - fuzz target: the parser reads any bytes as the standard says, however they are cut, within its limits.
-// An input: a byte of options, the limits on line, event and ID, two bytes that seed the cuts, and the stream.
+// parse.cpp - fuzz target: the parser reads any bytes as the standard says, however they are cut, within its
+// limits. An input: a byte of options, the limits on line, event and ID, two bytes that seed the cuts, and
+// the stream.
 #include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>
@@ -68,7 +69,8 @@ reading expected(std::string_view stream, setup const& how) {
           error == errc::ok && unfinished(stream)};
 }
 
-// ---- what comes out ------------------------------------------------------------------------------------------------
+// ---- what comes out
+// ------------------------------------------------------------------------------------------------
 
 enum class way : unsigned char { push, push_with_comments, pull, pull_with_comments };
 enum class between : unsigned char { nothing, copied };  // what is done to the parser between two pieces
@@ -213,10 +215,11 @@ void reset_inside(std::string_view stream, std::size_t at, setup const& with) {
       });
 }
 
-// ---- memory --------------------------------------------------------------------------------------------------------
+// ---- memory
+// --------------------------------------------------------------------------------------------------------
 
-/// A buffer for n bytes is at most 2 n + 320 bytes, and while one grows its old bytes are there, too. A repaired text has
-/// three bytes for one.
+/// A buffer for n bytes is at most 2 n + 320 bytes, and while one grows its old bytes are there, too. A
+/// repaired text has three bytes for one.
 std::size_t most_memory(setup const& with) {
   auto const [line, event, id] = with.limits;
   std::size_t sum = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// publish.cpp - fuzz target: whatever bytes are in events, channel names and last event IDs, a client gets exactly the
-// events that were published to its channels, each once and in order, or is told which are missing.
-// An input: bytes of options, then steps, each a byte that says what is done and what belongs to it.
+// publish.cpp - fuzz target: whatever bytes are in events, channel names and last event IDs, a client gets
+// exactly the events that were published to its channels, each once and in order, or is told which are
+// missing. An input: bytes of options, then steps, each a byte that says what is done and what belongs to it.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/http/request.hpp>
-#include <ssewire/wire/parser.hpp>
 #include <ssewire/stream/stream.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <support/chunked_body.hpp>
 #include <support/events.hpp>
@@ -41,7 +41,8 @@ struct traits : ssewire::single_threaded_traits {
 };
 using broker = ssewire::basic_broker<traits>;
 
-// ---- what was published --------------------------------------------------------------------------------------------
+// ---- what was published
+// --------------------------------------------------------------------------------------------
 
 std::string decoded(std::string_view bytes) { return support::literal::repaired(bytes); }
 
@@ -115,14 +116,15 @@ struct history {
   }
 };
 
-// ---- what a client gets --------------------------------------------------------------------------------------------
+// ---- what a client gets
+// --------------------------------------------------------------------------------------------
 
 auto shown(recorded_event const& e) {
   return [&e](std::ostream& out) { out << e; };
 }
 
-/// One connection, reading what has come over the wire. It knows what it followed and what it presented, and objects to
-/// each event that it should not have got, and to each that is missing without a word.
+/// One connection, reading what has come over the wire. It knows what it followed and what it presented, and
+/// objects to each event that it should not have got, and to each that is missing without a word.
 class client {
  public:
   struct place {
@@ -253,7 +255,8 @@ class client {
   bool opened_ = false;
 };
 
-// ---- the wire ------------------------------------------------------------------------------------------------------
+// ---- the wire
+// ------------------------------------------------------------------------------------------------------
 
 /// Takes some bytes and then says `again`, or `pending`.
 struct wire {
@@ -340,7 +343,8 @@ struct connection {
   }
 };
 
-// ---- steps ---------------------------------------------------------------------------------------------------------
+// ---- steps
+// ---------------------------------------------------------------------------------------------------------
 
 struct play {
   fuzz::input& in;

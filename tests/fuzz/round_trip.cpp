@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// round_trip.cpp - fuzz target: what is serialized comes back, one event for one, whatever bytes are in its fields.
-// An input: a byte of options, then events and comments. Each begins with a byte that says which fields follow.
+// round_trip.cpp - fuzz target: what is serialized comes back, one event for one, whatever bytes are in its
+// fields. An input: a byte of options, then events and comments. Each begins with a byte that says which
+// fields follow.
 #include <ssewire/wire/parser.hpp>
 #include <ssewire/wire/serializer.hpp>
 
@@ -30,7 +31,8 @@ using support::quoted;
 using support::recorded_event;
 using support::literal::reading;
 
-// ---- what must come out --------------------------------------------------------------------------------------------
+// ---- what must come out
+// --------------------------------------------------------------------------------------------
 
 std::vector<std::string> lines(std::string_view text) {
   std::vector<std::string> all(1);
@@ -114,7 +116,8 @@ void comes_back(std::string_view bytes, client const& want) {
   agrees(parse(bytes, want.encoding, 1), "byte by byte too");
 }
 
-// ---- every output --------------------------------------------------------------------------------------------------
+// ---- every output
+// --------------------------------------------------------------------------------------------------
 
 /// Takes some bytes at a time, and from some byte on no more.
 struct taking_writer {
@@ -192,7 +195,8 @@ void same_everywhere(Serialize serialize, std::string const& want, std::size_t s
   }
 }
 
-// ---- what goes in --------------------------------------------------------------------------------------------------
+// ---- what goes in
+// --------------------------------------------------------------------------------------------------
 
 bool has_control(std::string_view text) {
   return text.find_first_of(std::string_view("\r\n\0", 3)) != text.npos;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/wire/parser.hpp>
 #include <ssewire/http/refuse.hpp>
+#include <ssewire/wire/parser.hpp>
 
 #include <doctest/doctest.h>
 
@@ -110,8 +110,7 @@ TEST_CASE("nobody is told to come back before the floor, nor later than floor an
     std::uint64_t end;
   };
   for (auto const& r : {row{{}, 1000, 9000}, row{{.least_retry = 0s}, 0, 8000},
-                        row{{.spread = 0s}, 1000, 1001},
-                        row{{.least_retry = 3s, .spread = 1ms}, 3000, 3001},
+                        row{{.spread = 0s}, 1000, 1001}, row{{.least_retry = 3s, .spread = 1ms}, 3000, 3001},
                         row{{.least_retry = 1ms, .spread = 24h}, 1, 86'400'001}}) {
     for (int i = 0; i < 1000; ++i) {
       auto const ms = told(r.options);
@@ -127,8 +126,7 @@ TEST_CASE("nobody is told to come back before the floor, nor later than floor an
 TEST_CASE("clients that are refused together come back evenly over the spread, however many they are") {
   for (std::size_t const clients : {2u, 10u, 100u, 1000u}) {
     std::vector<std::uint64_t> times;
-    for (std::size_t i = 0; i < clients; ++i)
-      times.push_back(told({.least_retry = 1s, .spread = 10'000s}));
+    for (std::size_t i = 0; i < clients; ++i) times.push_back(told({.least_retry = 1s, .spread = 10'000s}));
     std::sort(times.begin(), times.end());
     CHECK(std::adjacent_find(times.begin(), times.end()) == times.end());
     // Multiples of the golden ratio leave no hole wider than 2.62 of the mean distance, the ends included.

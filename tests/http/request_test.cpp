@@ -17,7 +17,7 @@ using namespace std::string_view_literals;
 TEST_CASE("the Last-Event-ID field comes first") {
   CHECK(last_event_id("7") == "7");
   CHECK(last_event_id("7", "lastEventId=8") == "7");
-  CHECK(last_event_id("a+b%20c") == "a+b%20c"); // a field is not percent-encoded
+  CHECK(last_event_id("a+b%20c") == "a+b%20c");  // a field is not percent-encoded
 }
 
 TEST_CASE("an absent or empty field leaves it to the query") {
@@ -34,7 +34,7 @@ TEST_CASE("blanks around a field's value are not part of it, those within are") 
   CHECK(last_event_id("a b") == "a b");
   CHECK(last_event_id(" \t ", "lastEventId=8") == "8");
   CHECK(last_event_id("\v7") == "\v7");
-  CHECK(last_event_id(std::nullopt, "lastEventId=+7+") == " 7 "); // a query's value is all that stands there
+  CHECK(last_event_id(std::nullopt, "lastEventId=+7+") == " 7 ");  // a query's value is all that stands there
 }
 
 TEST_CASE("the names that clients use in a query are known, by the byte, and no others") {
@@ -77,7 +77,8 @@ TEST_CASE("a question mark in a query is data, wherever it stands") {
   CHECK(last_event_id(std::nullopt, "lastEventId=a?b") == "a?b");
   CHECK(last_event_id(std::nullopt, "lastEventId=a=b") == "a=b");
   CHECK(last_event_id(std::nullopt, "lastEventId=a/b;c:d@e,f$g!h'i(j)*k") == "a/b;c:d@e,f$g!h'i(j)*k");
-  CHECK(last_event_id(std::nullopt, "lastEventId=null") == "null"); // a publisher may have called an event so
+  CHECK(last_event_id(std::nullopt, "lastEventId=null") ==
+        "null");  // a publisher may have called an event so
 }
 
 TEST_CASE("the query of a target is what follows its first question mark") {
@@ -96,7 +97,7 @@ TEST_CASE("the query of a target is what follows its first question mark") {
       {"?a", "a"},
       {"", ""},
       {"*", ""},
-      {"/e?lastEventId=7#top", "lastEventId=7"}, // no request should have a fragment
+      {"/e?lastEventId=7#top", "lastEventId=7"},  // no request should have a fragment
       {"/e#top?lastEventId=7", ""},
       {"#", ""},
   };
@@ -119,7 +120,7 @@ TEST_CASE("a query value is percent-decoded; what is no escape stands for itself
   CHECK(of("%%41") == "%A");
   CHECK(of("%4g") == "%4g");
   CHECK(of("%g4") == "%g4");
-  CHECK(of("%2541") == "%41"); // once, not twice
+  CHECK(of("%2541") == "%41");  // once, not twice
   CHECK(of("%00%0D%0A%FF") == "\0\r\n\xFF"s);
   CHECK(of("%26x%3D") == "&x=");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// numbers.hpp - what the servers of asio_test.py and socket_test.py share: one channel of numbered events, published
-// as standard input orders, and what is printed about its followers. adapter_support.py is the other side of it.
+// numbers.hpp - what the servers of asio_test.py and socket_test.py share: one channel of numbered events,
+// published as standard input orders, and what is printed about its followers. adapter_support.py is the
+// other side of it.
 #pragma once
 
 #include <ssewire/ssewire.hpp>
@@ -14,8 +15,8 @@
 struct numbers {
   using clock = ssewire::steady_time::clock;
 
-  ssewire::broker broker{{.replay = {.max_events = 400, .max_bytes = 64u << 20},
-                          .on_presence = {&say_followers, nullptr}}};
+  ssewire::broker broker{
+      {.replay = {.max_events = 400, .max_bytes = 64u << 20}, .on_presence = {&say_followers, nullptr}}};
 
   static void say_followers(void*, ssewire::presence const& now) noexcept { say("followers", now.now); }
 

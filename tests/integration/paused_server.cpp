@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// paused_server.cpp - a server for the test that stops it for a while: the event loop of docs/writer.md, or a thread for each
-// connection with serve_blocking, on the README's writer. The test makes both headers from the documents.
+// paused_server.cpp - a server for the test that stops it for a while: the event loop of docs/writer.md, or a
+// thread for each connection with serve_blocking, on the README's writer. The test makes both headers from
+// the documents.
 //
 // Usage: paused_server loop|threads CONNECTIONS
-// Prints its port, then "ready" when so many have connected. Its input: a number publishes an event of so many bytes, "stats"
-// is answered by a line of how many streams are open, have stalled and have lost their peer. Ends with its input.
-
-#include "documents.hpp"
+// Prints its port, then "ready" when so many have connected. Its input: a number publishes an event of so
+// many bytes, "stats" is answered by a line of how many streams are open, have stalled and have lost their
+// peer. Ends with its input.
 
 #include <ssewire/ssewire.hpp>
 
+#include "documents.hpp"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -41,7 +42,8 @@ std::vector<int> accept_all(std::size_t count) {
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof at;
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&at), size) != 0 || ::listen(listener, 1000) != 0) std::abort();
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&at), size) != 0 || ::listen(listener, 1000) != 0)
+    std::abort();
   ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size);
   std::cout << ntohs(at.sin_port) << std::endl;
   std::vector<int> sockets;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port; then each line it reads is an
-// order: "publish <data>", "wait <n>" until it has n subscribers, "stop". pull_microhttpd_test.py drives it.
+// pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port; then each
+// line it reads is an order: "publish <data>", "wait <n>" until it has n subscribers, "stop".
+// pull_microhttpd_test.py drives it.
 #include <ssewire/ssewire.hpp>
 
 #include <microhttpd.h>
@@ -20,7 +21,8 @@
 
 using namespace std::chrono_literals;
 
-// ---- the adapter -----------------------------------------------------------------------------------------------------
+// ---- the adapter
+// -----------------------------------------------------------------------------------------------------
 
 struct mhd_streams {
   std::mutex guard;  // of all calls into streams: the server's thread reads them, the timer's polls them
@@ -70,7 +72,8 @@ class mhd_stream {
   ssewire::pull_stream stream_;  // last: it ends before what its hook needs
 };
 
-// ---- a server --------------------------------------------------------------------------------------------------------
+// ---- a server
+// --------------------------------------------------------------------------------------------------------
 
 struct server {
   ssewire::broker broker{{.replay = {.max_bytes = 64 << 20}}};

@@ -7,6 +7,11 @@
 // GET /hits: each CLIENT/KIND with the time of its requests, in milliseconds. Any other GET: a page.
 #include <ssewire/ssewire.hpp>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +23,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace {
 
@@ -165,7 +165,8 @@ void serve(refusing_server& server, int socket) {
     if (send_all(socket, said.head) && send_all(socket, said.body)) {
       ::shutdown(socket, SHUT_WR);
       char rest[256];
-      while (::recv(socket, rest, sizeof rest, 0) > 0) {}
+      while (::recv(socket, rest, sizeof rest, 0) > 0) {
+      }
     }
   }
   ::close(socket);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A server on bare sockets. Its adapters are those of docs/writer.md, which socket_test.py puts beside it: "loop", the
-// event loop on epoll, and "waiting", a thread for each connection. Every GET follows one channel. A number on
-// standard input: publish so many events; its end: shut down.
+// A server on bare sockets. Its adapters are those of docs/writer.md, which socket_test.py puts beside it:
+// "loop", the event loop on epoll, and "waiting", a thread for each connection. Every GET follows one
+// channel. A number on standard input: publish so many events; its end: shut down.
 #include "loop_adapter.hpp"
 #include "numbers.hpp"
 #include "waiting_adapter.hpp"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <atomic>
 #include <cstdio>
@@ -15,10 +18,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 
 namespace {
 

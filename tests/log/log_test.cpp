@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <ssewire/core/traits.hpp>
 #include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/replay_buffer.hpp>
-#include <ssewire/core/traits.hpp>
+
 #include <support/random.hpp>
 
 #include <doctest/doctest.h>
@@ -23,7 +24,7 @@ namespace {
 // Memory that counts and can be made to run out.
 struct counting_traits : ssewire::default_traits {
   static inline std::size_t held = 0;
-  static inline long left = -1; // allocations until one fails; negative: none does
+  static inline long left = -1;  // allocations until one fails; negative: none does
 
   static void* allocate(std::size_t bytes) noexcept {
     if (left == 0) return nullptr;
@@ -40,7 +41,8 @@ struct counting_traits : ssewire::default_traits {
 using ssewire::detail::entry_facts;
 
 struct event_log : ssewire::detail::entry_log<counting_traits> {
-  explicit event_log(std::size_t max_bytes = 1024 * 1024) : entry_log(ssewire::detail::keyed_hash{1}, max_bytes) {}
+  explicit event_log(std::size_t max_bytes = 1024 * 1024)
+      : entry_log(ssewire::detail::keyed_hash{1}, max_bytes) {}
 
   using entry_log::append;
   bool append(std::string_view text, std::uint64_t position) noexcept {
@@ -72,7 +74,7 @@ struct model {
     std::string text;
   };
   std::deque<entry> entries;
-  std::uint64_t first = 0; // ordinal
+  std::uint64_t first = 0;  // ordinal
   std::uint64_t lost_through = 0;
   std::size_t bytes = 0;
 
@@ -118,7 +120,7 @@ std::string some_frame(support::random& random, int large) {
   return text;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("a log does what a deque does, whatever the sizes") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
@@ -239,7 +241,7 @@ TEST_CASE("a run ends at the room, at the position given, and at the page") {
   CHECK(l.run(0, 5, 1000).last_position() == 4);
   while (l.run(0, never, 1000).count() == l.events()) REQUIRE(l.append("0123456789", l.events() * 2 + 2));
   auto const page = l.run(0, never, 100'000).count();
-  CHECK(page == 28); // 448 bytes: each frame has 10, and 6 of its entry
+  CHECK(page == 28);  // 448 bytes: each frame has 10, and 6 of its entry
   CHECK(l.run(page, never, 100'000).count() == 1);
 }
 
@@ -281,8 +283,8 @@ TEST_CASE("positions more than 32 bits apart lie in different pages") {
   event_log l;
   std::uint64_t const far = std::uint64_t{1} << 32;
   REQUIRE(l.append("a", 1));
-  REQUIRE(l.append("b", far));     // 32 bits of distance
-  REQUIRE(l.append("c", far + 1)); // one more
+  REQUIRE(l.append("b", far));      // 32 bits of distance
+  REQUIRE(l.append("c", far + 1));  // one more
   REQUIRE(l.append("d", far * 1000));
   CHECK(l.position_of(0) == 1);
   CHECK(l.position_of(1) == far);
@@ -374,7 +376,7 @@ TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, 
     support::random random(seed);
     std::size_t const limit = std::size_t{1} << (11 + random.below(9));
     event_log l(limit);
-    auto const base = 42 + random.below(limit / 8); // 42: an event with a letter of data
+    auto const base = 42 + random.below(limit / 8);  // 42: an event with a letter of data
     auto const large = random.below((std::min)(limit - 42, std::size_t{8000}));
     std::uint64_t p = 0;
     for (std::size_t total = 0; total < limit * 3;) {
@@ -382,17 +384,19 @@ TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, 
       REQUIRE(add(l, std::string((std::min)(size, limit), 'x'), ++p));
       total += size;
       l.trim_to(never, limit);
-      worst = (std::max)(worst, (static_cast<double>(l.allocated_bytes()) - 1024) / static_cast<double>(limit));
+      worst =
+          (std::max)(worst, (static_cast<double>(l.allocated_bytes()) - 1024) / static_cast<double>(limit));
     }
   }
   CHECK(worst <= 2.25);
 }
 
 TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, for the worst sizes") {
-  // Each pattern repeats: {many small ones, then one large one that has a page of its own}, equal ones that fit a page
-  // less than twice, the smallest there are.
+  // Each pattern repeats: {many small ones, then one large one that has a page of its own}, equal ones that
+  // fit a page less than twice, the smallest there are.
   std::vector<std::vector<std::size_t>> const patterns = {
-      {42, 4097}, {42, 42, 42, 4097}, {42, 465}, {42, 480}, {84, 536}, {2100}, {2731, 1366}, {36}, {4090}, {4097}};
+      {42, 4097}, {42, 42, 42, 4097}, {42, 465}, {42, 480}, {84, 536},
+      {2100},     {2731, 1366},       {36},      {4090},    {4097}};
   for (std::size_t const limit : {600u, 4200u, 16'384u, 65'536u, 262'144u, 1'048'576u}) {
     for (std::size_t which = 0; which < patterns.size(); ++which) {
       CAPTURE(limit);

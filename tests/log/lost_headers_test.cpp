@@ -49,8 +49,8 @@ TEST_CASE("what filters are asked about is what was lost, as far back as the lim
     std::deque<kept> all;
     for (std::uint64_t position = 101; position < 200; ++position) {
       std::string const type(random.below(4) * random.below(12), 't');
-      auto const id = random.one_in(2) ? std::string(1 + random.below(9), 'i')
-                                       : std::string(unset.at(position).view());
+      auto const id =
+          random.one_in(2) ? std::string(1 + random.below(9), 'i') : std::string(unset.at(position).view());
       auto const tag = random.one_in(3) ? random.below(1000) : ~std::uint64_t{0} >> random.below(64);
       event_header header;
       if (!type.empty()) header.type = type;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/log/replay_buffer.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/random.hpp>
 
@@ -19,7 +20,7 @@ using ssewire::replay_limits;
 using ssewire::resume_outcome;
 using support::frame;
 using support::id;
-using buffer = ssewire::basic_replay_buffer<support::epoch_traits>; // epoch 0, so that every byte is known
+using buffer = ssewire::basic_replay_buffer<support::epoch_traits>;  // epoch 0, so that every byte is known
 
 static_assert(std::ranges::forward_range<buffer::replay const>);
 static_assert(std::is_same_v<std::ranges::range_value_t<buffer::replay>, std::string_view>);
@@ -40,7 +41,7 @@ void fill(buffer& b, int events) {
   for (int i = 1; i <= events; ++i) REQUIRE(b.append({.data = std::to_string(i)}));
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("events are numbered from 1, and their frames carry the number") {
   buffer b;
@@ -91,9 +92,9 @@ TEST_CASE("unknown: the future, another epoch and garbage are followed by all th
   buffer b;
   fill(b, 2);
   auto const other = std::string(ssewire::position_id(1, 1).view());
-  for (auto const& presented : {id(3), id(9'999'999'999'999'999), other, std::string("1"), std::string(" "),
-                                std::string(29, '\0'), id(1).append("\n"), std::string("x").append(id(1)),
-                                std::string(1'000'000, '9')}) {
+  for (auto const& presented :
+       {id(3), id(9'999'999'999'999'999), other, std::string("1"), std::string(" "), std::string(29, '\0'),
+        id(1).append("\n"), std::string("x").append(id(1)), std::string(1'000'000, '9')}) {
     auto const got = b.after(presented);
     CHECK(got.outcome() == resume_outcome::unknown);
     CHECK(joined(got) == frame(1, "1") + frame(2, "2"));
@@ -106,7 +107,8 @@ TEST_CASE("hostile IDs, whatever their bytes, have an outcome") {
   fill(b, 20);
   for (int i = 0; i < 5000; ++i) {
     auto text = random.one_in(2) ? id(random.below(25)) : std::string(random.below(40), '0');
-    for (auto n = random.below(4); n != 0 && !text.empty(); --n) text[random.below(text.size())] = random.byte();
+    for (auto n = random.below(4); n != 0 && !text.empty(); --n)
+      text[random.below(text.size())] = random.byte();
     auto const got = b.after(text);
     CHECK(joined(got).size() == got.size() * frame(20, "20").size());
     CHECK(got.size() <= 5);
@@ -169,7 +171,7 @@ TEST_CASE("what follows every ID is right, for every size and trim") {
   support::random random(2);
   buffer b(replay_limits{.max_events = 40, .max_bytes = 60'000});
   std::vector<std::string> all;
-  std::size_t first = 0; // held
+  std::size_t first = 0;  // held
   for (int i = 0; i < 400; ++i) {
     std::string const data(random.one_in(8) ? random.below(9000) : random.below(300), 'd');
     REQUIRE(b.append({.data = data}));
@@ -186,9 +188,9 @@ TEST_CASE("what follows every ID is right, for every size and trim") {
     std::string expected;
     for (auto at = (std::max)(k, first); at < all.size(); ++at) expected += all[at];
     REQUIRE_UNARY(joined(got) == expected);
-    CHECK(got.outcome() == (k < first              ? resume_outcome::gap
-                            : k == all.size()      ? resume_outcome::up_to_date
-                                                   : resume_outcome::resumed));
+    CHECK(got.outcome() == (k < first         ? resume_outcome::gap
+                            : k == all.size() ? resume_outcome::up_to_date
+                                              : resume_outcome::resumed));
   }
 }
 

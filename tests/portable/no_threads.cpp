@@ -38,7 +38,8 @@ void replay() {
   auto const first = buffer.append({.data = "one"});
   must(first && buffer.append({.data = "two"}), "a replay_buffer takes events");
   auto const rest = buffer.after(first.id.view());
-  must(rest.outcome() == ssewire::resume_outcome::resumed && rest.size() == 1, "and gives what follows an ID");
+  must(rest.outcome() == ssewire::resume_outcome::resumed && rest.size() == 1,
+       "and gives what follows an ID");
 }
 
 void publish_and_read() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Streams whose writers take what they like, stall, are cut, throw, and whose memory fails: what a client gets is still
-// a prefix of well-formed frames, in order, and without a hole that it was not told of.
+// Streams whose writers take what they like, stall, are cut, throw, and whose memory fails: what a client
+// gets is still a prefix of well-formed frames, in order, and without a hole that it was not told of.
 #include <ssewire/drivers/reactor.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 #include <support/failing_allocations.hpp>
@@ -35,8 +36,7 @@ using support::peer;
 using traits = support::failing_traits;
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
-template <class Writer>
-using reactor = ssewire::basic_reactor<Writer, traits>;
+template <class Writer> using reactor = ssewire::basic_reactor<Writer, traits>;
 
 constexpr std::size_t channel_count = 3;
 constexpr std::array<std::string_view, channel_count> channel_names{"c0", "c1", "c2"};
@@ -52,15 +52,15 @@ struct record {
 
   [[nodiscard]] std::size_t index_after(std::size_t channel, std::uint64_t position) const {
     auto const& c = channels[channel];
-    return static_cast<std::size_t>(std::upper_bound(c.begin(), c.end(), position,
-                                                     [](auto p, auto const& e) { return p < e.position; }) -
-                                    c.begin());
+    return static_cast<std::size_t>(
+        std::upper_bound(c.begin(), c.end(), position, [](auto p, auto const& e) { return p < e.position; }) -
+        c.begin());
   }
 };
 
 /// A client over all its connections.
 struct client {
-  peer* wire = nullptr; // of the connection it has now
+  peer* wire = nullptr;  // of the connection it has now
   std::vector<std::size_t> channels;
   std::string last_event_id = {};
   std::array<std::size_t, channel_count> next = {};  // index of what must come next
@@ -136,8 +136,7 @@ struct client {
   }
 };
 
-template <class Writer>
-struct history {
+template <class Writer> struct history {
   support::random random;
   framing body;
   broker b;
@@ -219,8 +218,7 @@ struct history {
   }
 };
 
-template <class Writer>
-void run_histories(framing body, std::uint64_t seeds) {
+template <class Writer> void run_histories(framing body, std::uint64_t seeds) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     INFO("seed " << seed);
     history<Writer> h(seed, body, 2 + seed % 9);
@@ -265,14 +263,15 @@ void run_histories(framing body, std::uint64_t seeds) {
 
 TEST_CASE("random histories: raw") { run_histories<support::scripted_writer>(framing::raw, 60); }
 TEST_CASE("random histories: chunked") { run_histories<support::scripted_writer>(framing::chunked, 60); }
-TEST_CASE("random histories: raw, the same bytes again") { run_histories<support::scripted_tls_writer>(framing::raw, 60); }
+TEST_CASE("random histories: raw, the same bytes again") {
+  run_histories<support::scripted_tls_writer>(framing::raw, 60);
+}
 TEST_CASE("random histories: chunked, the same bytes again") {
   run_histories<support::scripted_tls_writer>(framing::chunked, 60);
 }
 
 // The connection is cut behind `cut` bytes. False: it had no more than that.
-template <class Writer>
-bool cut_and_resume(std::uint64_t seed, framing body, std::size_t cut) {
+template <class Writer> bool cut_and_resume(std::uint64_t seed, framing body, std::size_t cut) {
   history<Writer> h(seed, body, 4);
   h.clients.push_back({.channels = {0, 2}});
   h.clients.push_back({.channels = {0, 1, 2}});
@@ -336,7 +335,9 @@ TEST_CASE("the n-th write fails, for every n: its own stream ends, the others ge
       auto& victim = *h.clients[1].wire;
       victim.otherwise = [&](std::size_t size) {
         if (victim.offers.size() <= n) return answer::take(1 + size / 2);
-        return how == 0 ? answer::raise() : how == 1 ? answer::closed() : answer::exactly(ssewire::write_status::ok, 0);
+        return how == 0   ? answer::raise()
+               : how == 1 ? answer::closed()
+                          : answer::exactly(ssewire::write_status::ok, 0);
       };
       for (int i = 0; i < 10; ++i) {
         h.publish();
@@ -400,7 +401,8 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
     record all;
     std::string const large(5000, 'x');
     std::array<std::string, 12> data;
-    for (std::size_t i = 0; i < data.size(); ++i) data[i] = "c" + std::to_string(i % 2) + ":" + (i == 5 ? large : "small");
+    for (std::size_t i = 0; i < data.size(); ++i)
+      data[i] = "c" + std::to_string(i % 2) + ":" + (i == 5 ? large : "small");
     all.channels[0].reserve(20);
     all.channels[1].reserve(20);
     broker b;
@@ -468,4 +470,4 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
   CHECK(lost_events > 0);
 }
 
-} // namespace
+}  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/stream/stream.hpp>
+
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 #include <support/scripted_writer.hpp>
@@ -24,8 +25,8 @@ using ssewire::errc;
 using ssewire::framing;
 using ssewire::stream_state;
 using ssewire::write_status;
-using support::checkpoint;
 using support::answer;
+using support::checkpoint;
 using support::decode_chunked;
 using support::frame;
 using support::peer;
@@ -34,8 +35,7 @@ using support::scripted_tls_writer;
 using support::scripted_writer;
 
 using broker = ssewire::basic_broker<support::epoch_traits>;
-template <class Writer>
-using stream_to = ssewire::basic_stream<Writer, support::epoch_traits>;
+template <class Writer> using stream_to = ssewire::basic_stream<Writer, support::epoch_traits>;
 using stream = stream_to<scripted_writer>;
 using tls_stream = stream_to<scripted_tls_writer>;
 
@@ -50,8 +50,7 @@ std::string in_chunk(std::string const& body) {
 }
 
 /// Until it waits; a test that never gets there fails.
-template <class Writer>
-stream_state pump_all(stream_to<Writer>& s) {
+template <class Writer> stream_state pump_all(stream_to<Writer>& s) {
   for (int i = 0; i < 100'000; ++i) {
     auto const state = s.pump();
     if (state != stream_state::more) return state;
@@ -61,8 +60,7 @@ stream_state pump_all(stream_to<Writer>& s) {
 }
 
 /// Until it is idle or closed: says writable() and written() whenever it waits.
-template <class Writer>
-stream_state pump_through(stream_to<Writer>& s, peer& to) {
+template <class Writer> stream_state pump_through(stream_to<Writer>& s, peer& to) {
   for (int i = 0; i < 100'000; ++i) {
     auto const state = s.pump();
     if (state == stream_state::idle || state == stream_state::closed) return state;
@@ -78,7 +76,8 @@ stream_state pump_through(stream_to<Writer>& s, peer& to) {
   return stream_state::more;
 }
 
-ssewire::basic_subscription<support::epoch_traits> follow(broker& b, ssewire::subscribe_options const& how = {}) {
+ssewire::basic_subscription<support::epoch_traits> follow(broker& b,
+                                                          ssewire::subscribe_options const& how = {}) {
   auto result = b.subscribe("c", {}, how);
   REQUIRE(result.error == errc::ok);
   return std::move(result.subscription);
@@ -92,7 +91,8 @@ stream make(peer& to, broker* of, ssewire::stream_options const& how = {}) {
 
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
-// ---- without a broker ----------------------------------------------------------------------------------------------
+// ---- without a broker
+// ----------------------------------------------------------------------------------------------
 
 TEST_CASE("what is queued is sent in its order, and then the stream is finished") {
   peer to;
@@ -137,7 +137,7 @@ TEST_CASE("a stream with a subscription refuses an ID in send, and takes the eve
   CHECK(to.taken == "data: x\n\n" + position_event(0));
   b.drain({}, {});
   pump_all(s);
-  CHECK(s.send({.data = "x", .id = "7"}) == errc::id_refused); // also when its subscription is gone
+  CHECK(s.send({.data = "x", .id = "7"}) == errc::id_refused);  // also when its subscription is gone
 }
 
 TEST_CASE("the outbox is full at the byte beyond its limit") {
@@ -148,10 +148,11 @@ TEST_CASE("the outbox is full at the byte beyond its limit") {
     CHECK(s.send({.data = "0123456789"}) == errc::ok);
     CHECK(s.send({.data = "0123456789"}) == error);
     pump_all(s);
-    CHECK(to.taken.size() == (error == errc::ok ? 2 * size : size)); // refused: nothing of it was queued
+    CHECK(to.taken.size() == (error == errc::ok ? 2 * size : size));  // refused: nothing of it was queued
     CHECK(s.send({.data = "0123456789"}) == errc::ok);
   }
-  for (auto const& [limit, error] : {std::pair{std::size_t{9}, errc::ok}, {std::size_t{8}, errc::outbox_full}}) {
+  for (auto const& [limit, error] :
+       {std::pair{std::size_t{9}, errc::ok}, {std::size_t{8}, errc::outbox_full}}) {
     peer to;
     stream s(scripted_writer(to), {.max_outbox_bytes = limit});
     CHECK(s.comment("note!") == error);
@@ -192,7 +193,8 @@ TEST_CASE("a stream that ends takes nothing more") {
   }
 }
 
-// ---- preamble and framing ------------------------------------------------------------------------------------------
+// ---- preamble and framing
+// ------------------------------------------------------------------------------------------
 
 TEST_CASE("the preamble comes first and outside the framing") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -218,7 +220,7 @@ TEST_CASE("raw framing sends the broker's frames as they are") {
   b.publish("c", {.data = "b"});
   CHECK(pump_all(s) == stream_state::idle);
   CHECK(to.taken == position_event(1) + frame(2, "a") + frame(4, "b"));
-  CHECK(to.offers.size() == 1); // one gathered write
+  CHECK(to.offers.size() == 1);  // one gathered write
 }
 
 TEST_CASE("chunked framing puts one chunk around each gathered write, and the last chunk before finish") {
@@ -251,8 +253,7 @@ TEST_CASE("an aborted chunked stream has no last chunk: the client must see that
   CHECK(to.aborted == 1);
 }
 
-template <class Writer>
-void take_in_two(framing body) {
+template <class Writer> void take_in_two(framing body) {
   std::string const all = position_event(0) + frame(1, "a") + frame(2, std::string(300, 'b')) + frame(3, "c");
   for (auto const how : {answer::kind::take, answer::kind::again}) {
     for (std::size_t first = 0; first <= all.size() + 6; ++first) {
@@ -269,7 +270,7 @@ void take_in_two(framing body) {
         to.script.push_back({how, first, {}, {}});
         to.script.push_back({how, second, {}, {}});
         auto state = s.pump();
-        b.publish("c", {.data = "c"}); // behind whatever has been begun
+        b.publish("c", {.data = "c"});  // behind whatever has been begun
         if (state == stream_state::blocked) {
           to.let_go();
           s.writable();
@@ -290,7 +291,9 @@ void take_in_two(framing body) {
 }
 
 TEST_CASE("wherever a writer stops, the rest follows: raw") { take_in_two<scripted_writer>(framing::raw); }
-TEST_CASE("wherever a writer stops, the rest follows: chunked") { take_in_two<scripted_writer>(framing::chunked); }
+TEST_CASE("wherever a writer stops, the rest follows: chunked") {
+  take_in_two<scripted_writer>(framing::chunked);
+}
 TEST_CASE("wherever a writer stops, the rest follows: raw, the same bytes again") {
   take_in_two<scripted_tls_writer>(framing::raw);
 }
@@ -341,7 +344,8 @@ TEST_CASE("a pump ends although there is always more") {
   CHECK(to.offers.size() <= 16);
 }
 
-// ---- waiting -------------------------------------------------------------------------------------------------------
+// ---- waiting
+// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("after `again` nothing is offered until writable, whatever happens") {
   broker b;
@@ -352,7 +356,7 @@ TEST_CASE("after `again` nothing is offered until writable, whatever happens") {
   b.publish("c", {.data = "x"});
   CHECK(s.send({.data = "p"}) == errc::ok);
   s.heartbeat();
-  s.written(true); // nothing is pending
+  s.written(true);  // nothing is pending
   CHECK(s.pump() == stream_state::blocked);
   s.finish();
   CHECK(s.pump() == stream_state::blocked);
@@ -361,7 +365,7 @@ TEST_CASE("after `again` nothing is offered until writable, whatever happens") {
   s.writable();
   CHECK(s.state() == stream_state::more);
   CHECK(pump_all(s) == stream_state::closed);
-  CHECK(to.taken == position_event(0) + "data: p\n\n"); // finish() sends what was queued, and pulls no more
+  CHECK(to.taken == position_event(0) + "data: p\n\n");  // finish() sends what was queued, and pulls no more
 }
 
 TEST_CASE("writable from inside the write that says `again` is not lost") {
@@ -414,7 +418,7 @@ TEST_CASE("the bytes of a pending write stay as they are until written, whatever
     stream other(scripted_writer(to_other), follow(b));
     for (int i = 0; i < 50; ++i) {
       b.publish("c", {.data = std::string(3000, static_cast<char>('a' + i % 26))});
-      other.pump(scratch); // the driver's streams share it
+      other.pump(scratch);  // the driver's streams share it
       s.pump(scratch);
     }
     CHECK(s.send({.data = "p"}) == errc::ok);
@@ -430,7 +434,8 @@ TEST_CASE("the bytes of a pending write stay as they are until written, whatever
     auto const bytes = body == framing::raw ? to.taken : decode_chunked(to.taken).body;
     CHECK(bytes == position_event(0) + frame(1, std::string(6000, 'x')) + "data: p\n\n" +
                        support::gap_event(49, "{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":48}") +
-                       frame(50, std::string(3000, 'a' + 48 % 26)) + frame(51, std::string(3000, 'a' + 49 % 26)));
+                       frame(50, std::string(3000, 'a' + 48 % 26)) +
+                       frame(51, std::string(3000, 'a' + 49 % 26)));
   }
 }
 
@@ -560,27 +565,28 @@ TEST_CASE("a pump from inside the writer does nothing and says so") {
   CHECK(to.taken == position_event(0));
 }
 
-// ---- heartbeats ----------------------------------------------------------------------------------------------------
+// ---- heartbeats
+// ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a heartbeat is a comment, and only an idle stream sends it") {
   for (auto const body : {framing::raw, framing::chunked}) {
     broker b;
     peer to;
     stream s(scripted_writer(to), follow(b), {.body = body});
-    s.heartbeat(); // not pumped yet
+    s.heartbeat();  // not pumped yet
     CHECK(pump_all(s) == stream_state::idle);
     to.taken.clear();
     s.heartbeat();
-    s.heartbeat(); // one is enough
+    s.heartbeat();  // one is enough
     CHECK(pump_all(s) == stream_state::idle);
     CHECK(to.taken == (body == framing::raw ? ":\n\n" : "3\r\n:\n\n\r\n"));
 
     to.taken.clear();
     CHECK(s.send({.data = "x"}) == errc::ok);
-    s.heartbeat(); // there is something to send anyway
+    s.heartbeat();  // there is something to send anyway
     to.script.push_back(answer::again(2));
     CHECK(s.pump() == stream_state::blocked);
-    s.heartbeat(); // inside a frame
+    s.heartbeat();  // inside a frame
     to.let_go();
     s.writable();
     s.heartbeat();
@@ -592,7 +598,8 @@ TEST_CASE("a heartbeat is a comment, and only an idle stream sends it") {
   }
 }
 
-// ---- how a stream ends ---------------------------------------------------------------------------------------------
+// ---- how a stream ends
+// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("a writer that breaks its contract loses its stream") {
   using enum write_status;
@@ -611,7 +618,9 @@ TEST_CASE("a writer that breaks its contract loses its stream") {
         CHECK((s.state() == stream_state::closed) == breaks);
         CHECK(s.reason() == (breaks ? close_reason::writer_broke_contract : close_reason::none));
         CHECK(to.aborted == (breaks ? 1 : 0));
-        CHECK(s.pump() == (breaks ? stream_state::closed : status == again ? stream_state::blocked : stream_state::idle));
+        CHECK(s.pump() == (breaks            ? stream_state::closed
+                           : status == again ? stream_state::blocked
+                                             : stream_state::idle));
         CHECK(to.offers.size() == 1);
       }
     }
@@ -703,11 +712,11 @@ TEST_CASE("abort from inside the writer comes after it, whatever it answers") {
       peer to;
       auto s = make(to, of_broker ? &b : nullptr);
       if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
-      answer answers[] = {answer::take(), answer::take(4), answer::again(4), answer::again(), answer::closed(),
-                          answer::exactly(write_status::ok, 0)};
+      answer answers[] = {answer::take(),  answer::take(4),  answer::again(4),
+                          answer::again(), answer::closed(), answer::exactly(write_status::ok, 0)};
       to.script.push_back(std::move(answers[how]).calling([&] {
         s.abort(close_reason::stalled);
-        s.abort(close_reason::removed); // the first reason counts
+        s.abort(close_reason::removed);  // the first reason counts
         CHECK(to.closed.empty());
       }));
       CHECK(s.pump() == stream_state::closed);
@@ -816,11 +825,11 @@ TEST_CASE("an eviction ends an idle stream in order, and one that waits or has b
     if (how == 3) to.script.push_back(answer::pending());
     if (how == 4) to.script.push_back(answer::again(5).calling([&] { to.let_go(); }));
     s.pump();
-    s.evicted(); // nobody has evicted it
+    s.evicted();  // nobody has evicted it
     CHECK(s.state() != stream_state::closed);
     for (int i = 0; i < 3; ++i) b.publish("c", {.data = "y"});
     b.tick({});
-    if (how == 4) { // a rest is owed, and it is writable
+    if (how == 4) {  // a rest is owed, and it is writable
       to.let_go();
       s.writable();
     }
@@ -847,7 +856,8 @@ TEST_CASE("an eviction from inside the writer ends the stream after it") {
   CHECK(to.aborted == 1);
 }
 
-TEST_CASE("one that the broker has ended ends for the broker's reason, as stats counts it, whatever its owner says then") {
+TEST_CASE("one that the broker has ended ends for the broker's reason, as stats counts it, whatever its "
+          "owner says then") {
   for (int how = 0; how < 4; ++how) {
     CAPTURE(how);
     broker b;
@@ -879,10 +889,10 @@ TEST_CASE("a lagging stream whose policy is close ends with that reason, without
   CHECK(decode_chunked(to.taken).ended);
 }
 
-// ---- notices and same bytes ----------------------------------------------------------------------------------------
+// ---- notices and same bytes
+// ----------------------------------------------------------------------------------------
 
-template <class Writer>
-void notices_are_kept(framing body) {
+template <class Writer> void notices_are_kept(framing body) {
   // gap + position, then the events; at every offset the writer takes no more, and the log moves on meanwhile
   auto const gap = support::gap_event(1, "{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":1}");
   for (std::size_t cut = 0; cut <= gap.size() + 10; ++cut) {
@@ -900,12 +910,14 @@ void notices_are_kept(framing body) {
     to.let_go();
     s.writable();
     CHECK(pump_through(s, to) == stream_state::idle);
-    auto const got = support::parse_whole(body == framing::raw ? to.taken : decode_chunked(to.taken).body).events;
+    auto const got =
+        support::parse_whole(body == framing::raw ? to.taken : decode_chunked(to.taken).body).events;
     std::vector<std::string> data;
     for (auto const& e : got) {
       if (e.data != "p") data.push_back(e.data.value_or("none"));
     }
-    CHECK(data == std::vector<std::string>{"{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":1}", "d", "d"});
+    CHECK(data ==
+          std::vector<std::string>{"{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":1}", "d", "d"});
     CHECK(got.size() == 4);
   }
 }
@@ -923,13 +935,13 @@ TEST_CASE("frames that were not begun stay in the log: what lags is told, not ke
   stream s(scripted_writer(to), follow(b));
   b.publish("c", {.data = "1"});
   b.publish("c", {.data = "2"});
-  to.script.push_back(answer::again(position_event(0).size() + 10)); // inside the first event
+  to.script.push_back(answer::again(position_event(0).size() + 10));  // inside the first event
   CHECK(s.pump() == stream_state::blocked);
   for (int i = 3; i <= 6; ++i) b.publish("c", {.data = std::to_string(i)});
   CHECK(pump_through(s, to) == stream_state::idle);
   CHECK(to.taken == position_event(0) + frame(1, "1") +
-                        support::gap_event(4, "{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":3}") + frame(5, "5") +
-                        frame(6, "6"));
+                        support::gap_event(4, "{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":3}") +
+                        frame(5, "5") + frame(6, "6"));
 }
 
 TEST_CASE("a stream that waits behind a partial frame pins nothing of the log") {
@@ -981,7 +993,7 @@ TEST_CASE("a writer that must be offered the same bytes again is offered 16 KiB 
     for (int i = 0; i < 100; ++i) b.publish("c", {.data = std::string(1000, 'x')});
     to.otherwise = [n = 0](std::size_t) mutable { return ++n % 2 != 0 ? answer::again() : answer::take(); };
     CHECK(pump_through(s, to) == stream_state::idle);
-    b.publish("c", {.data = std::string(40'000, 'y')}); // one event that is larger
+    b.publish("c", {.data = std::string(40'000, 'y')});  // one event that is larger
     CHECK(pump_through(s, to) == stream_state::idle);
     auto const got = body == framing::raw ? to.taken : decode_chunked(to.taken).body;
     CHECK(support::parse_whole(got).events.size() == 102);
@@ -994,14 +1006,17 @@ TEST_CASE("what is queued is offered in 16 KiB at most, too, where the same byte
     to.chunked = body == framing::chunked;
     tls_stream s(scripted_tls_writer(to), {.body = body});
     for (int i = 0; i < 50; ++i) CHECK(s.send({.data = std::string(1000, 'x')}) == errc::ok);
-    to.otherwise = [n = 0](std::size_t) mutable { return ++n % 3 != 0 ? answer::again(n % 3 == 1 ? 9 : 0) : answer::take(); };
+    to.otherwise = [n = 0](std::size_t) mutable {
+      return ++n % 3 != 0 ? answer::again(n % 3 == 1 ? 9 : 0) : answer::take();
+    };
     CHECK(pump_through(s, to) == stream_state::idle);
     auto const got = body == framing::raw ? to.taken : decode_chunked(to.taken).body;
     CHECK(support::parse_whole(got).events.size() == 50);
   }
 }
 
-// ---- writers of all kinds ------------------------------------------------------------------------------------------
+// ---- writers of all kinds
+// ------------------------------------------------------------------------------------------
 
 struct plain_writer {
   std::string* to;
@@ -1057,10 +1072,11 @@ TEST_CASE("same_bytes_again may be said to be false") {
   broker b;
   stream_to<undecided_writer> s(undecided_writer{}, follow(b), chunked());
   CHECK(s.pump() == stream_state::blocked);
-  CHECK(s.writer_ref().pieces == 3); // head, frames and tail, gathered
+  CHECK(s.writer_ref().pieces == 3);  // head, frames and tail, gathered
 }
 
-// ---- the decoder itself --------------------------------------------------------------------------------------------
+// ---- the decoder itself
+// --------------------------------------------------------------------------------------------
 
 TEST_CASE("the decoder of chunks tells good from bad") {
   std::string const good = "3\r\nabc\r\n1f\r\n" + std::string(31, 'x') + "\r\n0\r\n\r\n";
@@ -1071,10 +1087,10 @@ TEST_CASE("the decoder of chunks tells good from bad") {
   }
   CHECK(decode_chunked(good).body == "abc" + std::string(31, 'x'));
   CHECK(decode_chunked(good).chunks == std::vector<std::size_t>{3, 31});
-  for (std::string_view const bad : {"\r\n", "3\nabc", "3\r\nabcd", "3\r\nab\r\n3", "g\r\n", "0\r\n\r\n0\r\n", "3;a\r\n"})
+  for (std::string_view const bad :
+       {"\r\n", "3\nabc", "3\r\nabcd", "3\r\nab\r\n3", "g\r\n", "0\r\n\r\n0\r\n", "3;a\r\n"})
     CHECK(decode_chunked(bad).error != "");
 }
-
 
 TEST_CASE("streams that owe the rest of one large event share it") {
   broker b({.replay = {.max_events = 2, .max_bytes = 4 * 1024 * 1024}});
@@ -1085,7 +1101,7 @@ TEST_CASE("streams that owe the rest of one large event share it") {
     for (int i = 0; i < 50; ++i) {
       peers.push_back(std::make_unique<peer>());
       streams.push_back(std::make_unique<stream>(scripted_writer(*peers.back()), follow(b),
-                                                   ssewire::stream_options{.body = body}));
+                                                 ssewire::stream_options{.body = body}));
       CHECK(streams.back()->pump() == stream_state::idle);
     }
     REQUIRE(b.publish("c", {.data = large}));
@@ -1094,14 +1110,16 @@ TEST_CASE("streams that owe the rest of one large event share it") {
       CHECK(streams[i]->pump() == stream_state::blocked);
       CHECK(streams[i]->held_bytes() < 1024);
     }
-    for (auto const* const text : {"1", "2", "3"}) REQUIRE(b.publish("c", {.data = text})); // the log forgets it
+    for (auto const* const text : {"1", "2", "3"})
+      REQUIRE(b.publish("c", {.data = text}));  // the log forgets it
     for (std::size_t i = 0; i < streams.size(); ++i) {
       peers[i]->let_go();
       streams[i]->writable();
-      while (streams[i]->pump() == stream_state::more) {}
+      while (streams[i]->pump() == stream_state::more) {
+      }
       auto const got = body == ssewire::framing::raw ? peers[i]->taken : decode_chunked(peers[i]->taken).body;
       CHECK(got.find(large + "\n\n") != std::string::npos);
-      CHECK(got.find("\"missed\":1") != std::string::npos); // of 1, 2 and 3 it gets the newest two
+      CHECK(got.find("\"missed\":1") != std::string::npos);  // of 1, 2 and 3 it gets the newest two
     }
   }
 }
@@ -1161,4 +1179,4 @@ TEST_CASE("streams that share what they gather in may pump each other from insid
   }
 }
 
-} // namespace
+}  // namespace

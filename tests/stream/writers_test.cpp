@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/wire/serializer.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>
 #include <ssewire/stream/stream.hpp>
 #include <ssewire/stream/writers.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <doctest/doctest.h>
 

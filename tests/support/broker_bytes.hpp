@@ -35,8 +35,7 @@ struct cloning_traits : epoch_traits {
 
 constexpr std::size_t all_room = std::size_t{1} << 30;
 
-template <class Traits>
-std::string bytes_of(ssewire::basic_batch<Traits> const& pulled) {
+template <class Traits> std::string bytes_of(ssewire::basic_batch<Traits> const& pulled) {
   std::array<std::string_view, ssewire::basic_batch<Traits>::max_views> views;
   std::string out;
   auto const n = pulled.gather(views.data());
@@ -72,10 +71,9 @@ std::string pull_all(ssewire::basic_subscription<Traits>& from, std::size_t room
 
 /// A subscription that must be had.
 template <class Traits>
-ssewire::basic_subscription<Traits> follow(ssewire::basic_broker<Traits>& of,
-                                           std::vector<std::string_view> const& channels,
-                                           std::string_view last_event_id = {},
-                                           ssewire::subscribe_options const& how = {}) {
+ssewire::basic_subscription<Traits>
+follow(ssewire::basic_broker<Traits>& of, std::vector<std::string_view> const& channels,
+       std::string_view last_event_id = {}, ssewire::subscribe_options const& how = {}) {
   auto made = of.subscribe(std::span(channels), last_event_id, how);
   REQUIRE(made.error == ssewire::errc::ok);
   return std::move(made.subscription);
@@ -111,14 +109,15 @@ inline std::string gap_event(std::string_view json) {
 inline std::string gap_event(std::uint64_t position, std::string_view json) {
   return "id: " + id(position) + '\n' + gap_event(json);
 }
-} // namespace support
+}  // namespace support
 
 namespace doctest {
 
-#define SSEWIRE_TEST_ENUM(type)                                                                                        \
-  template <>                                                                                                          \
-  struct StringMaker<ssewire::type> {                                                                                  \
-    static String convert(ssewire::type value) { return (#type " " + std::to_string(static_cast<int>(value))).c_str(); } \
+#define SSEWIRE_TEST_ENUM(type)                                                                              \
+  template <> struct StringMaker<ssewire::type> {                                                            \
+    static String convert(ssewire::type value) {                                                             \
+      return (#type " " + std::to_string(static_cast<int>(value))).c_str();                                  \
+    }                                                                                                        \
   }
 SSEWIRE_TEST_ENUM(pull_status);
 SSEWIRE_TEST_ENUM(resume_outcome);
@@ -126,4 +125,4 @@ SSEWIRE_TEST_ENUM(close_reason);
 SSEWIRE_TEST_ENUM(wake);
 #undef SSEWIRE_TEST_ENUM
 
-} // namespace doctest
+}  // namespace doctest

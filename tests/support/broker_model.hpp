@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_model.hpp - what a broker should hold: everything published in one plain list, and for each channel how much of
-// it is left. It knows nothing of segments, cursors or wake-ups.
+// broker_model.hpp - what a broker should hold: everything published in one plain list, and for each channel
+// how much of it is left. It knows nothing of segments, cursors or wake-ups.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -66,7 +66,8 @@ struct model_broker {
     bool exists = false;                   // somebody follows it or it holds an event
     std::uint64_t presumed_lost = 0;       // when it was made again: what was remembered of it, or the floor
     std::optional<std::string> lost_id = {};  // its publisher's, of what it forgot last
-    std::optional<std::size_t> filtered_from = {};  // held_from when a stream with a filter first followed it, since it was made
+    std::optional<std::size_t> filtered_from =
+        {};  // held_from when a stream with a filter first followed it, since it was made
 
     [[nodiscard]] std::size_t end() const { return positions.size(); }
     [[nodiscard]] std::size_t held() const { return end() - held_from; }
@@ -90,8 +91,9 @@ struct model_broker {
 
   ssewire::broker_options options;
   std::uint64_t epoch;
-  std::map<std::uint64_t, std::uint64_t> earlier = {};  // epochs before a fork(), by the last position of each
-  std::vector<model_event> order = {};                  // position p is order[p - 1]
+  std::map<std::uint64_t, std::uint64_t> earlier =
+      {};                               // epochs before a fork(), by the last position of each
+  std::vector<model_event> order = {};  // position p is order[p - 1]
   std::vector<channel> channels = {};
   std::array<std::uint64_t, 6> trims = {};  // by cause
   struct drain_turns {
@@ -108,7 +110,7 @@ struct model_broker {
     std::optional<std::string> id;
   };
   std::map<std::size_t, loss> remembered = {};  // channels that are gone: what they had lost last
-  std::uint64_t floor = 0;                               // of those not remembered
+  std::uint64_t floor = 0;                      // of those not remembered
 
   [[nodiscard]] std::uint64_t last() const { return order.size(); }
   [[nodiscard]] model_event const& at(std::uint64_t position) const { return order[position - 1]; }
@@ -164,8 +166,9 @@ struct model_broker {
     return held == never && c.lost_id == own_id ? c.lost_through() : held;
   }
 
-  /// Is it known whether filters would have admitted what this channel lost after `position`? All of it must be among what
-  /// it lost last, which is kept in a limited number and size, and since a filter first needed it.
+  /// Is it known whether filters would have admitted what this channel lost after `position`? All of it must
+  /// be among what it lost last, which is kept in a limited number and size, and since a filter first needed
+  /// it.
   [[nodiscard]] bool knows_losses_after(std::size_t in, std::uint64_t position) const {
     auto const& c = channels[in];
     if (!c.filtered_from) return false;
@@ -180,7 +183,8 @@ struct model_broker {
       auto const& e = at(c.positions[i - 1]);
       auto const before = (std::max)(c.presumed_lost, i == 1 ? 0 : c.positions[i - 2]);
       auto const id = e.own_id ? e.own_id->size() : 0;
-      bytes += size(c.positions[i - 1] - before) + size(e.tag) + size(e.type.size()) + size(id) + e.type.size() + id;
+      bytes += size(c.positions[i - 1] - before) + size(e.tag) + size(e.type.size()) + size(id) +
+               e.type.size() + id;
       ++events;
       if (events > options.replay.max_events / 2 + 1 || bytes > options.replay.max_bytes / 4) return false;
     }
@@ -242,8 +246,9 @@ struct model_broker {
     }
   }
 
-  /// The limits of all channels together took so many, which must have been the oldest up to `newest`. Where one event's
-  /// copies lie on both sides of that border, `holds(channel)` says how many events the broker still has there.
+  /// The limits of all channels together took so many, which must have been the oldest up to `newest`. Where
+  /// one event's copies lie on both sides of that border, `holds(channel)` says how many events the broker
+  /// still has there.
   template <class Holds> void forget_oldest(std::uint64_t taken, std::uint64_t newest, Holds holds) {
     std::vector<std::pair<std::uint64_t, std::size_t>> oldest;
     for (std::size_t c = 0; c < channels.size(); ++c) {

@@ -18,7 +18,8 @@ struct chunked_body {
   std::string error = {};
 };
 
-/// chunked-body = *chunk last-chunk trailer-section CRLF, as far as it has come. Without extensions and trailers.
+/// chunked-body = *chunk last-chunk trailer-section CRLF, as far as it has come. Without extensions and
+/// trailers.
 inline chunked_body decode_chunked(std::string_view bytes) {
   chunked_body out;
   while (!bytes.empty()) {

@@ -36,8 +36,7 @@ struct closure_executor {
 struct post_to {
   closure_executor* to;
 
-  template <class Task>
-  void operator()(Task task) const {
+  template <class Task> void operator()(Task task) const {
     auto& executor = *to;
     ++executor.posts;
     if (executor.refusals != 0) {

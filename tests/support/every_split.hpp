@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// every_split.hpp - a stream means the same however it is read: pushed or pulled, whole, byte by byte, cut anywhere.
+// every_split.hpp - a stream means the same however it is read: pushed or pulled, whole, byte by byte, cut
+// anywhere.
 #pragma once
 
 #include <ssewire/wire/parser.hpp>
@@ -127,9 +128,9 @@ inline bool agrees(told const& got, way w, literal::reading const& expected) {
   return same && got.sound && got.error == ssewire::errc::ok;
 }
 
-/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of reading: whole,
-/// byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair of offsets. A stream of more
-/// than 4 KiB is cut at every 97th offset only.
+/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of reading:
+/// whole, byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair of
+/// offsets. A stream of more than 4 KiB is cut at every 97th offset only.
 inline void every_split(std::string_view bytes, outcome const& expected,
                         ssewire::utf8 encoding = ssewire::utf8::repair) {
   auto const text = bytes.size() <= 4096 ? quoted(bytes) : quoted(bytes.substr(0, 4096)) + "...";

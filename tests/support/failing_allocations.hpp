@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// failing_allocations.hpp - makes one chosen allocation of the program fail. Replaces operator new: for tests that consist
-// of one source file.
+// failing_allocations.hpp - makes one chosen allocation of the program fail. Replaces operator new: for tests
+// that consist of one source file.
 #pragma once
 
 #include <support/broker_bytes.hpp>
@@ -11,8 +11,8 @@
 
 namespace support {
 
-/// How many allocations succeed until one fails; negative: none does. It falls below zero by itself when one has failed:
-/// what cleans up afterwards has memory.
+/// How many allocations succeed until one fails; negative: none does. It falls below zero by itself when one
+/// has failed: what cleans up afterwards has memory.
 inline long allocations_left = -1;
 inline unsigned allocations_failed = 0;
 
@@ -24,7 +24,9 @@ inline bool allocation_fails() noexcept {
 
 /// The log's segments fail like all else.
 struct failing_traits : epoch_traits {
-  static void* allocate(std::size_t bytes) noexcept { return allocation_fails() ? nullptr : std::malloc(bytes); }
+  static void* allocate(std::size_t bytes) noexcept {
+    return allocation_fails() ? nullptr : std::malloc(bytes);
+  }
   static void deallocate(void* memory, std::size_t) noexcept { std::free(memory); }
 };
 

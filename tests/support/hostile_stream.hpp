@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// hostile_stream.hpp - event streams that go wrong wherever a parser may, and cuts in the worst places. Each is made from
-// its seed alone, the same on every machine.
+// hostile_stream.hpp - event streams that go wrong wherever a parser may, and cuts in the worst places. Each
+// is made from its seed alone, the same on every machine.
 #pragma once
 
 #include <support/random.hpp>
@@ -234,7 +234,8 @@ class maker {
     }
   }
 
-  // Inside CRLF, behind a CR, inside a code point or a mark, in front of and behind a colon, behind the space.
+  // Inside CRLF, behind a CR, inside a code point or a mark, in front of and behind a colon, behind the
+  // space.
   [[nodiscard]] bool bad_place(std::size_t at) const {
     auto const before = static_cast<unsigned char>(out_[at - 1]);
     auto const after = static_cast<unsigned char>(out_[at]);
@@ -275,7 +276,8 @@ class maker {
 
 inline hostile_stream make_hostile_stream(std::uint64_t seed) { return hostile::maker(seed).make(); }
 
-/// The shortest stream to be had from this one, by leaving out pieces and cuts, for which `fails` is still true.
+/// The shortest stream to be had from this one, by leaving out pieces and cuts, for which `fails` is still
+/// true.
 template <class Fails> hostile_stream shortened(hostile_stream stream, Fails fails) {
   auto const without = [](hostile_stream const& whole, std::size_t at, std::size_t size) {
     hostile_stream less;

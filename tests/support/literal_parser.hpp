@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// literal_parser.hpp - the standard's text, sentence by sentence, as a second parser: slow, whole streams only, and
-// without a line of the library's. Where the two differ, one of them has not read the standard.
+// literal_parser.hpp - the standard's text, sentence by sentence, as a second parser: slow, whole streams
+// only, and without a line of the library's. Where the two differ, one of them has not read the standard.
 // Source: WHATWG HTML, 9.2.5 and 9.2.6; WHATWG Encoding, 6 "UTF-8 decode" and 8.1.1 UTF-8 decoder.
 #pragma once
 
@@ -18,8 +18,9 @@
 
 namespace support::literal {
 
-// Encoding, 8.1.1: "UTF-8's decoder has an associated UTF-8 code point, UTF-8 bytes seen, and UTF-8 bytes needed (all
-// initially 0), a UTF-8 lower boundary (initially 0x80), and a UTF-8 upper boundary (initially 0xBF)."
+// Encoding, 8.1.1: "UTF-8's decoder has an associated UTF-8 code point, UTF-8 bytes seen, and UTF-8 bytes
+// needed (all initially 0), a UTF-8 lower boundary (initially 0x80), and a UTF-8 upper boundary (initially
+// 0xBF)."
 inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
   constexpr char32_t replacement = 0xFFFD;
   std::u32string output;
@@ -31,8 +32,8 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
 
   std::size_t next = 0;  // the I/O queue is what begins here
   for (;;) {
-    // 1. "If byte is end-of-queue and UTF-8 bytes needed is not 0, then set UTF-8 bytes needed to 0 and return error."
-    // 2. "If byte is end-of-queue, then return finished."
+    // 1. "If byte is end-of-queue and UTF-8 bytes needed is not 0, then set UTF-8 bytes needed to 0 and
+    // return error." 2. "If byte is end-of-queue, then return finished."
     if (next == bytes.size()) {
       if (bytes_needed != 0) output += replacement;
       return output;
@@ -114,7 +115,8 @@ inline std::string utf8_encode(std::u32string_view text) {
 /// What a user agent would decode these bytes to, as UTF-8 again.
 inline std::string repaired(std::string_view bytes) { return utf8_encode(utf8_decode_without_bom(bytes)); }
 
-// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on the way out.
+// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on the
+// way out.
 inline std::u32string each_byte_decoded(std::string_view bytes) {
   std::u32string text;
   for (char const c : bytes) text += static_cast<unsigned char>(c);
@@ -171,9 +173,9 @@ struct event_source {
   support::events dispatched;
   std::vector<literal::comment> ignored;
 
-  // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer of the
-  // standard is "empty string" where no data field came, which this must not confuse with an empty data field: in the
-  // standard each data field leaves at least its U+000A there until step 3 of the dispatch.
+  // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer of
+  // the standard is "empty string" where no data field came, which this must not confuse with an empty data
+  // field: in the standard each data field leaves at least its U+000A there until step 3 of the dispatch.
   std::optional<std::u32string> id_of_block;
   std::optional<std::uint64_t> retry_of_block;
 
@@ -202,7 +204,8 @@ struct event_source {
   void dispatch_the_event() {
     // 1. "Set the last event ID string of the event source to the value of the last event ID buffer."
     last_event_id_string = last_event_id_buffer;
-    // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty string
+    // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty
+    // string
     //    and return."
     if (!data_buffer.empty()) {
       // 3. "If the data buffer's last character is a U+000A LINE FEED (LF) character, then remove it."
@@ -231,7 +234,8 @@ struct event_source {
       return;
     }
     auto const colon = line.find(U':');
-    // "Otherwise, the string is not empty but does not contain a U+003A COLON character": the whole line is the name.
+    // "Otherwise, the string is not empty but does not contain a U+003A COLON character": the whole line is
+    // the name.
     if (colon == std::u32string::npos) return process_the_field(line, U"");
     // "If the line contains a U+003A COLON character"
     process_the_field(line.substr(0, colon), value_behind(line, colon));
@@ -256,8 +260,9 @@ struct event_source {
   }
 };
 
-// "The lines are separated by either a U+000D U+000A pair, a single U+000A not preceded by U+000D, or a single U+000D
-// not followed by U+000A." Calls process(line, begin) for each. Answers where the line begins that no line end follows.
+// "The lines are separated by either a U+000D U+000A pair, a single U+000A not preceded by U+000D, or a
+// single U+000D not followed by U+000A." Calls process(line, begin) for each. Answers where the line begins
+// that no line end follows.
 template <class Process> std::size_t for_each_line(std::u32string const& stream, Process process) {
   std::u32string line;
   std::size_t begin = 0;
@@ -275,8 +280,9 @@ template <class Process> std::size_t for_each_line(std::u32string const& stream,
   return begin;
 }
 
-/// The whole stream, from its first byte to its end. `before`: what the client's stream before this one has left: browsers
-/// keep the last event ID and the reconnection time over a reconnect, also where no event of the new stream has an ID.
+/// The whole stream, from its first byte to its end. `before`: what the client's stream before this one has
+/// left: browsers keep the last event ID and the reconnection time over a reconnect, also where no event of
+/// the new stream has an ID.
 inline reading read(std::string_view bytes, ssewire::utf8 encoding = ssewire::utf8::repair,
                     outcome const& before = {}) {
   event_source source;
@@ -304,8 +310,9 @@ inline outcome parse(std::string_view bytes, ssewire::utf8 encoding = ssewire::u
   return read(bytes, encoding);
 }
 
-/// The limit that a stream exceeds first, and where the line begins that does. What the stream means until there is
-/// read(bytes.substr(0, offset)). Not the standard's: see parser_limits, which count bytes as they arrive.
+/// The limit that a stream exceeds first, and where the line begins that does. What the stream means until
+/// there is read(bytes.substr(0, offset)). Not the standard's: see parser_limits, which count bytes as they
+/// arrive.
 struct exceeded {
   ssewire::errc error = ssewire::errc::ok;
   std::size_t offset = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// numbered_events.hpp - events whose data says which they are, and a client that objects to what is missing untold.
+// numbered_events.hpp - events whose data says which they are, and a client that objects to what is missing
+// untold.
 #pragma once
 
 #include <ssewire/core/framing.hpp>

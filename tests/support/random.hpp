@@ -26,10 +26,7 @@ struct random {
   bool one_in(std::size_t n) { return below(n) == 0; }
   char byte() { return static_cast<char>(static_cast<unsigned char>(next() >> 56)); }
 
-  template <class T, std::size_t N>
-  T const& pick(T const (&list)[N]) {
-    return list[below(N)];
-  }
+  template <class T, std::size_t N> T const& pick(T const (&list)[N]) { return list[below(N)]; }
 };
 
-} // namespace support
+}  // namespace support

@@ -3,14 +3,16 @@
 //
 // A world is what one schedule runs in; it is made anew for each of them:
 //   std::size_t tasks();         how many tasks there are; in a schedule they are called a, b, c ...
-//   void run(std::size_t task);  what it does; with scheduled_traits every lock() is a point where another may go on.
-//                                Up to its first point it must not meet the others: that is run before all else
+//   void run(std::size_t task);  what it does; with scheduled_traits every lock() is a point where another
+//   may go on.
+//                                Up to its first point it must not meet the others: that is run before all
+//                                else
 //   std::string check();         what is wrong at the end, or nothing
 //
-// Tasks are fibers where ucontext is to be had: a change costs a fifth of a microsecond, and the thread sanitizer is
-// told of the mutexes and not of the changes, so it finds what no lock protects although nothing ever runs at the same
-// time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, they are threads that hand over to each other: twenty times
-// slower.
+// Tasks are fibers where ucontext is to be had: a change costs a fifth of a microsecond, and the thread
+// sanitizer is told of the mutexes and not of the changes, so it finds what no lock protects although nothing
+// ever runs at the same time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, they are threads that hand over
+// to each other: twenty times slower.
 #pragma once
 
 #include <ssewire/core/traits.hpp>
@@ -195,8 +197,10 @@ class scheduler {
 
   /// Where a task may be interrupted besides its locks.
   enum class points : unsigned char {
-    locks,              ///< nowhere: what lies between two locks is one step
-    locks_and_unlocks,  ///< behind each unlock() too
+    /// nowhere: what lies between two locks is one step.
+    locks,
+    /// Behind each unlock() too.
+    locks_and_unlocks,
   };
   /// In which order the choices at one point are tried. All are: the order changes nothing but the way.
   enum class order : unsigned char { fewest_changes_first, last_task_first };
@@ -206,7 +210,8 @@ class scheduler {
     return *only;
   }
 
-  // ---- for tasks -------------------------------------------------------------------------------------------------
+  // ---- for tasks
+  // -------------------------------------------------------------------------------------------------
 
   /// A point where another task may go first. Outside of tasks: nothing.
   void step() {
@@ -248,7 +253,8 @@ class scheduler {
     return true;
   }
 
-  /// Calls something of the library and notes its instant: when it first got the lock. Instants are in one order.
+  /// Calls something of the library and notes its instant: when it first got the lock. Instants are in one
+  /// order.
   template <class Call> decltype(auto) at(std::uint64_t& instant, Call const& call) {
     struct note {
       scheduler& s;
@@ -281,7 +287,8 @@ class scheduler {
     if (point) step();
   }
 
-  // ---- for explore() -----------------------------------------------------------------------------------------------
+  // ---- for explore()
+  // -----------------------------------------------------------------------------------------------
 
   struct choice {
     std::size_t taken = 0;
@@ -457,7 +464,8 @@ class scheduler {
   std::vector<void*> kept_;
 };
 
-/// Locks and waits that hand control to the scheduler. Memory and this_thread() as by default; the epoch is 0.
+/// Locks and waits that hand control to the scheduler. Memory and this_thread() as by default; the epoch is
+/// 0.
 struct scheduled_traits : ssewire::default_traits {
   class mutex {
    public:
@@ -520,10 +528,12 @@ struct exploration {
 struct explore_options {
   scheduler::points points = scheduler::points::locks;
   scheduler::order order = scheduler::order::fewest_changes_first;
-  std::string_view replay = {};  ///< one schedule, as a failure shows it; empty: all of them
+  /// One schedule, as a failure shows it; empty: all of them.
+  std::string_view replay = {};
 };
 
-/// What SSEWIRE_SCHEDULE=name:letters in the environment asks for: one schedule of this name, or of another one.
+/// What SSEWIRE_SCHEDULE=name:letters in the environment asks for: one schedule of this name, or of another
+/// one.
 struct asked_schedule {
   bool elsewhere = false;
   std::string_view replay = {};

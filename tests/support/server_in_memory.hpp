@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// server_in_memory.hpp - a server without a network, writers for it that are right, and what a test of the conformance
-// suite asks of its report.
+// server_in_memory.hpp - a server without a network, writers for it that are right, and what a test of the
+// conformance suite asks of its report.
 #pragma once
 
 #include <ssewire/testing/writer_conformance.hpp>

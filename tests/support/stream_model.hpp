@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// stream_model.hpp - the oracle of a broker's promises to its streams: what a client must get next, or be told that it
-// is missing, judged by the bytes alone.
+// stream_model.hpp - the oracle of a broker's promises to its streams: what a client must get next, or be
+// told that it is missing, judged by the bytes alone.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -22,13 +22,14 @@
 
 namespace support {
 
-/// One client over all its connections: reads bytes as a browser would and objects to whatever breaks a promise.
+/// One client over all its connections: reads bytes as a browser would and objects to whatever breaks a
+/// promise.
 struct model_client {
   struct place {
     std::size_t channel;
-    std::size_t from = 0;      // index of the first entry it is to get,
-    std::size_t expected = 0;  // and of the one that must come next, unless a gap is told
-    bool lost_before = false;  // it came back too late: a gap without a number must come first
+    std::size_t from = 0;          // index of the first entry it is to get,
+    std::size_t expected = 0;      // and of the one that must come next, unless a gap is told
+    bool lost_before = false;      // it came back too late: a gap without a number must come first
     bool shares = false;           // an event of the batch just pulled is on several of the stream's channels
     bool maybe_uncounted = false;  // such a batch came back: how many of it are lost here is not always known
   };
@@ -124,7 +125,8 @@ struct model_client {
     owe_position(0);
   }
 
-  /// Has the log moved past this client? With a filter there is a doubt: it may have looked at more than it delivered.
+  /// Has the log moved past this client? With a filter there is a doubt: it may have looked at more than it
+  /// delivered.
   [[nodiscard]] bool may_lag(model_broker const& b) const {
     return std::any_of(places.begin(), places.end(),
                        [&](place const& p) { return p.expected < b.channels[p.channel].held_from; });
@@ -143,7 +145,8 @@ struct model_client {
       auto const& c = b.channels[p.channel];
       if (c.lost_through() <= behind) continue;
       for (auto i = p.expected; i < c.held_from; ++i) {
-        if (c.positions[i] > sending_through && !was_told(c.positions[i]) && (!(filter.is_set() || next_filter) || admits(b, c.positions[i])))
+        if (c.positions[i] > sending_through && !was_told(c.positions[i]) &&
+            (!(filter.is_set() || next_filter) || admits(b, c.positions[i])))
           return true;
       }
     }
@@ -176,8 +179,8 @@ struct model_client {
       return c.lost_through() > seen || c.index_after(seen) < c.held_from + (c.held() + 1) / 2;
     });
   }
-  /// The next event of its own sequence: what it must get, or be told of. `told_too`: also one that it was told of on one
-  /// channel and whose copy on another is gone now, too: it may have been on its way.
+  /// The next event of its own sequence: what it must get, or be told of. `told_too`: also one that it was
+  /// told of on one channel and whose copy on another is gone now, too: it may have been on its way.
   [[nodiscard]] std::uint64_t due(model_broker const& b, bool told_too = false) const {
     auto next = never;
     for (auto const& p : places) {
@@ -203,7 +206,8 @@ struct model_client {
     CHECK_UNARY(!owed_position);
     CHECK(due(b) == never);
     CHECK_UNARY(!must_lag(b));
-    // It could come back now, and for a while, without being told a gap: what its filter skipped was stated in time.
+    // It could come back now, and for a while, without being told a gap: what its filter skipped was stated
+    // in time.
     CHECK_UNARY((!filter.is_set() || !skipped(b) || !(is_its_turn || grows_old(b))));
     for (auto& p : places) {
       CHECK_UNARY(!p.lost_before);
@@ -251,7 +255,8 @@ struct model_client {
   }
 
   [[nodiscard]] bool is_on_one(model_broker const& b, std::uint64_t position) const {
-    return std::any_of(places.begin(), places.end(), [&](place const& p) { return is_on(b, p.channel, position); });
+    return std::any_of(places.begin(), places.end(),
+                       [&](place const& p) { return is_on(b, p.channel, position); });
   }
 
   // The same, without what came before it followed the channel.
@@ -294,7 +299,8 @@ struct model_client {
     }
     auto const said = read(b, e.id.value()).position;
     REQUIRE_UNARY(said.has_value());  // G13: of this run
-    auto position = said;  // an event's own ID says the same as any position before the next event of its channels
+    auto position =
+        said;  // an event's own ID says the same as any position before the next event of its channels
     if (!model_broker::is_position(e.id.value())) {
       while (*position < b.last() && !is_for_it(b, *position + 1)) ++*position;
     }
@@ -312,7 +318,8 @@ struct model_client {
     if (next_filter) filter = *std::exchange(next_filter, {});
   }
 
-  // Exactly the next one of its own sequence (G1, G2, G3), and so one of its channels (G9), as it was published.
+  // Exactly the next one of its own sequence (G1, G2, G3), and so one of its channels (G9), as it was
+  // published.
   void delivered(model_broker const& b, ssewire::event const& e) {
     auto position = due(b, true);
     if (position != never && e.id.value() != b.id_at(position)) position = due(b);
@@ -338,8 +345,8 @@ struct model_client {
     }
   }
 
-  // Every gap must be true, and name its number exactly where there is one to name. It is told of one channel's log: of
-  // an event on several the copy on another may still come.
+  // Every gap must be true, and name its number exactly where there is one to name. It is told of one
+  // channel's log: of an event on several the copy on another may still come.
   void gap(model_broker const& b, std::string_view data) {
     if (!unplaced.empty()) {
       CHECK(data == "{\"reason\":\"" + unplaced + "\"}");
@@ -389,12 +396,15 @@ struct model_client {
     return true;
   }
 
-  // The library says where a stream stands by a publisher's ID exactly where it may: the newest event of its channels there is
-  // held, its filter admits it, and no other event that its channels would find has this ID.
-  void check_own(model_broker const& b, std::string_view id, std::uint64_t position, std::uint64_t stands) const {
+  // The library says where a stream stands by a publisher's ID exactly where it may: the newest event of its
+  // channels there is held, its filter admits it, and no other event that its channels would find has this
+  // ID.
+  void check_own(model_broker const& b, std::string_view id, std::uint64_t position,
+                 std::uint64_t stands) const {
     auto newest = position;
     while (newest != 0 && !is_on_one(b, newest)) --newest;
-    bool own = newest != 0 && b.at(newest).own_id.has_value() && admits(b, newest, next_filter.value_or(filter));
+    bool own =
+        newest != 0 && b.at(newest).own_id.has_value() && admits(b, newest, next_filter.value_or(filter));
     if (own) {
       bool held = false;
       for (auto const& p : places) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
-#include <ssewire/wire/serializer.hpp>
 #include <ssewire/stream/stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <doctest/doctest.h>
 
@@ -338,7 +338,8 @@ TEST_CASE("it drives a reactor's test as it does a stream's") {
     CHECK(reactor.send(a.id, {.data = "x"}) == ssewire::errc::ok);
     CHECK(reactor.send(b.id, {.data = "x"}) == ssewire::errc::ok);
     auto now = ssewire::steady_time() + std::chrono::hours(1);
-    for (auto const end = now + std::chrono::seconds(60); now <= end; now += std::chrono::seconds(5)) reactor.poll(now);
+    for (auto const end = now + std::chrono::seconds(60); now <= end; now += std::chrono::seconds(5))
+      reactor.poll(now);
     CHECK(stalled.closed == std::vector{close_reason::stalled});
   }
   CHECK(fast.taken.starts_with("data: x\n\n"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <ssewire/stream/writers.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 #include <ssewire/testing/writer_conformance.hpp>
-#include <ssewire/stream/writers.hpp>
 
 #include <support/server_in_memory.hpp>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/wire/detail/byte_buffer.hpp>
+
 #include <support/random.hpp>
 
 #include <doctest/doctest.h>
@@ -17,7 +18,7 @@ using ssewire::detail::byte_buffer;
 TEST_CASE("texts of every size go in whole, however much behind them may be read") {
   for (std::size_t size = 0; size <= 600; ++size) {
     for (std::size_t const behind : {0u, 1u, 16u, 31u, 32u, 33u, 200u}) {
-      auto const source = std::make_unique<char[]>(size + behind); // sized to the byte
+      auto const source = std::make_unique<char[]>(size + behind);  // sized to the byte
       for (std::size_t i = 0; i < size + behind; ++i) source[i] = static_cast<char>('a' + i % 26);
       std::string_view const text(source.get(), size);
       auto const* const readable = source.get() + size + behind;
@@ -35,7 +36,8 @@ TEST_CASE("a buffer grows as a string does") {
   byte_buffer buffer;
   std::string expected;
   for (int i = 0; i < 5000; ++i) {
-    std::string const part(random.below(random.one_in(50) ? 5000 : 60), static_cast<char>('a' + random.below(26)));
+    std::string const part(random.below(random.one_in(50) ? 5000 : 60),
+                           static_cast<char>('a' + random.below(26)));
     if (random.one_in(500)) {
       buffer.clear();
       expected.clear();
@@ -64,4 +66,4 @@ TEST_CASE("a buffer is a value") {
   CHECK(byte_buffer().empty());
 }
 
-} // namespace
+}  // namespace

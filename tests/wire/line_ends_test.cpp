@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/wire/detail/line_ends.hpp>
+
 #include <support/random.hpp>
 
 #include <doctest/doctest.h>
@@ -34,7 +35,8 @@ void check(std::string_view bytes) {
   auto const exact = scanner.exact(block.get(), bytes.size());
   CHECK(exact.ends == expected.ends);
   CHECK(exact.high == (expected.high != 0));
-  auto const suspects = bytes.size() == 64 ? scanner.may_end(block.get()) : scanner.may_end(block.get(), bytes.size());
+  auto const suspects =
+      bytes.size() == 64 ? scanner.may_end(block.get()) : scanner.may_end(block.get(), bytes.size());
   CHECK((suspects & expected.ends) == expected.ends);
   CHECK((suspects & expected.high) == expected.high);
   if (bytes.size() < 64) CHECK((suspects >> bytes.size()) == 0);
@@ -59,7 +61,9 @@ TEST_CASE("blocks of any bytes are told right") {
   for (int round = 0; round < 4000; ++round) {
     auto const kind = random.below(3);
     for (auto& c : block) {
-      c = kind == 0 ? static_cast<char>(random.below(256)) : kind == 1 ? "\r\n\t x\xC3"[random.below(6)] : 'x';
+      c = kind == 0   ? static_cast<char>(random.below(256))
+          : kind == 1 ? "\r\n\t x\xC3"[random.below(6)]
+                      : 'x';
     }
     check({block, random.below(65)});
   }
@@ -72,4 +76,4 @@ TEST_CASE("plain text asks for no second look") {
   CHECK(scanner.may_end(text.data()) == 0);
 }
 
-} // namespace
+}  // namespace

@@ -69,7 +69,8 @@ TEST_CASE("no other byte ends a line") {
 }
 
 TEST_CASE("a byte that borrows from its neighbour is not taken for a line end") {
-  // Searching eight bytes at a time by subtraction, 0x0b above 0x0a and 0x0e above 0x0d are where a borrow would show.
+  // Searching eight bytes at a time by subtraction, 0x0b above 0x0a and 0x0e above 0x0d are where a borrow
+  // would show.
   std::string const text = "\x0b\x0b\x0e\x0e\x0c\x8a\x8d\x09\nxxx\x0b\x0b\x0e\x0e\x0c\x8a\x8d\x09";
   CHECK(found(0, text) == list{text.substr(0, 8), text.substr(9)});
 }

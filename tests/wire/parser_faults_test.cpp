@@ -31,7 +31,8 @@ events read(parser& p, std::string_view bytes) {
   return got;
 }
 
-// Runs `action` with the n-th allocation failing, for n = 1, 2, ... until none fails. Returns how many failed.
+// Runs `action` with the n-th allocation failing, for n = 1, 2, ... until none fails. Returns how many
+// failed.
 template <class Prepare, class Action, class Check>
 int fail_each(Prepare prepare, Action action, Check check) {
   for (int n = 0;; ++n) {

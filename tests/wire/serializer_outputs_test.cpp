@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/core/framing.hpp>
-#include <ssewire/wire/serializer.hpp>
 #include <ssewire/core/writer.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <support/random.hpp>
 

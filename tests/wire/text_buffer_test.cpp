@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/core/utf8.hpp>
-#include <ssewire/wire/serializer.hpp>
 #include <ssewire/stream/stream.hpp>
+#include <ssewire/wire/serializer.hpp>
 #include <ssewire/wire/text_buffer.hpp>
 
 #include <support/events.hpp>

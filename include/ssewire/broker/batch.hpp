@@ -2,9 +2,8 @@
 // batch.hpp - what one pull hands out: frames in order, which stay where they are in the log, pinned.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/broker/filter.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/log.hpp>
@@ -28,15 +27,19 @@ template <class Traits> class puller;
 
 /// What a pull has brought.
 enum class pull_status : unsigned char {
-  frames,    ///< the batch holds something to send
-  nothing,   ///< nothing to send: park() and wait for the hook
-  draining,  ///< nothing to send, and its turn in a drain has come: end the stream in order
-  closed,    ///< the subscription was ended; its reason says why
+  /// The batch holds something to send.
+  frames,
+  /// Nothing to send: park() and wait for the hook.
+  nothing,
+  /// Nothing to send, and its turn in a drain has come: end the stream in order.
+  draining,
+  /// The subscription was ended; its reason says why.
+  closed,
 };
 
-/// The frames of one pull: first the notices of the library (where the stream stands, what it is missing), then the
-/// events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled or destroyed.
-/// Meant to be reused: it keeps its small buffer.
+/// The frames of one pull: first the notices of the library (where the stream stands, what it is missing),
+/// then the events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled
+/// or destroyed. Meant to be reused: it keeps its small buffer.
 /// Threads     one at a time.
 template <class Traits> class basic_batch {
  public:
@@ -50,8 +53,8 @@ template <class Traits> class basic_batch {
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
-  /// Writes its parts, in order and none empty, to `out`, which has room for max_views. Returns how many. They live as
-  /// long as the pins.
+  /// Writes its parts, in order and none empty, to `out`, which has room for max_views. Returns how many.
+  /// They live as long as the pins.
   std::size_t gather(std::string_view* out) const noexcept {
     auto* next = out;
     if (!notices_.empty()) *next++ = notices_;
@@ -66,7 +69,8 @@ template <class Traits> class basic_batch {
     return all;
   }
 
-  /// Keeps the memory of a part of it that lies in one run, beyond the batch's own life. Null for the notices.
+  /// Keeps the memory of a part of it that lies in one run, beyond the batch's own life. Null for the
+  /// notices.
   [[nodiscard]] detail::segment_pin<Traits> pin_of(std::string_view part) const noexcept {
     for (std::size_t i = 0; i < runs_; ++i) {
       auto const run = pinned_[i].bytes();

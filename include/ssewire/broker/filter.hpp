@@ -3,7 +3,6 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/event_header.hpp>
 
 #include <memory>
@@ -16,9 +15,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Keeps a callable `bool(event_header const&)`; copies share it. Empty: all events.
-/// It runs on the thread that pulls, with no lock held, and once for each event, or again for events that a writer gave
-/// back. It should answer the same each time. What it throws leaves pull(), and nothing was pulled.
-/// Streams that share a filter call it from their threads at the same time.
+/// It runs on the thread that pulls, with no lock held, and once for each event, or again for events that a
+/// writer gave back. It should answer the same each time. What it throws leaves pull(), and nothing was
+/// pulled. Streams that share a filter call it from their threads at the same time.
 class event_filter {
  public:
   event_filter() noexcept = default;

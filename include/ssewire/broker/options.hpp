@@ -2,11 +2,10 @@
 // options.hpp - what a broker and a subscription are told when they begin.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/presence.hpp>
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
@@ -24,13 +23,13 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at the others the
-/// newcomer or the new event is refused with an error.
+/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at the
+/// others the newcomer or the new event is refused with an error.
 struct broker_options {
-  replay_limits replay = {};  ///< of each channel
-  std::uint64_t max_events_in_all =
-      (std::numeric_limits<
-          std::uint64_t>::max)();  ///< held by all channels together. Beyond it the oldest of all go
+  /// Of each channel.
+  replay_limits replay = {};
+  /// Held by all channels together. Beyond it the oldest of all go.
+  std::uint64_t max_events_in_all = (std::numeric_limits<std::uint64_t>::max)();
   /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes.
   /// Beyond it the oldest events of all go, but never those of the newest publish.
   std::size_t max_log_bytes = 256 * 1024 * 1024;
@@ -38,70 +37,81 @@ struct broker_options {
   /// ended, the one that pulled first before the others. Each publish and tick looks at 32 that may hold
   /// some: beside more that hold only what is still in a log, it takes several until one is found.
   std::size_t max_pinned_bytes = 64 * 1024 * 1024;
-  /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came: filters are asked
-  /// about it when such a stream comes back.
+  /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came:
+  /// filters are asked about it when such a stream comes back.
   std::size_t max_channels = 100'000;
-  steady_duration channel_expiry =
-      std::chrono::hours(1);  ///< a channel that nobody follows and nothing was published to for so
-                              ///< long goes, with its events; 0: never. Kept by tick()
-  std::size_t max_expired_channels =
-      10'000;  ///< expired channels that are remembered, about 140 bytes each. Of older ones
-               ///< a client that comes back is told a gap, there or not
-  std::size_t max_subscribers = 100'000;  ///< subscriptions open at the same time
-  std::size_t max_subscribers_per_channel =
-      (std::numeric_limits<std::size_t>::max)();  ///< of these, on one channel
-  std::size_t max_subscribers_per_user =
-      (std::numeric_limits<std::size_t>::max)();  ///< of these, with one subscribe_options::user
+  /// A channel that nobody follows and nothing was published to for so long goes, with its events; 0: never.
+  /// Kept by tick().
+  steady_duration channel_expiry = std::chrono::hours(1);
+  /// Expired channels that are remembered, about 140 bytes each. Of older ones a client that comes back is
+  /// told a gap, there or not.
+  std::size_t max_expired_channels = 10'000;
+  /// Subscriptions open at the same time.
+  std::size_t max_subscribers = 100'000;
+  /// Of these, on one channel.
+  std::size_t max_subscribers_per_channel = (std::numeric_limits<std::size_t>::max)();
+  /// Of these, with one subscribe_options::user.
+  std::size_t max_subscribers_per_user = (std::numeric_limits<std::size_t>::max)();
   /// Of one subscription, and of one publish. Each pull, park, join and leave looks at all of a stream's.
   std::size_t max_channels_per_stream = 64;
   std::size_t max_channel_name_bytes = 128;
-  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without a type. Of
-  /// another one no event can be published. Borrowed, as the next two: they must outlive the broker.
+  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without a
+  /// type. Of another one no event can be published. Borrowed, as the next two: they must outlive the broker.
   event_type gap_type = "ssewire.gap";
   /// The type of the event that says where a stream stands; as for gap_type.
   event_type position_type = "ssewire.position";
-  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must go on.
+  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must go
+  /// on.
   std::string_view position_data = "{}";
-  /// What each stream tells its client at its beginning, with the position event: how long to wait before it comes back. It ends
-  /// what a drain or a refusal has told it for one occasion. None: the client keeps what it was told last.
+  /// What each stream tells its client at its beginning, with the position event: how long to wait before it
+  /// comes back. It ends what a drain or a refusal has told it for one occasion. None: the client keeps what
+  /// it was told last.
   std::optional<reconnection_time> retry = reconnection_time(3000);
   /// No client is told to come back from a drain sooner than this.
   reconnection_time least_retry = reconnection_time(1000);
-  presence_hook on_presence = {};       ///< told how many follow a channel: presence_hook::of(callable)
+  /// Told how many follow a channel: presence_hook::of(callable).
+  presence_hook on_presence = {};
 };
 
 /// What happens to a stream that the log has moved past while it was open.
 enum class lag_policy : unsigned char {
-  tell,   ///< it gets a gap event that says what is missing, and goes on
-  close,  ///< it is closed, with close_reason::lagged; its client comes back and is told then. What only age took, in a
-          ///< tick() that came over half of max_age after the one before, is told: the process may have stood still
+  /// It gets a gap event that says what is missing, and goes on.
+  tell,
+  /// It is closed, with close_reason::lagged; its client comes back and is told then. What only age took, in
+  /// a tick() that came over half of max_age after the one before, is told: the process may have stood still.
+  close,
 };
 
 /// Where a client starts that presents no last event ID, or one that says nothing.
 struct start_at {
   enum class place : unsigned char { now, beginning, last } where = place::now;
-  std::uint64_t events = 0;  ///< of `last`: how many of the newest events, over all of the stream's channels
+  /// Of `last`: how many of the newest events, over all of the stream's channels.
+  std::uint64_t events = 0;
 
   [[nodiscard]] static constexpr start_at now() noexcept { return {}; }
   /// From where nothing is missing on any of its channels.
   [[nodiscard]] static constexpr start_at beginning() noexcept { return {place::beginning, 0}; }
-  /// The newest n, or fewer where fewer are held without a hole. One on several of its channels counts on each.
+  /// The newest n, or fewer where fewer are held without a hole. One on several of its channels counts on
+  /// each.
   [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
 };
 
-/// Whether a stream gets position events: the first event that says where it stands, and later ones after a filter has
-/// skipped much, or after join(), leave() and set_filter().
+/// Whether a stream gets position events: the first event that says where it stands, and later ones after a
+/// filter has skipped much, or after join(), leave() and set_filter().
 enum class position_events : unsigned char {
-  sent,  ///< its client can resume at any time
-  /// For programs that take every event for one of yours, as SDKs do whose requests are POSTs. A client that is cut before its
-  /// first event cannot resume; one with a filter may be told a gap that was none for it. broker_options::retry is not told.
+  /// Its client can resume at any time.
+  sent,
+  /// For programs that take every event for one of yours, as SDKs do whose requests are POSTs. A client that
+  /// is cut before its first event cannot resume; one with a filter may be told a gap that was none for it.
+  /// broker_options::retry is not told.
   left_out,
 };
 
 struct subscribe_options {
   start_at start = {};
   lag_policy lag = lag_policy::tell;
-  event_filter filter = {};  ///< which events of its channels it gets; empty: all
+  /// Which events of its channels it gets; empty: all.
+  event_filter filter = {};
   position_events position = position_events::sent;
   /// Whose it is, for max_subscribers_per_user; absent or empty: nobody's. Borrowed for the call.
   optional_text user = {};

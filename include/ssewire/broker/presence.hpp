@@ -14,18 +14,20 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many subscriptions follow a channel. `before` is what was said last, 0 at first, and differs from `now`.
+/// How many subscriptions follow a channel. `before` is what was said last, 0 at first, and differs from
+/// `now`.
 struct presence {
-  std::string_view channel;  ///< valid during the call
+  /// Valid during the call.
+  std::string_view channel;
   std::uint64_t before = 0;
   std::uint64_t now = 0;
 };
 
-/// What is called when subscriptions join or leave channels: to say who is there, to begin and end what feeds a channel.
-/// It runs on a thread that joins or leaves, with no lock of the library held, and may call anything of the library. For
-/// one channel it never overlaps itself and comes in order; what happens while it runs is said in one further call, by the
-/// same thread, and so is left out what was undone meanwhile. When the broker's destructor has returned it is not running
-/// and never will.
+/// What is called when subscriptions join or leave channels: to say who is there, to begin and end what feeds
+/// a channel. It runs on a thread that joins or leaves, with no lock of the library held, and may call
+/// anything of the library. For one channel it never overlaps itself and comes in order; what happens while
+/// it runs is said in one further call, by the same thread, and so is left out what was undone meanwhile.
+/// When the broker's destructor has returned it is not running and never will.
 struct presence_hook {
   void (*call)(void*, presence const&) noexcept = nullptr;
   void* context = nullptr;

@@ -2,9 +2,8 @@
 // stats.hpp - what a broker counts.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 
 #include <array>
@@ -18,12 +17,18 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Why a log forgot an event.
 enum class trim_cause : unsigned char {
-  events,        ///< replay_limits::max_events
-  bytes,         ///< replay_limits::max_bytes
-  age,           ///< replay_limits::max_age
-  expiry,        ///< broker_options::channel_expiry
-  all_together,  ///< broker_options::max_log_bytes or max_events_in_all
-  cloned,        ///< this process was cloned by fork(), and the events are the other one's
+  /// replay_limits::max_events.
+  events,
+  /// replay_limits::max_bytes.
+  bytes,
+  /// replay_limits::max_age.
+  age,
+  /// broker_options::channel_expiry.
+  expiry,
+  /// broker_options::max_log_bytes or max_events_in_all.
+  all_together,
+  /// This process was cloned by fork(), and the events are the other one's.
+  cloned,
 };
 
 /// The cause in a word, for logs and counters. A static string.
@@ -41,36 +46,53 @@ constexpr std::string_view name(trim_cause cause) noexcept {
 
 /// What a broker has done and holds. Counters since its construction.
 struct broker_stats {
-  std::uint64_t published = 0;        ///< events; one on several channels counts once
-  std::uint64_t published_bytes = 0;  ///< the same, serialized
-  std::uint64_t delivered = 0;        ///< events handed to streams, replayed ones included
-  std::uint64_t delivered_bytes = 0;  ///< the same, serialized
-  std::uint64_t replayed = 0;         ///< of `delivered`, events that were there before the stream was
-  /// Events that streams' filters kept from them. One that a writer gave back is asked about, and counts, again.
+  /// Events; one on several channels counts once.
+  std::uint64_t published = 0;
+  /// The same, serialized.
+  std::uint64_t published_bytes = 0;
+  /// Events handed to streams, replayed ones included.
+  std::uint64_t delivered = 0;
+  /// The same, serialized.
+  std::uint64_t delivered_bytes = 0;
+  /// Of `delivered`, events that were there before the stream was.
+  std::uint64_t replayed = 0;
+  /// Events that streams' filters kept from them. One that a writer gave back is asked about, and counts,
+  /// again.
   std::uint64_t filtered = 0;
-  std::uint64_t gaps = 0;             ///< gap events told
-  std::uint64_t lags =
-      0;  ///< of these, told to open streams that had fallen behind. Those of lag_policy::close are told
-          ///< when they come back
-  std::uint64_t missed =
-      0;  ///< events that those had missed on each of their channels, also such as came by another
-          ///< channel or were not for their filter; without gaps whose number is not known
-  std::uint64_t trimmed = 0;  ///< events the logs have forgotten; one on several channels counts on each
-  std::array<std::uint64_t, 6> trims = {};    ///< the same by trim_cause
-  std::array<std::uint64_t, 5> resumes = {};  ///< subscriptions by resume_outcome
-  std::array<std::uint64_t, close_reason_count> closes =
-      {};  ///< subscriptions by close_reason, when their owner has let them go
+  /// Gap events told.
+  std::uint64_t gaps = 0;
+  /// Of these, told to open streams that had fallen behind. Those of lag_policy::close are told when they
+  /// come back.
+  std::uint64_t lags = 0;
+  /// Events that those had missed on each of their channels, also such as came by another channel or were not
+  /// for their filter; without gaps whose number is not known.
+  std::uint64_t missed = 0;
+  /// Events the logs have forgotten; one on several channels counts on each.
+  std::uint64_t trimmed = 0;
+  /// The same by trim_cause.
+  std::array<std::uint64_t, 6> trims = {};
+  /// Subscriptions by resume_outcome.
+  std::array<std::uint64_t, 5> resumes = {};
+  /// Subscriptions by close_reason, when their owner has let them go.
+  std::array<std::uint64_t, close_reason_count> closes = {};
   /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the reason,
   /// each once. What never reaches a broker is not counted: calls on an empty subscription, or refused by a
   /// driver.
   std::array<std::uint64_t, errc_count> refusals = {};
-  std::uint64_t subscribers = 0;       ///< now
-  std::uint64_t channels = 0;          ///< now: those that count against max_channels
-  std::uint64_t expired_channels = 0;  ///< remembered now: those that count against max_expired_channels
-  std::uint64_t events = 0;            ///< held now
-  std::uint64_t frame_bytes = 0;       ///< held now: serialized events
-  std::uint64_t log_bytes = 0;         ///< held now: memory of the logs
-  std::uint64_t pinned_bytes = 0;      ///< now: what the logs have forgotten and streams still send from
+  /// Now.
+  std::uint64_t subscribers = 0;
+  /// now: those that count against max_channels.
+  std::uint64_t channels = 0;
+  /// Remembered now: those that count against max_expired_channels.
+  std::uint64_t expired_channels = 0;
+  /// Held now.
+  std::uint64_t events = 0;
+  /// Held now: serialized events.
+  std::uint64_t frame_bytes = 0;
+  /// Held now: memory of the logs.
+  std::uint64_t log_bytes = 0;
+  /// now: what the logs have forgotten and streams still send from.
+  std::uint64_t pinned_bytes = 0;
 };
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -2,13 +2,12 @@
 // subscription.hpp - one stream's place in a broker.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/detail/core.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
@@ -34,12 +33,13 @@ namespace detail {
 template <class Traits> struct in_step;
 }  // namespace detail
 
-/// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its destruction.
-/// An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
+/// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its
+/// destruction. An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
 /// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed then.
 template <class Traits = default_traits> class basic_subscription {
-  static_assert(detail::can_lock<Traits>,
-                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+  static_assert(
+      detail::can_lock<Traits>,
+      "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
   basic_subscription() noexcept = default;
@@ -65,8 +65,9 @@ template <class Traits = default_traits> class basic_subscription {
     if (state_ != nullptr) core_->set_hook(*state_, hook);
   }
 
-  /// Fills `out` with what comes next, about `room` bytes of it, but at least one event if there is one, and moves the
-  /// cursor behind it. First come the notices, where they are due: what is missing, and where the stream stands.
+  /// Fills `out` with what comes next, about `room` bytes of it, but at least one event if there is one, and
+  /// moves the cursor behind it. First come the notices, where they are due: what is missing, and where the
+  /// stream stands.
   /// Complexity  for each run of frames, of which there are at most 28, a look at each of its channels, and
   ///             O(log n) in the pages of one. Takes the broker's lock once; with a filter, once more for
   ///             each batch it is shown.
@@ -77,9 +78,9 @@ template <class Traits = default_traits> class basic_subscription {
     return pull_status::closed;
   }
 
-  /// Of the batch just pulled only the first `taken` bytes were sent. The frames of which nothing was sent will be
-  /// pulled again. Returns the rest of the frame that was sent in part, to be sent before anything else: a view of
-  /// the batch. Empty if `taken` is a border between frames.
+  /// Of the batch just pulled only the first `taken` bytes were sent. The frames of which nothing was sent
+  /// will be pulled again. Returns the rest of the frame that was sent in part, to be sent before anything
+  /// else: a view of the batch. Empty if `taken` is a border between frames.
   [[nodiscard]] std::string_view give_back(basic_batch<Traits>& out, std::size_t taken) noexcept {
     return state_ == nullptr ? std::string_view() : core_->give_back(*state_, out, taken);
   }
@@ -88,16 +89,17 @@ template <class Traits = default_traits> class basic_subscription {
   /// Complexity  O(channels it follows), as are give_back(), let_go() and backlog().
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
-  /// The batch pulled last is not being sent any more, nor is any part of it: its memory is not counted as held by this
-  /// subscription. pull(), park() and a give_back() whose rest is 16 KiB at most say so, too.
+  /// The batch pulled last is not being sent any more, nor is any part of it: its memory is not counted as
+  /// held by this subscription. pull(), park() and a give_back() whose rest is 16 KiB at most say so, too.
   void let_go() noexcept {
     if (state_ != nullptr) core_->let_go(*state_);
   }
 
-  /// Follows one more channel, from now on. What has come before comes first; then a position event says where the change
-  /// was, and what the client resumes from is right for the new set. A channel it follows already: nothing happens.
-  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside (its
-  ///             filter); then nothing has changed.
+  /// Follows one more channel, from now on. What has come before comes first; then a position event says
+  /// where the change was, and what the client resumes from is right for the new set. A channel it follows
+  /// already: nothing happens.
+  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside
+  ///             (its filter); then nothing has changed.
   /// Complexity  O(channels it follows), with one allocation for all of them, outside the lock: a stream that
   ///             begins with many is better subscribed to them in one call.
   errc join(optional_text channel) noexcept {
@@ -110,9 +112,10 @@ template <class Traits = default_traits> class basic_subscription {
 
   errc join(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
-  /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the change was. A
-  /// channel it does not follow: nothing happens.
-  /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has changed.
+  /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the
+  /// change was. A channel it does not follow: nothing happens.
+  /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has
+  ///             changed.
   /// Complexity  O(channels it follows).
   errc leave(optional_text channel) noexcept {
     if (state_ == nullptr) return errc::closed;
@@ -122,7 +125,8 @@ template <class Traits = default_traits> class basic_subscription {
 
   errc leave(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
-  /// From the next pull on, another filter admits the events; an empty one admits all. A position event says where.
+  /// From the next pull on, another filter admits the events; an empty one admits all. A position event says
+  /// where.
   /// Errors      closed, called_from_inside; then nothing has changed.
   errc set_filter(event_filter filter) noexcept {
     if (state_ == nullptr) return errc::closed;
@@ -130,12 +134,14 @@ template <class Traits = default_traits> class basic_subscription {
     return of->count_refusal(of->set_filter(*state_, filter));
   }
 
-  /// How many held events it has still to pull, before its filter is asked; one on several of its channels counts on each. Right after subscribe(): how many will be replayed.
+  /// How many held events it has still to pull, before its filter is asked; one on several of its channels
+  /// counts on each. Right after subscribe(): how many will be replayed.
   [[nodiscard]] std::uint64_t backlog() const noexcept {
     return state_ == nullptr ? 0 : core_->backlog(*state_);
   }
 
-  /// Why the broker ended it: close_reason::none while it has not. `removed` for an empty subscription and behind close().
+  /// Why the broker ended it: close_reason::none while it has not. `removed` for an empty subscription and
+  /// behind close().
   [[nodiscard]] close_reason reason() const noexcept {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
   }
@@ -145,15 +151,16 @@ template <class Traits = default_traits> class basic_subscription {
     return state_ == nullptr || state_->says_position ? position_events::sent : position_events::left_out;
   }
 
-  /// While the broker drains: how long this client should wait before it comes back, at least broker_options::least_retry. Each client
-  /// has another. Zero before a drain. Streams tell it to clients that get position events; a program that takes every
-  /// event for one of its own may take the field alone, too, for an event.
+  /// While the broker drains: how long this client should wait before it comes back, at least
+  /// broker_options::least_retry. Each client has another. Zero before a drain. Streams tell it to clients
+  /// that get position events; a program that takes every event for one of its own may take the field alone,
+  /// too, for an event.
   [[nodiscard]] reconnection_time drain_retry() const noexcept {
     return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
   }
 
-  /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this is called from
-  /// inside one of them.
+  /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this
+  /// is called from inside one of them.
   /// Complexity  O(channels it follows).
   /// Returns     why, as stats() counts it: if the broker had ended it already, its reason.
   close_reason close(close_reason why = close_reason::removed) noexcept {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/optional_text.hpp>
 
 #include <array>
@@ -23,11 +22,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class Text>
-concept channel_text = std::convertible_to<Text, optional_text>;
+template <class Text> concept channel_text = std::convertible_to<Text, optional_text>;
 
-template <class Range>
-using element_of = decltype(*std::begin(std::declval<Range const&>()));
+template <class Range> using element_of = decltype(*std::begin(std::declval<Range const&>()));
 
 // Each element is in the range itself, or is a view: a text made on the way would be gone before it is read.
 template <class Range>
@@ -37,16 +34,17 @@ concept range_of_texts =
 
 }  // namespace detail
 
-/// The channels of one call: `"news"`, `{"news", user}`, or a range of texts (`std::vector<std::string>`, `std::set`, a
-/// span). A name that is absent (a null `char const*`) is refused as an empty one is.
-/// Borrowed: the names must live until the call returns. Use it as a parameter only.
+/// The channels of one call: `"news"`, `{"news", user}`, or a range of texts (`std::vector<std::string>`,
+/// `std::set`, a span). A name that is absent (a null `char const*`) is refused as an empty one is. Borrowed:
+/// the names must live until the call returns. Use it as a parameter only.
 class channel_names {
  public:
   constexpr channel_names() noexcept = default;
 
   template <class Text>
     requires detail::channel_text<Text const&>
-  constexpr channel_names(Text const& name) noexcept(std::is_nothrow_constructible_v<optional_text, Text const&>)
+  constexpr channel_names(Text const& name) noexcept(
+      std::is_nothrow_constructible_v<optional_text, Text const&>)
       : one_(optional_text(name).value()), count_(1) {}
 
   channel_names(std::initializer_list<optional_text> names) noexcept

@@ -11,7 +11,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The clock of every deadline in the library. Time is an argument: only serve_blocking reads the clock itself.
+/// The clock of every deadline in the library. Time is an argument: only serve_blocking reads the clock
+/// itself.
 using steady_time = std::chrono::steady_clock::time_point;
 using steady_duration = std::chrono::steady_clock::duration;
 

@@ -14,18 +14,30 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Why a stream ended.
 enum class close_reason : unsigned char {
-  none,                   ///< it has not
-  finished,               ///< its owner ended it in order: all its bytes were taken
-  peer_gone,              ///< the writer answered `closed`
-  drained,                ///< the broker drained or was closed, and the stream ended in order
-  drain_forced,           ///< the broker drained, and the deadline passed before the stream had ended
-  lagged,                 ///< the log moved past the stream, whose policy was lag_policy::close
-  stalled,                ///< the peer took no byte for the stall time
-  removed,                ///< its owner dropped it
-  writer_threw,           ///< an exception left the writer
-  writer_broke_contract,  ///< the writer gave an answer that it must not give
-  no_memory,              ///< an allocation for this stream failed
-  held_too_much,  ///< it was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes
+  /// It has not.
+  none,
+  /// Its owner ended it in order: all its bytes were taken.
+  finished,
+  /// The writer answered `closed`.
+  peer_gone,
+  /// The broker drained or was closed, and the stream ended in order.
+  drained,
+  /// The broker drained, and the deadline passed before the stream had ended.
+  drain_forced,
+  /// The log moved past the stream, whose policy was lag_policy::close.
+  lagged,
+  /// The peer took no byte for the stall time.
+  stalled,
+  /// Its owner dropped it.
+  removed,
+  /// An exception left the writer.
+  writer_threw,
+  /// The writer gave an answer that it must not give.
+  writer_broke_contract,
+  /// An allocation for this stream failed.
+  no_memory,
+  /// It was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes.
+  held_too_much,
 };
 
 /// How many reasons there are.

@@ -12,40 +12,66 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless it says so.
-/// Compilers warn where one is ignored: what was not done may be lost.
-enum class [[nodiscard]] errc : unsigned char {
+/// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless
+/// it says so. Compilers warn where one is ignored: what was not done may be lost.
+enum class [[nodiscard]] errc : unsigned char;
+
+enum class errc : unsigned char {
   ok = 0,
 
   // An event, refused before a byte was written: the caller's text.
-  type_has_control,  ///< the event type contains CR, LF or NUL
-  id_has_control,    ///< the event ID contains CR, LF or NUL
-  type_reserved,     ///< the event type begins with "ssewire.", which is the library's own
-  id_refused,  ///< an event ID that a log does not take: empty, over 128 bytes, not of visible ASCII, or like the library's
-  id_in_use,         ///< the event ID of another event that the channel still holds
-  event_too_large,   ///< the serialized event exceeds the limit of who would keep it
-  buffer_too_small,  ///< the output span is smaller than serialized_size(); nothing was written
-  writer_not_ready,  ///< the writer answered `again` or `pending`; it has taken the bytes that are reported
-  writer_broke_contract,  ///< the writer answered `ok` with no bytes, more than it was offered, or no status there is
+  /// The event type contains CR, LF or NUL.
+  type_has_control,
+  /// The event ID contains CR, LF or NUL.
+  id_has_control,
+  /// The event type begins with "ssewire.", which is the library's own.
+  type_reserved,
+  /// An event ID that a log does not take: empty, over 128 bytes, not of visible ASCII, or like the
+  /// library's.
+  id_refused,
+  /// The event ID of another event that the channel still holds.
+  id_in_use,
+  /// The serialized event exceeds the limit of who would keep it.
+  event_too_large,
+  /// The output span is smaller than serialized_size(); nothing was written.
+  buffer_too_small,
+  /// The writer answered `again` or `pending`; it has taken the bytes that are reported.
+  writer_not_ready,
+  /// The writer answered `ok` with no bytes, more than it was offered, or no status there is.
+  writer_broke_contract,
 
   // An event stream being parsed: the peer's bytes. These stick until reset().
-  line_too_long,   ///< a line exceeds parser_limits::max_line_bytes
-  event_too_long,  ///< an event exceeds parser_limits::max_event_bytes
-  id_too_long,     ///< an ID exceeds parser_limits::max_id_bytes
-  called_from_inside,  ///< called from inside a callback of its own (a parser's also after that threw); nothing was done
-  bytes_waiting,  ///< feed() or finish() while next() has bytes left to read; nothing was taken; does not stick
+  /// A line exceeds parser_limits::max_line_bytes.
+  line_too_long,
+  /// An event exceeds parser_limits::max_event_bytes.
+  event_too_long,
+  /// An ID exceeds parser_limits::max_id_bytes.
+  id_too_long,
+  /// Called from inside a callback of its own (a parser's also after that threw); nothing was done.
+  called_from_inside,
+  /// feed() or finish() while next() has bytes left to read; nothing was taken; does not stick.
+  bytes_waiting,
 
   // A broker: a name or a limit.
-  channel_name_refused,  ///< a channel name: empty, too long, or holding a control character
-  too_many_channels,     ///< the limit of channels, of the broker or of one stream, is reached
-  too_many_subscribers,  ///< the limit of subscribers is reached: the newcomer is refused
-  channel_full,          ///< the limit of subscribers of one channel is reached: the newcomer is refused
-  user_full,             ///< the limit of subscribers of one user is reached: the newcomer is refused
-  no_channel,            ///< a subscription must name at least one channel, an event that is published too
-  closed,                ///< the broker or the stream was closed or is draining; it takes nothing new
-  outbox_full,           ///< what is held for a slow writer, frames or text, reached its limit
+  /// A channel name: empty, too long, or holding a control character.
+  channel_name_refused,
+  /// The limit of channels, of the broker or of one stream, is reached.
+  too_many_channels,
+  /// The limit of subscribers is reached: the newcomer is refused.
+  too_many_subscribers,
+  /// The limit of subscribers of one channel is reached: the newcomer is refused.
+  channel_full,
+  /// The limit of subscribers of one user is reached: the newcomer is refused.
+  user_full,
+  /// A subscription must name at least one channel, an event that is published too.
+  no_channel,
+  /// The broker or the stream was closed or is draining; it takes nothing new.
+  closed,
+  /// What is held for a slow writer, frames or text, reached its limit.
+  outbox_full,
 
-  no_memory,  ///< an allocation failed; nothing was changed
+  /// An allocation failed; nothing was changed.
+  no_memory,
 };
 
 /// How many there are, errc::ok among them.
@@ -72,7 +98,8 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
   case errc::writer_not_ready:
     return "the writer would have to wait; it has taken the bytes reported; use a stream";
-  case errc::writer_broke_contract: return "the writer answered ok with no bytes, too many, or no status there is; fix the writer";
+  case errc::writer_broke_contract:
+    return "the writer answered ok with no bytes, too many, or no status there is; fix the writer";
   case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";
   case errc::event_too_long:
     return "the peer sent an event larger than max_event_bytes; the stream cannot go on";

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// event.hpp - the event: what the serializer takes and the parser yields. Its type and ID cannot break a stream.
-// Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
+// event.hpp - the event: what the serializer takes and the parser yields. Its type and ID cannot break a
+// stream. Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/optional_text.hpp>
+
+#include <stdlib.h>
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <stdlib.h>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -31,9 +31,10 @@ template <class T> struct checked {
 
 namespace detail {
 
-// Not constexpr: reaching one of these in a constant expression is the compile error, and its name is the message.
-// (`throw` would say it too, but does not compile under -fno-exceptions, not even for good literals.)
-// clang 14 lets a consteval constructor run at start-up for a variable at namespace scope: there it aborts.
+// Not constexpr: reaching one of these in a constant expression is the compile error, and its name is the
+// message. (`throw` would say it too, but does not compile under -fno-exceptions, not even for good
+// literals.) clang 14 lets a consteval constructor run at start-up for a variable at namespace scope: there
+// it aborts.
 [[noreturn]] inline void event_type_must_not_contain_CR_LF_or_NUL() noexcept { (abort)(); }
 [[noreturn]] inline void event_id_must_not_contain_CR_LF_or_NUL() noexcept { (abort)(); }
 [[noreturn]] inline void a_literal_must_end_in_NUL() noexcept { (abort)(); }
@@ -140,8 +141,9 @@ template <class T> concept duration_like = requires(T const& d) {
 
 }  // namespace detail
 
-/// How long a client waits before it reconnects, in milliseconds. Made from any std::chrono duration without a cast.
-/// A negative duration is 0, a fraction of a millisecond is rounded up, one beyond 64 bits is the largest.
+/// How long a client waits before it reconnects, in milliseconds. Made from any std::chrono duration without
+/// a cast. A negative duration is 0, a fraction of a millisecond is rounded up, one beyond 64 bits is the
+/// largest.
 struct reconnection_time {
   std::uint64_t milliseconds = 0;
 
@@ -191,14 +193,18 @@ struct reconnection_time {
   }
 };
 
-/// One event. Every member is a view of the caller's bytes, or of the parser's: they must not change until the call
-/// that takes the event returns. So write it where it is used, `publish("c", {.data = j.dump()})`: an `event` with a
-/// name, made over a temporary string, dangles on the next line, and no compiler warns.
+/// One event. Every member is a view of the caller's bytes, or of the parser's: they must not change until
+/// the call that takes the event returns. So write it where it is used, `publish("c", {.data = j.dump()})`:
+/// an `event` with a name, made over a temporary string, dangles on the next line, and no compiler warns.
 struct event {
-  event_type type = {};  ///< empty: "message"
-  optional_text data = {};  ///< any bytes, any line ends. Absent: no event fires in the client
-  event_id id = {};  ///< absent: the client keeps the last event ID it has
-  std::optional<reconnection_time> retry = {};  ///< how long to wait before reconnecting, from now on
+  /// empty: "message".
+  event_type type = {};
+  /// Any bytes, any line ends. Absent: no event fires in the client.
+  optional_text data = {};
+  /// absent: the client keeps the last event ID it has.
+  event_id id = {};
+  /// How long to wait before reconnecting, from now on.
+  std::optional<reconnection_time> retry = {};
 
   friend constexpr bool operator==(event const&, event const&) noexcept = default;
 };

@@ -16,7 +16,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct event_header {
   std::string_view type = "message";
   std::string_view id = {};
-  std::uint64_t tag = 0;  ///< what publish() was given with it
+  /// What publish() was given with it.
+  std::uint64_t tag = 0;
 };
 
 }  // namespace SSEWIRE_DETAIL_ABI

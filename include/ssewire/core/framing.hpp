@@ -13,8 +13,9 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Who frames the body. `raw`: the server does, or the connection's end is the body's end (HTTP/1.0), or HTTP/2 and 3.
-/// `chunked`: the library puts one chunk around each gathered write, for servers that hand out the bare socket.
+/// Who frames the body. `raw`: the server does, or the connection's end is the body's end (HTTP/1.0), or
+/// HTTP/2 and 3. `chunked`: the library puts one chunk around each gathered write, for servers that hand out
+/// the bare socket.
 enum class framing : unsigned char { raw, chunked };
 
 /// The chunk that ends a chunked body.

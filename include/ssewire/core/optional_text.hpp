@@ -16,8 +16,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
 #if defined(__cpp_char8_t)  // otherwise u8"..." is of char already
-/// UTF-8 text of char8_t as text of char, for types and IDs: `event_type::from(as_text(text))`. Data takes either.
-/// Borrowed: the same bytes, which must outlive the view.
+/// UTF-8 text of char8_t as text of char, for types and IDs: `event_type::from(as_text(text))`. Data takes
+/// either. Borrowed: the same bytes, which must outlive the view.
 [[nodiscard]] inline std::string_view as_text(std::u8string_view text) noexcept {
   return {reinterpret_cast<char const*>(text.data()), text.size()};
 }
@@ -51,14 +51,16 @@ class optional_text {
       : text_(text), present_(true) {}
 
 #if defined(__cpp_char8_t)
-  /// UTF-8 of char8_t, the same bytes: up to its first NUL; null: absent. A template, so that nullptr is of char.
+  /// UTF-8 of char8_t, the same bytes: up to its first NUL; null: absent. A template, so that nullptr is of
+  /// char.
   template <std::same_as<char8_t> Char> optional_text(Char const* text) noexcept : present_(text != nullptr) {
     if (text != nullptr) text_ = as_text(text);
   }
   /// A std::u8string, a std::u8string_view, and whatever else converts to one.
   template <std::convertible_to<std::u8string_view> Text>
     requires(!std::is_pointer_v<std::decay_t<Text>> && !std::is_null_pointer_v<Text>)
-  optional_text(Text const& text) noexcept(std::is_nothrow_convertible_v<Text const&, std::u8string_view>)
+  optional_text(Text const& text)
+  noexcept(std::is_nothrow_convertible_v<Text const&, std::u8string_view>)
       : text_(as_text(text)), present_(true) {}
 #endif
 

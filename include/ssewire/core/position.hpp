@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// position.hpp - the IDs the library gives: <epoch>-<sequence>, of fixed width, so that a frame can be serialized
-// before its place in the order is known and patched when it is.
+// position.hpp - the IDs the library gives: <epoch>-<sequence>, of fixed width, so that a frame can be
+// serialized before its place in the order is known and patched when it is.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/event.hpp>
+
+#include <string.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -20,7 +20,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The ID of one event: 12 characters of 0-9a-v name the run of the process, 16 digits the event's position in it.
+/// The ID of one event: 12 characters of 0-9a-v name the run of the process, 16 digits the event's position
+/// in it.
 class position_id {
  public:
   static constexpr std::size_t epoch_bytes = 12;
@@ -72,8 +73,8 @@ class position_id {
     put_8_digits(out + 8, n % half);
   }
 
-  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done under the broker's
-  // lock, where 16 divisions in a row were a fifth of a publish.
+  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done under
+  // the broker's lock, where 16 divisions in a row were a fifth of a publish.
   static constexpr void put_8_digits(char* out, std::uint64_t n) noexcept {
     n = n / 10'000 | n % 10'000 << 32;
     auto tens = (n * 10'486 >> 20) & 0x7F0000007F;  // hundreds of each half
@@ -115,7 +116,8 @@ constexpr bool has_position_form(std::string_view text) noexcept {
   return true;
 }
 
-// Every position has exactly one spelling, so that no two texts name the same one. `unset`: any position of the epoch.
+// Every position has exactly one spelling, so that no two texts name the same one. `unset`: any position of
+// the epoch.
 constexpr id_reading read_position(std::string_view text, position_id const& unset) noexcept {
   if (!has_position_form(text)) return {};
   bool const same =

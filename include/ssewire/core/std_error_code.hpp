@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// std_error_code.hpp - errc as a std::error_code, for programs that report all errors as such. Opt-in: the umbrella does not
-// include it, and no result of the library holds one.
+// std_error_code.hpp - errc as a std::error_code, for programs that report all errors as such. Opt-in: the
+// umbrella does not include it, and no result of the library holds one.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/errc.hpp>
 
 #include <string>
@@ -41,8 +40,8 @@ class errc_category final : public std::error_category {
 
 }  // namespace detail
 
-/// The category of the library's errors; its name is "ssewire". A program may hold several: each shared library that hides
-/// its symbols has one, and so has code without exceptions. So they are compared by name:
+/// The category of the library's errors; its name is "ssewire". A program may hold several: each shared
+/// library that hides its symbols has one, and so has code without exceptions. So they are compared by name:
 ///
 /// | expression                                | true when                                                       |
 /// |-------------------------------------------|-----------------------------------------------------------------|
@@ -54,7 +53,8 @@ class errc_category final : public std::error_category {
   return category;
 }
 
-/// Found by std::error_code's constructor: `std::error_code code = ssewire::errc::closed;`. errc::ok is no error.
+/// Found by std::error_code's constructor: `std::error_code code = ssewire::errc::closed;`. errc::ok is no
+/// error.
 [[nodiscard]] inline std::error_code make_error_code(errc error) noexcept {
   return {static_cast<int>(error), errc_category()};
 }
@@ -63,7 +63,8 @@ class errc_category final : public std::error_category {
   return {static_cast<int>(error), errc_category()};
 }
 
-/// By name; without this, errc would become a std::error_code, and these are compared by their category's address.
+/// By name; without this, errc would become a std::error_code, and these are compared by their category's
+/// address.
 [[nodiscard]] inline bool operator==(std::error_code const& code, errc error) noexcept {
   return detail::is_ours(code.category()) && code.value() == static_cast<int>(error);
 }

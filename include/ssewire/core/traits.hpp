@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to own every
-// step; a single-threaded program replaces it to pay for no lock.
+// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to own
+// every step; a single-threaded program replaces it to pay for no lock.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/process.hpp>
+
+#include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
@@ -13,7 +15,6 @@
 #include <cstdint>
 #include <mutex>
 #include <random>
-#include <stdlib.h>
 #include <version>
 
 #if defined(__cpp_lib_shared_mutex)  // the standard library has threads
@@ -31,8 +32,7 @@ namespace detail {
 
 struct no_mutex;  // never defined
 
-template <class Traits>
-inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
+template <class Traits> inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
   m.lock();
   m.unlock();
 };
@@ -64,8 +64,8 @@ struct default_traits {
   static void const* this_thread() noexcept { return nullptr; }
 #endif
 
-  // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random device
-  // is the same in every run.
+  // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random
+  // device is the same in every run.
   static std::uint64_t epoch() {
     std::random_device device;
     auto const random = (std::uint64_t{device()} << 32) ^ device();

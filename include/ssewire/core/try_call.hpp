@@ -14,7 +14,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Whether `action` returned rather than threw. Under -fno-exceptions it always does, or the program has ended.
+// Whether `action` returned rather than threw. Under -fno-exceptions it always does, or the program has
+// ended.
 template <class Action> bool attempt(Action&& action) {
 #if defined(__cpp_exceptions)
   try {

@@ -5,9 +5,10 @@
 
 #include <ssewire/core/cplusplus.hpp>
 
+#include <string.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <string>
 #include <string_view>
 
@@ -29,7 +30,8 @@ constexpr utf8_step utf8_next(std::string_view text) noexcept {
   if (lead < 0x80) return {1, true};
   unsigned char const length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
   if (lead < 0xC2 || lead > 0xF4) return {1, false};
-  // The second byte's range excludes overlong forms (E0, F0), surrogates (ED) and what lies beyond U+10FFFF (F4).
+  // The second byte's range excludes overlong forms (E0, F0), surrogates (ED) and what lies beyond U+10FFFF
+  // (F4).
   unsigned char const low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
   unsigned char const high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   for (unsigned char i = 1; i < length; ++i) {
@@ -40,8 +42,8 @@ constexpr utf8_step utf8_next(std::string_view text) noexcept {
   return {length, true};
 }
 
-// Well-formed text is told from other text in one pass, by a look-up and a shift for each byte. States are multiples of six:
-// the row of a byte holds, six bits each, the state that follows each state.
+// Well-formed text is told from other text in one pass, by a look-up and a shift for each byte. States are
+// multiples of six: the row of a byte holds, six bits each, the state that follows each state.
 class utf8_automaton {
  public:
   enum : std::uint64_t {

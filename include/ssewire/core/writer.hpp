@@ -2,9 +2,9 @@
 // writer.hpp - what a user implements: something that takes bytes of a stream.
 #pragma once
 
+#include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 
-#include <ssewire/core/close_reason.hpp>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -17,19 +17,25 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What became of the bytes that were offered to a writer.
 enum class write_status : unsigned char {
-  ok,       ///< `bytes` were taken, 1 to all of them; offer me the rest
-  again,    ///< `bytes` were taken, 0 to all of them; offer nothing until the driver is told writable()
-  pending,  ///< all of them are being sent; keep them unchanged until the driver is told written()
-  closed,   ///< the peer is gone, offer nothing more
+  /// `bytes` were taken, 1 to all of them; offer me the rest.
+  ok,
+  /// `bytes` were taken, 0 to all of them; offer nothing until the driver is told writable().
+  again,
+  /// All of them are being sent; keep them unchanged until the driver is told written().
+  pending,
+  /// The peer is gone, offer nothing more.
+  closed,
 };
 
 struct write_result {
   write_status status = write_status::ok;
-  std::size_t bytes = 0;  ///< of `ok` and `again`; with `pending` and `closed` it is not read
+  /// Of `ok` and `again`; with `pending` and `closed` it is not read.
+  std::size_t bytes = 0;
 };
 
-/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes are the
-/// library's and live until write() returns; after `pending`, until written() or the driver's destruction.
+/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes are
+/// the library's and live until write() returns; after `pending`, until written() or the driver's
+/// destruction.
 using buffers = std::span<std::string_view const>;
 
 /// A writer. Exceptions: one that throws closes its own stream and harms no other.
@@ -42,11 +48,10 @@ using buffers = std::span<std::string_view const>;
 /// | `w.on_closed(r)` | any; optional | once, the last call: the stream is over, `r` is the `close_reason`          |
 /// | `W::same_bytes_again` | `static constexpr bool`; optional | after `again`, write() must be offered exactly the same bytes |
 ///
-/// A misspelt optional member is not noticed here; testing/writer_conformance.hpp does. One of the right name and other
-/// parameters does not compile.
-/// Every `pending` is answered by one written(), also behind abort(): until then the bytes are kept for it.
-/// `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the four close the
-/// stream with close_reason::writer_broke_contract.
+/// A misspelt optional member is not noticed here; testing/writer_conformance.hpp does. One of the right name
+/// and other parameters does not compile. Every `pending` is answered by one written(), also behind abort():
+/// until then the bytes are kept for it. `ok` with no bytes, `ok` and `again` with more than were offered,
+/// and a status that is none of the four close the stream with close_reason::writer_broke_contract.
 template <class W> concept writer = requires(W& w, buffers b) {
   { w.write(b) } -> std::same_as<write_result>;
 };
@@ -56,8 +61,8 @@ namespace detail {
 // What taken_of() says of an answer that no writer may give.
 inline constexpr std::size_t no_answer = static_cast<std::size_t>(-1);
 
-// How much of `offered` bytes an answer takes. Its status decides what its `bytes` mean, and whether they mean anything:
-// nobody else looks at the bytes of an answer before this did.
+// How much of `offered` bytes an answer takes. Its status decides what its `bytes` mean, and whether they
+// mean anything: nobody else looks at the bytes of an answer before this did.
 constexpr std::size_t taken_of(write_result answer, std::size_t offered) noexcept {
   switch (answer.status) {
   case write_status::ok: return answer.bytes != 0 && answer.bytes <= offered ? answer.bytes : no_answer;
@@ -68,7 +73,8 @@ constexpr std::size_t taken_of(write_result answer, std::size_t offered) noexcep
   return no_answer;  // a number that names no status
 }
 
-// A member that has an optional one's name and cannot be called as a driver calls it would be passed over in silence.
+// A member that has an optional one's name and cannot be called as a driver calls it would be passed over in
+// silence.
 template <class W>
 constexpr bool has_fitting_members = (
                                          !requires { &W::finish; } || requires(W & w) { w.finish(); }) &&

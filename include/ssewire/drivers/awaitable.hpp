@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no task type.
+// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no task
+// type.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/wake.hpp>
 #include <ssewire/core/writer.hpp>
 
@@ -18,16 +18,16 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Owns a source, a basic_pull_stream or a basic_subscription, and its hook. `co_await` on it waits until there may be
-/// something to read or pull, or the source is over, and gives its reason(): close_reason::none while it goes on. It may
-/// come back for nothing: read, and wait again.
-/// Resume      `resume(std::coroutine_handle<>) noexcept` is called once for each wait, by whoever ends it, as a wake
-///             hook is: publishers, the stream's own send(), wake_up(). It posts the handle to the coroutine's executor,
-///             or resumes it there and then, as the last thing it does. If it has a member `evicted() noexcept`, that is
-///             called when the source has been ended while nobody waits here: interrupt the write that the coroutine is
-///             in. Both live until the hook has returned.
-/// Threads     one at a time, and one coroutine at a time. Its destruction ends the source; behind it nothing is resumed.
-///             What was given to `resume` before, the executor must drop with the coroutine.
+/// Owns a source, a basic_pull_stream or a basic_subscription, and its hook. `co_await` on it waits until
+/// there may be something to read or pull, or the source is over, and gives its reason(): close_reason::none
+/// while it goes on. It may come back for nothing: read, and wait again.
+/// Resume      `resume(std::coroutine_handle<>) noexcept` is called once for each wait, by whoever ends it,
+///             as a wake hook is: publishers, the stream's own send(), wake_up(). It posts the handle to the
+///             coroutine's executor, or resumes it there and then, as the last thing it does. If it has a
+///             member `evicted() noexcept`, that is called when the source has been ended while nobody waits
+///             here: interrupt the write that the coroutine is in. Both live until the hook has returned.
+/// Threads     one at a time, and one coroutine at a time. Its destruction ends the source; behind it nothing
+///             is resumed. What was given to `resume` before, the executor must drop with the coroutine.
 template <class Source, class Resume> class awaitable {
  public:
   /// Input       `arguments`: the source is made of them.
@@ -84,9 +84,9 @@ template <class Source, class Resume> class awaitable {
     void* handle_ = nullptr;
   };
 
-  // Parks first, while nobody can resume the coroutine, so that it and the source are there until park() has returned.
-  // The last step publishes the handle: behind it both may be gone. Not inlined: compilers have kept what is inlined
-  // here in the coroutine's frame.
+  // Parks first, while nobody can resume the coroutine, so that it and the source are there until park() has
+  // returned. The last step publishes the handle: behind it both may be gone. Not inlined: compilers have
+  // kept what is inlined here in the coroutine's frame.
   [[gnu::noinline]] bool suspend(void* handle) noexcept {
     state_.store(nullptr, std::memory_order_relaxed);
     if (!source_.park()) return false;
@@ -113,7 +113,8 @@ template <class Source, class Resume> class awaitable {
   Source source_;  // last: when it has ended, the hook is not running
 };
 
-/// The same, when only the source's type is to be named: `auto stream = make_awaitable<pull_stream>(post, ...)`.
+/// The same, when only the source's type is to be named: `auto stream = make_awaitable<pull_stream>(post,
+/// ...)`.
 template <class Source, class Resume, class... Arguments>
 [[nodiscard]] awaitable<Source, Resume> make_awaitable(Resume resume, Arguments&&... arguments) {
   return awaitable<Source, Resume>(std::move(resume), std::forward<Arguments>(arguments)...);

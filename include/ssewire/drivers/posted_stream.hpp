@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued calls, Drogon's
-// queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
+// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued calls,
+// Drogon's queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
 #pragma once
-
-#include <ssewire/core/cplusplus.hpp>
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/traits.hpp>
@@ -33,12 +32,14 @@ inline namespace SSEWIRE_DETAIL_ABI {
 template <class Writer, class Post, class Traits> class basic_posted_stream;
 
 /// Makes a stream that lives on an executor. Nothing is written before start().
-/// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable. Posts come from
-///             publishers' threads, too; each calls a copy of `post`. It must not wait for the executor.
-///             `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is closed from the start, with
-///             close_reason::removed; its writer is told by start(). Without that argument it sends what send() gets.
+/// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable.
+///             Posts come from publishers' threads, too; each calls a copy of `post`. It must not wait for
+///             the executor. `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is
+///             closed from the start, with close_reason::removed; its writer is told by start(). Without that
+///             argument it sends what send() gets.
 /// Returns     the only reference to it. Dropping the last one ends it, as remove() does.
-/// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is closed then.
+/// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is
+///             closed then.
 /// Threads     the executor's.
 template <class Traits = default_traits, class Writer, class Post>
 [[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
@@ -49,13 +50,15 @@ template <class Traits = default_traits, class Writer, class Post>
 post_stream(Writer to, Post post, stream_options options = {}, timing_options timing = {});
 
 /// One stream on its executor.
-/// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits for the peer to
-///             go, a timer, a session. The completion of a `pending` write must. Tasks hold none: one that comes too late
-///             finds nothing, and so no publisher ever destroys a stream. A writer that holds one itself never goes.
-/// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or whatever else is
-///             called, finds what there is; and the second poll() that meets the same task posts anew.
-/// Threads     one at a time, the executor's, also from inside the writer: of an executor with several threads, a strand.
-///             Publishers reach it by `post` alone. Its destructor: the same.
+/// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits
+///             for the peer to go, a timer, a session. The completion of a `pending` write must. Tasks hold
+///             none: one that comes too late finds nothing, and so no publisher ever destroys a stream. A
+///             writer that holds one itself never goes.
+/// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or
+///             whatever else is called, finds what there is; and the second poll() that meets the same task
+///             posts anew.
+/// Threads     one at a time, the executor's, also from inside the writer: of an executor with several
+///             threads, a strand. Publishers reach it by `post` alone. Its destructor: the same.
 template <class Writer, class Post, class Traits = default_traits>
 class basic_posted_stream : public std::enable_shared_from_this<basic_posted_stream<Writer, Post, Traits>> {
   struct made_by_post_stream {};
@@ -102,16 +105,16 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     go_on();
   }
 
-  /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer hears abort() and
-  /// on_closed() before this returns. Owed for every pending write, also behind abort().
+  /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer
+  /// hears abort() and on_closed() before this returns. Owed for every pending write, also behind abort().
   void written(bool good) noexcept {
     auto const keep = kept();
     stream_.written(good);
     go_on();
   }
 
-  /// Queues an event for this stream only, and posts a task that sends it, with what is queued until then. See
-  /// basic_stream::send.
+  /// Queues an event for this stream only, and posts a task that sends it, with what is queued until then.
+  /// See basic_stream::send.
   [[nodiscard]] errc send(event const& e) noexcept {
     auto const error = stream_.send(e);
     if (error == errc::ok) ask_if_awake();
@@ -124,16 +127,17 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     ask_if_awake();
   }
 
-  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
-  /// returns, or, from inside its own write(), after that; then no task touches it any more.
+  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed()
+  /// before this returns, or, from inside its own write(), after that; then no task touches it any more.
   void remove(close_reason why = close_reason::removed) noexcept {
     auto const keep = kept();
     stream_.abort(why);
   }
 
   /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
-  /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It looks at least
-  ///             twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5 times its interval.
+  /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It
+  ///             looks at least twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5
+  ///             times its interval.
   std::optional<steady_time> poll(steady_time now) noexcept {
     auto const keep = kept();
     bool const has_task = posted_.load(std::memory_order_relaxed);
@@ -169,16 +173,16 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   // For calls that call the writer, which may drop the last reference. Null: it is being destroyed.
   [[nodiscard]] std::shared_ptr<basic_posted_stream> kept() noexcept { return this->weak_from_this().lock(); }
 
-  // On a publisher's thread. The end of the subscription waits for this to return, so `self` lives, unless the task is run
-  // at once and ends it.
+  // On a publisher's thread. The end of the subscription waits for this to return, so `self` lives, unless
+  // the task is run at once and ends it.
   static void woken(void* self, wake why) noexcept {
     auto& s = *static_cast<basic_posted_stream*>(self);
     if (why == wake::evicted) s.evicted_.store(true, std::memory_order_release);
     s.ask();
   }
 
-  // Posts a task, unless there is one that has not begun: that one will see all that happened before. Behind this, the
-  // stream may be gone.
+  // Posts a task, unless there is one that has not begun: that one will see all that happened before. Behind
+  // this, the stream may be gone.
   void ask() noexcept {
     if (posted_.exchange(true, std::memory_order_acq_rel)) return;
     auto const of = this->weak_from_this();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// pull_stream.hpp - drives one stream for a server that asks for bytes: libmicrohttpd, nghttp2, oat++, libwebsockets.
+// pull_stream.hpp - drives one stream for a server that asks for bytes: libmicrohttpd, nghttp2, oat++,
+// libwebsockets.
 #pragma once
-
-#include <ssewire/core/cplusplus.hpp>
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/framing.hpp>
@@ -35,15 +35,20 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What a read brought.
 enum class read_status : unsigned char {
-  bytes,     ///< at least one; there may be more
-  nothing,   ///< not now: suspend, then park()
-  finished,  ///< the stream is over, and all of it was read: end the response as a response should end
-  dropped,   ///< the stream is over, perhaps inside an event: cut the connection, or reset the HTTP/2 stream
+  /// At least one; there may be more.
+  bytes,
+  /// Not now: suspend, then park().
+  nothing,
+  /// The stream is over, and all of it was read: end the response as a response should end.
+  finished,
+  /// The stream is over, perhaps inside an event: cut the connection, or reset the HTTP/2 stream.
+  dropped,
 };
 
 struct read_result {
   read_status status = read_status::nothing;
-  std::size_t bytes = 0;  ///< that were written to the caller's memory; 0 unless `bytes`
+  /// That were written to the caller's memory; 0 unless `bytes`.
+  std::size_t bytes = 0;
 };
 
 namespace detail {
@@ -69,13 +74,13 @@ struct read_buffer {
 
 }  // namespace detail
 
-/// One stream whose server asks "at most n bytes, please", and can be told to ask again. Without a subscription it
-/// sends what send() is given.
-/// Order       read(). When it brought nothing: make the server wait (suspend the connection, defer), then park(). If
-///             that is false there is something again: resume, or read at once. A server that waits only behind its
-///             callback, as nghttp2, parks before it returns from that.
-/// Threads     one at a time, the hook apart. Each call may call the hook, as the last thing it does: the hook may also
-///             destroy the stream. Not from inside its filter. Not movable.
+/// One stream whose server asks "at most n bytes, please", and can be told to ask again. Without a
+/// subscription it sends what send() is given.
+/// Order       read(). When it brought nothing: make the server wait (suspend the connection, defer), then
+///             park(). If that is false there is something again: resume, or read at once. A server that
+///             waits only behind its callback, as nghttp2, parks before it returns from that.
+/// Threads     one at a time, the hook apart. Each call may call the hook, as the last thing it does: the
+///             hook may also destroy the stream. Not from inside its filter. Not movable.
 template <class Traits = default_traits> class basic_pull_stream {
  public:
   using subscription = basic_subscription<Traits>;
@@ -84,26 +89,28 @@ template <class Traits = default_traits> class basic_pull_stream {
   /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
   explicit basic_pull_stream(stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
-  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start: read() says
-  /// dropped.
+  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start:
+  /// read() says dropped.
   explicit basic_pull_stream(subscription from, stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   basic_pull_stream(basic_pull_stream const&) = delete;
   basic_pull_stream& operator=(basic_pull_stream const&) = delete;
 
-  /// Who is called: with `ready` once for each park() that was true, when there is something to read, if only its end;
-  /// with `evicted` at most once, when the stream is over and was not parked: the server is busy with bytes that it has
-  /// got, or cannot send any, and may not ask again for long. Then shut the connection down; do not resume it.
-  /// Publishers, drain(), tick() and the broker's end call it on their threads, and these of its own on theirs: send(),
-  /// comment(), finish(), abort(), poll(). Set it once, before the first read.
+  /// Who is called: with `ready` once for each park() that was true, when there is something to read, if only
+  /// its end; with `evicted` at most once, when the stream is over and was not parked: the server is busy
+  /// with bytes that it has got, or cannot send any, and may not ask again for long. Then shut the connection
+  /// down; do not resume it. Publishers, drain(), tick() and the broker's end call it on their threads, and
+  /// these of its own on theirs: send(), comment(), finish(), abort(), poll(). Set it once, before the first
+  /// read.
   void set_hook(wake_hook hook) noexcept {
     hook_ = hook;
     stream_.set_hook({&on_wake, this});
   }
 
-  /// Takes the next bytes: what is left of an event that was begun, what was sent to it alone, and then of what follows
-  /// in its channels whole events, as many as have room, but at least a part of one.
-  /// Input       `to`: room for `n` bytes. An `n` of 0 brings nothing, and park() says whether there is something.
+  /// Takes the next bytes: what is left of an event that was begun, what was sent to it alone, and then of
+  /// what follows in its channels whole events, as many as have room, but at least a part of one.
+  /// Input       `to`: room for `n` bytes. An `n` of 0 brings nothing, and park() says whether there is
+  ///             something.
   /// Errors      no memory, and a filter that throws, end the stream: dropped.
   read_result read(char* to, std::size_t n) noexcept {
     if (reading_) return {};  // its filter asks
@@ -125,8 +132,8 @@ template <class Traits = default_traits> class basic_pull_stream {
     return {buffer.finished ? read_status::finished : read_status::dropped, 0};
   }
 
-  /// True: there is nothing to read, and the hook will be called once when there is; it may have been before this
-  /// returns. False: read now.
+  /// True: there is nothing to read, and the hook will be called once when there is; it may have been before
+  /// this returns. False: read now.
   [[nodiscard]] bool park() noexcept {
     if (reading_ || !has_nothing() || is_over()) return false;
     waiting_.store(waiting::no, std::memory_order_relaxed);
@@ -152,10 +159,10 @@ template <class Traits = default_traits> class basic_pull_stream {
     wake_up();
   }
 
-  /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was not read for
-  /// the stall time, as behind an HTTP/2 window that stays shut.
-  /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each interval,
-  ///             for reads do not know the time: what it does happens after 1 to 1.5 times that.
+  /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was not
+  /// read for the stall time, as behind an HTTP/2 window that stays shut.
+  /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each
+  ///             interval, for reads do not know the time: what it does happens after 1 to 1.5 times that.
   std::optional<steady_time> poll(steady_time now) noexcept {
     notice_eviction();
     if (is_over()) return std::nullopt;
@@ -180,7 +187,8 @@ template <class Traits = default_traits> class basic_pull_stream {
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
   /// Bytes that were read.
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return stream_.bytes_sent(); }
-  /// Bytes it keeps of its own: what was sent to it alone, and the rest of an event that was begun, up to 16 KiB.
+  /// Bytes it keeps of its own: what was sent to it alone, and the rest of an event that was begun, up to 16
+  /// KiB.
   [[nodiscard]] std::size_t held_bytes() const noexcept { return stream_.held_bytes(); }
 
  private:

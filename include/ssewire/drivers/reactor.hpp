@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-// reactor.hpp - drives the streams of one event loop: epoll, poll, kqueue, libuv, a game loop. One signal wakes the loop
-// for all of its streams; one call a turn serves them.
+// reactor.hpp - drives the streams of one event loop: epoll, poll, kqueue, libuv, a game loop. One signal
+// wakes the loop for all of its streams; one call a turn serves them.
 #pragma once
-
-#include <ssewire/core/cplusplus.hpp>
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
@@ -53,8 +52,9 @@ struct stream_id {
   friend constexpr bool operator==(stream_id, stream_id) noexcept = default;
 };
 
-/// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the next poll().
-/// Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by itself.
+/// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the
+/// next poll(). Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by
+/// itself.
 struct loop_signal {
   void (*call)(void*) noexcept = nullptr;
   void* context = nullptr;
@@ -76,19 +76,23 @@ struct add_result {
 
 /// When the reactor wants to be polled next.
 struct poll_result {
-  bool more = false;  ///< at once, after the loop has looked at its sockets: the turn's budget is used up
-  /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited for. Where more
-  /// than three eighths of it pass between two polls, that was a pause, and all peers have the whole stall time again.
+  /// At once, after the loop has looked at its sockets: the turn's budget is used up.
+  bool more = false;
+  /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited
+  /// for. Where more than three eighths of it pass between two polls, that was a pause, and all peers have
+  /// the whole stall time again.
   std::optional<steady_time> next;
 };
 
-/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle the
-/// sockets (writable(), written(), remove()), then poll(now).
-/// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its on_closed are
-///             legal; poll() from there only asks for another turn. Its destructor: not from inside.
+/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle
+/// the sockets (writable(), written(), remove()), then poll(now).
+/// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its
+///             on_closed are legal; poll() from there only asks for another turn. Its destructor: not from
+///             inside.
 template <class Writer, class Traits = default_traits> class basic_reactor {
-  static_assert(detail::can_lock<Traits>,
-                "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
+  static_assert(
+      detail::can_lock<Traits>,
+      "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
   using stream = basic_stream<Writer, Traits>;
@@ -107,8 +111,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   /// Takes a stream over. Nothing is written before the next poll().
-  /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from inside the
-  ///             reactor's destructor. Then the writer was not called, and it and the subscription are gone.
+  /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from
+  ///             inside the reactor's destructor. Then the writer was not called, and it and the subscription
+  ///             are gone.
   add_result add(Writer to, subscription from, stream_options options = {}) noexcept {
     if (!from) return {{}, errc::closed};
     return take(std::move(to), std::move(options), std::move(from));
@@ -128,9 +133,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and the writer
-  /// hears abort() and on_closed() before this returns. Owed for every pending write, also behind abort(): until then its
-  /// bytes are kept.
+  /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and
+  /// the writer hears abort() and on_closed() before this returns. Owed for every pending write, also behind
+  /// abort(): until then its bytes are kept.
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
     if (s == nullptr || is_in_step(*s)) return;
@@ -145,8 +150,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_if_unused(*s);
   }
 
-  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed() before this
-  /// returns, or, from inside its own write(), after that.
+  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed()
+  /// before this returns, or, from inside its own write(), after that.
   void remove(stream_id id, close_reason why = close_reason::removed) noexcept {
     if (auto* const s = find(id)) drop(*s, why);
   }
@@ -197,7 +202,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// How many streams there are.
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
 
-  /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls that are due.
+  /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls
+  /// that are due.
   /// Complexity  O(streams served); streams that have nothing to do cost nothing.
   poll_result poll(steady_time now) noexcept {
     if (inside_ != 0) return {true, now};
@@ -231,8 +237,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   using in_step = detail::in_step<Traits>;
   using flight = detail::flight<Traits>;
 
-  // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their fronts are ever
-  // looked at.
+  // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their
+  // fronts are ever looked at.
   struct slot : detail::activity_node<slot>, detail::waiting {
     // `from`: a subscription, or nothing.
     template <class... From>
@@ -258,7 +264,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     bool waits = false;                                  // in blocked_, not in idle_
   };
 
-  // What there is of every stream. One that is in step with others has its place in their cohort, and nothing else.
+  // What there is of every stream. One that is in step with others has its place in their cohort, and nothing
+  // else.
   struct seat {
     explicit seat(Writer&& to) : writer(std::move(to)) {}
     ~seat() { delete alone; }
@@ -281,8 +288,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   };
 
   // `from`: a subscription, or nothing.
-  template <class... From>
-  add_result take(Writer&& to, stream_options&& options, From&&... from) noexcept {
+  template <class... From> add_result take(Writer&& to, stream_options&& options, From&&... from) noexcept {
     detail::check_writer<Writer>();
     if (ending_) return {{}, errc::closed};
     add_result result{{}, errc::no_memory};
@@ -349,8 +355,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     });
   }
 
-  // Does something to a stream that goes alone, which may call the writer, which may call back. The outermost call cleans
-  // up.
+  // Does something to a stream that goes alone, which may call the writer, which may call back. The outermost
+  // call cleans up.
   template <class Action> void act(seat& s, Action action) noexcept {
     ++inside_;
     bool const inside = std::exchange(s.acting, true);
@@ -406,14 +412,15 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_if_unused(s);
   }
 
-  // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees it; if its
-  // bytes are still being sent, written() does.
+  // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees
+  // it; if its bytes are still being sent, written() does.
   void free_if_unused(seat& s) noexcept {
     if (s.acting || s.in_flight) return;
     if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) seats_.erase(s);
   }
 
-  // ---- streams in step -----------------------------------------------------------------------------------------
+  // ---- streams in step
+  // -----------------------------------------------------------------------------------------
 
   // In step, and its writer is being called.
   [[nodiscard]] static bool is_offered(seat const& s) noexcept {
@@ -424,8 +431,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s.place != detail::no_place && !is_offered(s);
   }
 
-  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its writer it waits for
-  // the answer. Null, without memory: it has ended, or will when its writer has answered.
+  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its writer
+  // it waits for the answer. Null, without memory: it has ended, or will when its writer has answered.
   slot* step_out(seat& s) noexcept {
     if (s.place == detail::no_place) return s.alone;
     bool const offered = is_offered(s);
@@ -445,8 +452,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     std::unique_ptr<typename in_step::core::subscriber> fresh;
     detail::attempt([&] {
       fresh = in_step::make();
-      s.alone = new slot(*this, s,
-                         {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
+      s.alone =
+          new slot(*this, s, {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
     });
     auto const stood = leave_place(s, offered);
     if (s.alone == nullptr) return nullptr;
@@ -623,7 +630,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     cohorts_.free_if_unused(c);
   }
 
-  // ---- time ----------------------------------------------------------------------------------------------------
+  // ---- time
+  // ----------------------------------------------------------------------------------------------------
 
   void beat() noexcept {
     if (timing_.heartbeat <= steady_duration::zero()) return;
@@ -649,7 +657,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   void drop_stalled() noexcept {
-    // One that is queued has had its socket become writable: its turn is still to come, and with it the next poll().
+    // One that is queued has had its socket become writable: its turn is still to come, and with it the next
+    // poll().
     int drops = 0;
     for (auto* s = blocked_.front();
          s != nullptr && drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request one: cpp-httplib,
-// CivetWeb, POCO.
+// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request one:
+// cpp-httplib, CivetWeb, POCO.
 #pragma once
-
-#include <ssewire/core/cplusplus.hpp>
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/wake.hpp>
 #include <ssewire/core/writer.hpp>
@@ -28,17 +27,19 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing to send.
-/// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a send
-///             timeout, for a blocked write cannot be woken; `again` with no bytes says that it has passed. Twice in a row
-///             ends the stream as stalled: a timeout also passes while the process stands still, and then the next write
-///             finds the room that its peer has made. So a dead peer is noticed after two send timeouts. When the broker has
-///             ended it, a write that takes a part only is the last. A non-blocking writer belongs to a reactor.
+/// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing
+/// to send.
+/// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket
+///             a send timeout, for a blocked write cannot be woken; `again` with no bytes says that it has
+///             passed. Twice in a row ends the stream as stalled: a timeout also passes while the process
+///             stands still, and then the next write finds the room that its peer has made. So a dead peer is
+///             noticed after two send timeouts. When the broker has ended it, a write that takes a part only
+///             is the last. A non-blocking writer belongs to a reactor.
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
-/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has gone is seen
-///             when a write fails: the second one behind that, over TCP, so within two heartbeats, unless the writer
-///             looks before it writes.
+/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has
+///             gone is seen when a write fails: the second one behind that, over TCP, so within two
+///             heartbeats, unless the writer looks before it writes.
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
                             timing_options timing = {}) {
@@ -59,7 +60,8 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     }
   } doorbell;
 
-  // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it likes.
+  // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it
+  // likes.
   struct told_writer : detail::borrowed_writer<Writer> {
     std::atomic<bool> const& evicted;
     basic_stream<told_writer, Traits>* of = nullptr;

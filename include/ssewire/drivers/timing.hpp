@@ -2,9 +2,8 @@
 // timing.hpp - when a driver acts without being asked.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -19,9 +18,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct timing_options {
   /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
   steady_duration heartbeat = std::chrono::seconds(15);
-  /// A peer that takes no byte for so long is dead, whatever its socket says. Only time counts in which the driver was
-  /// polled when it asked to be: after a pause of the process everybody has all of it again. Not of serve_blocking, which is
-  /// inside the writer meanwhile: only the socket's send timeout ends that.
+  /// A peer that takes no byte for so long is dead, whatever its socket says. Only time counts in which the
+  /// driver was polled when it asked to be: after a pause of the process everybody has all of it again. Not
+  /// of serve_blocking, which is inside the writer meanwhile: only the socket's send timeout ends that.
   steady_duration stall_time = std::chrono::seconds(60);
 };
 

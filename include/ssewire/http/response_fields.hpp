@@ -4,7 +4,6 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/optional_text.hpp>
 

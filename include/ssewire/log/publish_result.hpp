@@ -3,7 +3,6 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/position.hpp>
 
@@ -14,8 +13,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What was published, or why nothing was.
 struct publish_result {
-  position_id id =
-      {};  ///< its position as an ID: what a client gets, unless the publisher brought an ID; of several, the last one's
+  /// Its position as an ID: what a client gets, unless the publisher brought an ID; of several, the last
+  /// one's.
+  position_id id = {};
   errc error = errc::ok;
 
   constexpr explicit operator bool() const noexcept { return error == errc::ok; }

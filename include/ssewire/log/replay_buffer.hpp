@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// replay_buffer.hpp - a bounded log of one sequence of events: what follows this last event ID, and is anything missing?
-// Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
+// replay_buffer.hpp - a bounded log of one sequence of events: what follows this last event ID, and is
+// anything missing? Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
@@ -32,16 +31,16 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live events
-/// in their own way; the broker keeps one such log for each channel.
+/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live
+/// events in their own way; the broker keeps one such log for each channel.
 /// Threads     one at a time. Distinct buffers: safe.
-/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and those from
-///             before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which say nothing to the
-///             child.
+/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and those
+///             from before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which say
+///             nothing to the child.
 template <class Traits = default_traits> class basic_replay_buffer {
  public:
-  /// The frames that follow an ID: a range of std::string_view, each a whole serialized event. A view of the buffer,
-  /// valid until it is next appended to, ticked or destroyed.
+  /// The frames that follow an ID: a range of std::string_view, each a whole serialized event. A view of the
+  /// buffer, valid until it is next appended to, ticked or destroyed.
   class replay {
    public:
     class iterator {
@@ -91,10 +90,11 @@ template <class Traits = default_traits> class basic_replay_buffer {
   explicit basic_replay_buffer(replay_limits limits = {})
       : limits_(limits), hash_{Traits::epoch()}, log_(hash_, limits.max_bytes) {}
 
-  /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the limits demand.
-  /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish), event_too_large (beyond
-  ///             max_bytes), no_memory (in the child of a fork() also where Traits::epoch() throws); then nothing has
-  ///             changed and no ID was used.
+  /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the
+  /// limits demand.
+  /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish),
+  ///             event_too_large (beyond max_bytes), no_memory (in the child of a fork() also where
+  ///             Traits::epoch() throws); then nothing has changed and no ID was used.
   /// Complexity  O(size of the event), and what it makes the buffer forget.
   publish_result append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
@@ -140,9 +140,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   }
 
   [[nodiscard]] std::uint64_t events() const noexcept { return ids_.is_cloned() ? 0 : log_.events(); }
-  [[nodiscard]] std::size_t frame_bytes() const noexcept {
-    return ids_.is_cloned() ? 0 : log_.frame_bytes();
-  }
+  [[nodiscard]] std::size_t frame_bytes() const noexcept { return ids_.is_cloned() ? 0 : log_.frame_bytes(); }
   /// Memory taken, in bytes, the allocator's own overhead apart.
   [[nodiscard]] std::size_t allocated_bytes() const noexcept { return log_.allocated_bytes(); }
 

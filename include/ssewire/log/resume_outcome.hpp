@@ -13,11 +13,16 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What became of a client's last event ID.
 enum class resume_outcome : unsigned char {
-  fresh,       ///< it had none: it starts where a new client starts
-  resumed,     ///< events follow its ID, and all of them are held
-  up_to_date,  ///< its ID is the newest: nothing follows yet
-  gap,         ///< some of what follows its ID is no longer held
-  unknown,     ///< another run of the process, the future, or no ID of ours: where it stood cannot be told
+  /// It had none: it starts where a new client starts.
+  fresh,
+  /// Events follow its ID, and all of them are held.
+  resumed,
+  /// Its ID is the newest: nothing follows yet.
+  up_to_date,
+  /// Some of what follows its ID is no longer held.
+  gap,
+  /// Another run of the process, the future, or no ID of ours: where it stood cannot be told.
+  unknown,
 };
 
 /// The outcome in a word, for logs and counters. A static string.

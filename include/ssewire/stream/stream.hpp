@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// stream.hpp - one response being written: a subscription, or none, meets a writer. The one pump of all drivers.
+// stream.hpp - one response being written: a subscription, or none, meets a writer. The one pump of all
+// drivers.
 //
-// A peer's bytes are a prefix of well-formed frames: whatever a writer takes, what it has begun is finished before
-// anything else is offered, and nothing follows a failed write.
+// A peer's bytes are a prefix of well-formed frames: whatever a writer takes, what it has begun is finished
+// before anything else is offered, and nothing follows a failed write.
 #pragma once
-
-#include <ssewire/core/cplusplus.hpp>
 
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/framing.hpp>
@@ -39,18 +39,25 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 struct stream_options {
   framing body = framing::raw;
-  std::string preamble = {};  ///< sent first, outside the framing: the response's head, on a bare socket
-  std::size_t max_write_bytes = 64 * 1024;  ///< of one gathered write; one larger event still goes in one
-  std::size_t max_outbox_bytes =
-      64 * 1024;  ///< frames of send() that wait for a slow writer; beyond it send() refuses
+  /// Sent first, outside the framing: the response's head, on a bare socket.
+  std::string preamble = {};
+  /// Of one gathered write; one larger event still goes in one.
+  std::size_t max_write_bytes = 64 * 1024;
+  /// Frames of send() that wait for a slow writer; beyond it send() refuses.
+  std::size_t max_outbox_bytes = 64 * 1024;
 };
 
 enum class stream_state : unsigned char {
-  idle,     ///< nothing to send; the subscription, if any, is parked
-  more,     ///< there is more to send: pump again soon, after others had their turn
-  blocked,  ///< the writer said `again`; waits for writable()
-  pending,  ///< the writer said `pending`; waits for written()
-  closed,   ///< over; see reason()
+  /// Nothing to send; the subscription, if any, is parked.
+  idle,
+  /// There is more to send: pump again soon, after others had their turn.
+  more,
+  /// The writer said `again`; waits for writable().
+  blocked,
+  /// The writer said `pending`; waits for written().
+  pending,
+  /// Over; see reason().
+  closed,
 };
 
 namespace detail {
@@ -130,15 +137,17 @@ template <class Writer> void tell_end(Writer& w, [[maybe_unused]] close_reason w
   if constexpr (requires { w.on_closed(why); }) attempt([&] { w.on_closed(why); });
 }
 
-// What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent chunk.
+// What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent
+// chunk.
 inline constexpr std::size_t largest_kept_offer = 16 * 1024;
 inline constexpr std::size_t chunk_overhead = 8;  // head and tail of a chunk of that size
 
 }  // namespace detail
 
-/// One stream: pulls from its subscription, frames, and offers to its writer, as far as that takes it. Has no thread,
-/// no clock and no lock of its own; a driver calls pump(). Without a subscription it sends what send() is given: an
-/// LLM's tokens, a progress bar. "Without" and "an empty one" are different: see the constructors.
+/// One stream: pulls from its subscription, frames, and offers to its writer, as far as that takes it. Has no
+/// thread, no clock and no lock of its own; a driver calls pump(). Without a subscription it sends what
+/// send() is given: an LLM's tokens, a progress bar. "Without" and "an empty one" are different: see the
+/// constructors.
 /// Threads     one at a time, the subscription's hook apart. Not movable: a writer may hold on to its bytes.
 /// Exceptions  what the writer throws, and std::bad_alloc, leave pump(); the stream is closed then.
 template <class Writer, class Traits = default_traits> class basic_stream {
@@ -154,8 +163,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     detail::check_writer<Writer>();
     set_room(options.max_write_bytes);
   }
-  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is closed from the start, with
-  /// close_reason::removed; its writer is told by the first pump().
+  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is closed from the
+  /// start, with close_reason::removed; its writer is told by the first pump().
   basic_stream(Writer to, subscription from, stream_options options = {})
       : basic_stream(std::move(to), std::move(options)) {
     from_ = std::move(from);
@@ -175,7 +184,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   [[nodiscard]] Writer& writer_ref() noexcept { return writer_; }
   [[nodiscard]] stream_state state() const noexcept { return state_; }
   [[nodiscard]] close_reason reason() const noexcept { return reason_; }
-  /// Its subscription: to join and leave channels, to set a filter, to ask. Empty without one. To end it, end the stream.
+  /// Its subscription: to join and leave channels, to set a filter, to ask. Empty without one. To end it, end
+  /// the stream.
   [[nodiscard]] subscription& source() noexcept { return from_; }
   /// The hook of its subscription; see basic_subscription::set_hook.
   void set_hook(wake_hook hook) noexcept { from_.set_hook(hook); }
@@ -183,17 +193,18 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   /// Counts the bytes the writer took, also those of frames and chunks not finished.
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
 
-  /// Bytes it keeps of its own for a slow writer: what was sent to it alone, and the rest of what the writer has begun. The
-  /// rest of a large event is not copied and does not count.
+  /// Bytes it keeps of its own for a slow writer: what was sent to it alone, and the rest of what the writer
+  /// has begun. The rest of a large event is not copied and does not count.
   [[nodiscard]] std::size_t held_bytes() const noexcept { return outbox_.size() + owed_.copied_bytes(); }
 
-  /// Whether a pending write has not been answered by written(), also when the stream is closed: its bytes are in use.
+  /// Whether a pending write has not been answered by written(), also when the stream is closed: its bytes
+  /// are in use.
   [[nodiscard]] bool sending() const noexcept { return sending_; }
 
-  /// Queues an event for this stream only; pump() sends it. On a stream with a subscription it must have no ID, for the
-  /// client's last event ID belongs to the broker there.
-  /// Errors      closed, id_refused, outbox_full (its writer is slow, or pump() was not called), no_memory; then nothing was
-  ///             queued: what is ignored here is lost.
+  /// Queues an event for this stream only; pump() sends it. On a stream with a subscription it must have no
+  /// ID, for the client's last event ID belongs to the broker there.
+  /// Errors      closed, id_refused, outbox_full (its writer is slow, or pump() was not called), no_memory;
+  ///             then nothing was queued: what is ignored here is lost.
   [[nodiscard]] errc send(event const& e) noexcept {
     if (subscribed_ && e.id.has_value()) return errc::id_refused;
     return queue(serialized_size(e), [&] { serialize(e, outbox_); });
@@ -242,8 +253,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     writable_early_ = writable_early_ || inside_writer_;
   }
 
-  /// What was pending has been sent, or, with false, cannot be: the peer is gone. Calls that come when nothing is
-  /// pending mean nothing.
+  /// What was pending has been sent, or, with false, cannot be: the peer is gone. Calls that come when
+  /// nothing is pending mean nothing.
   void written(bool good) noexcept {
     if (inside_writer_) {
       written_early_ = true;
@@ -267,8 +278,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   }
 
   /// Sends what there is to send, a few batches of it at most, and says what it waits for.
-  /// `scratch`: what a write is gathered in, shared by the streams of a driver; made here if it is null, and taken away
-  /// if a write is pending.
+  /// `scratch`: what a write is gathered in, shared by the streams of a driver; made here if it is null, and
+  /// taken away if a write is pending.
   stream_state pump(std::unique_ptr<flight>& scratch) {
     return pump(scratch, [](subscription& from) { return from.park(); });
   }
@@ -302,7 +313,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     return state_;
   }
 
-  // ---- for a driver that offers one flight to many idle streams, past pump() -----------------------------------
+  // ---- for a driver that offers one flight to many idle streams, past pump()
+  // -----------------------------------
 
   [[nodiscard]] framing body() const noexcept { return body_; }
   [[nodiscard]] std::size_t room() const noexcept { return room_; }
@@ -311,25 +323,26 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   /// Its writer's stream goes on without it, idle: this one is closed, and nobody is told.
   void retire() noexcept { state_ = stream_state::closed; }
 
-  /// It goes on for such a stream, where that stands, idle. It was made without a subscription, and has done nothing yet.
+  /// It goes on for such a stream, where that stands, idle. It was made without a subscription, and has done
+  /// nothing yet.
   void resume(subscription from) noexcept {
     from_ = std::move(from);
     subscribed_ = true;
     state_ = stream_state::idle;
   }
 
-  /// Its writer is being offered a flight. Comes before end_offer() at the latest, and before any other call from inside
-  /// the writer.
+  /// Its writer is being offered a flight. Comes before end_offer() at the latest, and before any other call
+  /// from inside the writer.
   void begin_offer() noexcept {
     state_ = stream_state::more;
     writable_early_ = written_early_ = false;
     inside_writer_ = true;
   }
 
-  /// What the writer answered; null: it threw. Offers the rest if it took a part. `before`: it had taken so much already, and
-  /// the answer is to the rest, which was offered from `own`. `leave(bool sends)` is called once, before its subscription is
-  /// needed, whose cursor must stand behind the flight then; but not if the stream is closed at once. `sends`: it may still
-  /// send from the flight.
+  /// What the writer answered; null: it threw. Offers the rest if it took a part. `before`: it had taken so
+  /// much already, and the answer is to the rest, which was offered from `own`. `leave(bool sends)` is called
+  /// once, before its subscription is needed, whose cursor must stand behind the flight then; but not if the
+  /// stream is closed at once. `sends`: it may still send from the flight.
   template <class Leave>
   void end_offer(flight& now, std::size_t before, std::unique_ptr<flight>& own, write_result const* answer,
                  Leave leave) noexcept {
@@ -497,8 +510,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
   }
 
-  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log. The rest is what
-  // `left` holds behind its first `skip` bytes.
+  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log. The rest
+  // is what `left` holds behind its first `skip` bytes.
   void keep_rest(flight& now, buffers left, std::size_t taken, std::size_t skip = 0) {
     if (now.batch.empty()) {
       owe(now, left, skip);  // a heartbeat
@@ -512,7 +525,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
   }
 
-  // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only the tail.
+  // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only
+  // the tail.
   void owe(flight& now, buffers parts, std::size_t skip = 0) {
     std::size_t copied = 0;
     for (auto const part : parts) copied += part.size() > detail::largest_kept_offer ? 0 : part.size();
@@ -538,7 +552,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
   }
 
-  // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or `closed`.
+  // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or
+  // `closed`.
   write_result offer(buffers b, std::size_t total, closes_if_left& failure) {
     begin_offer();
     failure.why = close_reason::writer_threw;
@@ -611,7 +626,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   bool sending_ = false;
   bool last_chunk_queued_ = false;
   bool end_untold_ = false;  // it was closed from the start, and its writer does not know yet
-  bool forced_ = false;  // it ends now: in order if its writer takes all at once
+  bool forced_ = false;      // it ends now: in order if its writer takes all at once
   std::size_t room_;
   std::size_t max_outbox_;
   std::uint64_t sent_ = 0;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/writer.hpp>
 
 #include <algorithm>
@@ -20,10 +19,12 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Appends to a string of the caller's: for tests, for a server that sends from a string, for a body that is kept.
-/// Input       `max_bytes`: what the string may hold, what stood in it included. When it is full, write() takes what
-///             there is room for and answers `again`: take some out, and tell the driver writable(). No limit unless said:
-///             the string of a stream that nobody reads would grow for ever. 0 takes nothing.
+/// Appends to a string of the caller's: for tests, for a server that sends from a string, for a body that is
+/// kept.
+/// Input       `max_bytes`: what the string may hold, what stood in it included. When it is full, write()
+///             takes what there is room for and answers `again`: take some out, and tell the driver
+///             writable(). No limit unless said: the string of a stream that nobody reads would grow for
+///             ever. 0 takes nothing.
 /// Returns     (write) `ok` or `again`, never `closed`: a string has no peer that could go.
 /// Throws      (write) std::bad_alloc.
 /// Threads     the driver's; the string is touched inside write() only.
@@ -50,12 +51,13 @@ class string_writer {
   std::size_t max_bytes_;
 };
 
-/// Writes to a std::ostream, or to whatever has its write(), flush() and operator!, and flushes behind each gathered
-/// write: for servers that hand one out, as POCO does, and for std::cout. It waits as long as the ostream does, so it
-/// belongs to serve_blocking.
-/// Input       `to`: borrowed; it outlives the writer. A template, so that this header does not pay for <ostream>.
-/// Returns     (write) `ok` with all bytes, or `closed` once the ostream has failed: how much of them it took before,
-///             nobody can say.
+/// Writes to a std::ostream, or to whatever has its write(), flush() and operator!, and flushes behind each
+/// gathered write: for servers that hand one out, as POCO does, and for std::cout. It waits as long as the
+/// ostream does, so it belongs to serve_blocking.
+/// Input       `to`: borrowed; it outlives the writer. A template, so that this header does not pay for
+///             <ostream>.
+/// Returns     (write) `ok` with all bytes, or `closed` once the ostream has failed: how much of them it took
+///             before, nobody can say.
 /// Throws      (write) what the ostream throws, if it was told to.
 template <class Ostream> class ostream_writer {
  public:
@@ -76,13 +78,14 @@ template <class Ostream> class ostream_writer {
   Ostream* to_;
 };
 
-/// Hands the bytes to a callable `bool(std::string_view)`; false: the peer is gone. For servers whose send takes one
-/// text and takes it whole, as cpp-httplib's does. It waits as long as the callable does.
-/// Input       `to`: kept. It answers exactly bool, for an int of -1 would be true. Where a server's false means "taken,
-///             but slow down", as in uWebSockets, it is not the callable: write the writer, and answer `again`.
-/// Order       small neighbours among the pieces are joined, up to 4 KiB on the stack, and a larger piece goes as it
-///             lies. A call a piece would make three packets of one chunk: its head, an event, its tail. All pieces in
-///             one call would keep or allocate 64 KiB for each stream.
+/// Hands the bytes to a callable `bool(std::string_view)`; false: the peer is gone. For servers whose send
+/// takes one text and takes it whole, as cpp-httplib's does. It waits as long as the callable does.
+/// Input       `to`: kept. It answers exactly bool, for an int of -1 would be true. Where a server's false
+///             means "taken, but slow down", as in uWebSockets, it is not the callable: write the writer, and
+///             answer `again`.
+/// Order       small neighbours among the pieces are joined, up to 4 KiB on the stack, and a larger piece
+///             goes as it lies. A call a piece would make three packets of one chunk: its head, an event, its
+///             tail. All pieces in one call would keep or allocate 64 KiB for each stream.
 /// Returns     (write) `ok` with all bytes, or `closed`.
 /// Throws      (write) what the callable throws.
 template <class Callable> class callback_writer {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// byte_ledger.hpp - makes bytes of which each few say where they belong, and tells in words what became of them on the way
-// to a peer: lost, sent twice, in another order, read too late.
+// byte_ledger.hpp - makes bytes of which each few say where they belong, and tells in words what became of
+// them on the way to a peer: lost, sent twice, in another order, read too late.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -25,7 +25,8 @@ class byte_ledger {
   /// What the library's bytes are overwritten with, once a writer must not look at them any more.
   static constexpr char scribble = '#';
 
-  /// What lies behind each piece that is offered: one that is read as a C string does not end where it should.
+  /// What lies behind each piece that is offered: one that is read as a C string does not end where it
+  /// should.
   static constexpr char fence = '!';
 
   /// New bytes, like nothing before them; NUL, line ends, '%' and bytes above 0x7F are among them.
@@ -46,7 +47,8 @@ class byte_ledger {
     return out;
   }
 
-  /// A gathered write of which `pieces` begin at these bytes of what is taken; only for the words of a complaint.
+  /// A gathered write of which `pieces` begin at these bytes of what is taken; only for the words of a
+  /// complaint.
   void offered(std::vector<std::size_t> pieces) { offers_.push_back({taken_.size(), std::move(pieces)}); }
   void taken(std::string_view bytes) { taken_ += bytes; }
   void not_taken(std::string_view bytes) {

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
-// call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise SIGPIPE?
+// call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise
+// SIGPIPE?
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
@@ -11,9 +16,6 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -27,13 +29,17 @@ namespace testing {
 
 /// How a guarded call went.
 struct call_outcome {
-  bool waited = false;      ///< it took longer than the patience
-  bool sigpipe = false;     ///< it would have ended the program by that signal
-  std::string thrown = {};  ///< what it threw, in words; empty: nothing
+  /// It took longer than the patience.
+  bool waited = false;
+  /// It would have ended the program by that signal.
+  bool sigpipe = false;
+  /// What it threw, in words; empty: nothing.
+  std::string thrown = {};
 };
 
-/// Runs calls, each watched by one thread. A write() that waits for its peer is freed by reading from that peer, on the
-/// watching thread. A call that does not return at all ends the program, and says so: nothing else can be done.
+/// Runs calls, each watched by one thread. A write() that waits for its peer is freed by reading from that
+/// peer, on the watching thread. A call that does not return at all ends the program, and says so: nothing
+/// else can be done.
 /// Threads     one at a time.
 class call_guard {
  public:
@@ -63,8 +69,8 @@ class call_guard {
 #endif
   }
 
-  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer is read from;
-  ///             `deadline`: and before it is given up.
+  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer is
+  ///             read from; `deadline`: and before it is given up.
   template <class Call>
   call_outcome run(std::string_view name, milliseconds patience, milliseconds deadline, bool reads,
                    Call call) {
@@ -152,7 +158,7 @@ class call_guard {
 
   [[noreturn]] void give_up(std::string const& name) const {
     (fprintf)(stderr, "%sssewire: %s does not return, whatever its peer does; the program ends here\n",
-                 last_words_().c_str(), name.c_str());
+              last_words_().c_str(), name.c_str());
     (abort)();
   }
 

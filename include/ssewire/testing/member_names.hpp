@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// member_names.hpp - which of the optional members a writer has, and which it has under another name by mistake. A driver
-// detects them by name: `finished()` compiles, and is never called.
+// member_names.hpp - which of the optional members a writer has, and which it has under another name by
+// mistake. A driver detects them by name: `finished()` compiles, and is never called.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/writer.hpp>
 
 #include <string_view>
@@ -36,8 +35,8 @@ template <class Pointer>
 constexpr bool points_to_function =
     std::is_member_function_pointer_v<Pointer> || std::is_function_v<std::remove_pointer_t<Pointer>>;
 
-// A class with any member of that name, private or overloaded too, makes the name ambiguous in a class that is derived
-// from it and from one that has the name as well. Of a final class only what can be used is found.
+// A class with any member of that name, private or overloaded too, makes the name ambiguous in a class that
+// is derived from it and from one that has the name as well. Of a final class only what can be used is found.
 // clang-format off
 #define SSEWIRE_DETAIL_MEMBER_NAME(member)                                                                   \
 struct name_of_##member {                                                                                    \

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// scripted_writer.hpp - a writer that answers what a test wants, takes down what it got, and objects to whatever its
-// driver must not do. For tests of drivers, and of programs that send streams. Needs no test framework.
+// scripted_writer.hpp - a writer that answers what a test wants, takes down what it got, and objects to
+// whatever its driver must not do. For tests of drivers, and of programs that send streams. Needs no test
+// framework.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/writer.hpp>
 
 #include <algorithm>
@@ -35,8 +35,8 @@ struct answer {
   static constexpr std::size_t all = (std::numeric_limits<std::size_t>::max)();
 
   kind how = kind::take;
-  std::size_t bytes = all;            // at most what is offered
-  write_result result = {};           // of `exactly`: also what is not allowed; of `pending` and `closed`: the bytes
+  std::size_t bytes = all;   // at most what is offered
+  write_result result = {};  // of `exactly`: also what is not allowed; of `pending` and `closed`: the bytes
   std::function<void()> inside = {};  // called from inside write(), before it answers; may throw
 
   static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
@@ -108,8 +108,8 @@ struct answer_weights {
   return [](std::size_t) { return answer::again(); };
 }
 
-/// Takes what `before` takes (everything, if there is none) up to the stream's byte `offset`, then answers `end`: once
-/// by answer::closed() or answer::raise(), say.
+/// Takes what `before` takes (everything, if there is none) up to the stream's byte `offset`, then answers
+/// `end`: once by answer::closed() or answer::raise(), say.
 [[nodiscard]] inline script fails_at(std::size_t offset, answer end = answer::closed(), script before = {}) {
   return [left = offset, end = std::move(end), before = std::move(before)](std::size_t offered) mutable {
     if (left == 0) return end;
@@ -121,8 +121,8 @@ struct answer_weights {
   };
 }
 
-/// The far end of a scripted writer; it outlives the writer. Whoever tells a driver writable() or written() tells the
-/// peer first, by let_go() or landed(). At its end a test checks that `violations` is empty.
+/// The far end of a scripted writer; it outlives the writer. Whoever tells a driver writable() or written()
+/// tells the peer first, by let_go() or landed(). At its end a test checks that `violations` is empty.
 class peer {
  public:
   peer() = default;

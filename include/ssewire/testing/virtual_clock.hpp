@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// virtual_clock.hpp - time that a test owns: it stands still until it is moved, and jumps from deadline to deadline.
+// virtual_clock.hpp - time that a test owns: it stands still until it is moved, and jumps from deadline to
+// deadline.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/traits.hpp>
 
 #include <algorithm>
@@ -21,13 +21,14 @@ namespace testing {
 /// How run_until() went.
 struct run_result {
   std::size_t polls = 0;
-  bool spun =
-      false;  ///< it was asked for poll after poll and no time passed: a program would use a processor for nothing
+  /// It was asked for poll after poll and no time passed: a program would use a processor for nothing.
+  bool spun = false;
 
   constexpr explicit operator bool() const noexcept { return !spun; }
 };
 
-/// A clock for whatever takes the time as an argument: drivers' poll(now), the broker's tick(now) and drain(now).
+/// A clock for whatever takes the time as an argument: drivers' poll(now), the broker's tick(now) and
+/// drain(now).
 /// Threads     one at a time.
 class virtual_clock {
  public:
@@ -35,14 +36,16 @@ class virtual_clock {
   constexpr explicit virtual_clock(steady_time start) noexcept : now_(start) {}
 
   [[nodiscard]] constexpr steady_time now() const noexcept { return now_; }
-  constexpr steady_time advance(steady_duration by) noexcept { return now_ += (std::max)(by, steady_duration::zero()); }
+  constexpr steady_time advance(steady_duration by) noexcept {
+    return now_ += (std::max)(by, steady_duration::zero());
+  }
   /// Never back.
   constexpr steady_time advance_to(steady_time to) noexcept { return now_ = (std::max)(now_, to); }
 
   /// Polls now and at each time it is asked to, up to and including `end`, where the clock then stands.
-  /// Input       `poll(now)`: answers {bool more, optional<steady_time> next}, as basic_reactor::poll does; wrap it to look
-  ///             at what happened at which time.
-  ///             `most_at_once`: so many polls at one time are too many.
+  /// Input       `poll(now)`: answers {bool more, optional<steady_time> next}, as basic_reactor::poll does;
+  ///             wrap it to look at what happened at which time. `most_at_once`: so many polls at one time
+  ///             are too many.
   template <class Poll> run_result run_until(steady_time end, Poll poll, std::size_t most_at_once = 100'000) {
     run_result result;
     std::size_t at_once = 0;
@@ -63,7 +66,8 @@ class virtual_clock {
     }
   }
 
-  template <class Poll> run_result run_for(steady_duration time, Poll poll, std::size_t most_at_once = 100'000) {
+  template <class Poll>
+  run_result run_for(steady_duration time, Poll poll, std::size_t most_at_once = 100'000) {
     return run_until(now_ + time, poll, most_at_once);
   }
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // writer_conformance.hpp - points at a writer and says in words what is wrong with it.
 //
-// One writes a harness, which connects a writer to a peer that can be read from, slowed down and closed, and calls
-// check_writer(harness). Needs no test framework, no broker and no driver: it does what a driver does.
+// One writes a harness, which connects a writer to a peer that can be read from, slowed down and closed, and
+// calls check_writer(harness). Needs no test framework, no broker and no driver: it does what a driver does.
 #pragma once
 
-#include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/writer.hpp>
 #include <ssewire/testing/byte_ledger.hpp>
 #include <ssewire/testing/call_guard.hpp>
@@ -37,9 +36,12 @@ namespace testing {
 
 /// How a response looks from its far end.
 enum class far_end : unsigned char {
-  open,     ///< it may go on
-  ended,    ///< it has ended as a response should
-  dropped,  ///< the connection was cut; say so only if that can be told from an end
+  /// It may go on.
+  open,
+  /// It has ended as a response should.
+  ended,
+  /// The connection was cut; say so only if that can be told from an end.
+  dropped,
 };
 
 /// Stands in for the driver: a harness's event loop calls what it would call on a reactor.
@@ -58,8 +60,8 @@ class driver_calls {
     note([](counts& c) { ++c.removed; });
   }
 
-  /// As a posted_stream has it, so that a writer can be a template over the one that it tells. A plain pointer, for this
-  /// outlives every connection.
+  /// As a posted_stream has it, so that a writer can be a template over the one that it tells. A plain
+  /// pointer, for this outlives every connection.
   driver_calls* shared_from_this() noexcept { return this; }
 
   struct counts {
@@ -84,25 +86,33 @@ class driver_calls {
 };
 
 struct conformance_options {
-  std::uint64_t seed = 1;                          ///< of the sizes; printed in the report
-  std::chrono::milliseconds patience{2000};        ///< silence of the loop for so long is silence for ever
-  std::chrono::milliseconds longest_call{2000};    ///< a write() that takes longer waits for its peer
-  std::chrono::milliseconds deadline{20000};       ///< a call that takes longer ends the program
-  std::chrono::milliseconds longest_check{30000};  ///< a check that takes longer ends
-  std::size_t bytes = 1024 * 1024;                 ///< sent in the check with random sizes
-  std::size_t max_buffered =
-      16 * 1024 *
-      1024;  ///< so much may lie between a writer and a peer that does not read: sockets keep 4 to 6 MiB
+  /// Of the sizes; printed in the report.
+  std::uint64_t seed = 1;
+  /// Silence of the loop for so long is silence for ever.
+  std::chrono::milliseconds patience{2000};
+  /// A write() that takes longer waits for its peer.
+  std::chrono::milliseconds longest_call{2000};
+  /// A call that takes longer ends the program.
+  std::chrono::milliseconds deadline{20000};
+  /// A check that takes longer ends.
+  std::chrono::milliseconds longest_check{30000};
+  /// Sent in the check with random sizes.
+  std::size_t bytes = 1024 * 1024;
+  /// So much may lie between a writer and a peer that does not read: sockets keep 4 to 6 MiB.
+  std::size_t max_buffered = 16 * 1024 * 1024;
 };
 
 /// What check_writer() found. True: nothing is wrong.
 struct conformance_report {
   std::vector<member_report> members;
-  std::vector<std::string> problems;  ///< a sentence each, led by the name of the check
-  std::vector<std::string> remarks;   ///< what was not checked, and what is only odd
+  /// A sentence each, led by the name of the check.
+  std::vector<std::string> problems;
+  /// What was not checked, and what is only odd.
+  std::vector<std::string> remarks;
   std::size_t checks = 0;
   std::size_t writes = 0;
-  std::size_t bytes = 0;  ///< that arrived
+  /// That arrived.
+  std::size_t bytes = 0;
   std::uint64_t seed = 0;
 
   explicit operator bool() const noexcept { return problems.empty(); }
@@ -131,7 +141,8 @@ struct conformance_report {
 
 namespace detail {
 
-// A harness and its writer behind one type, so that the checks are compiled once, whatever the number of writers.
+// A harness and its writer behind one type, so that the checks are compiled once, whatever the number of
+// writers.
 struct conformance_subject {
   std::function<void(testing::driver_calls&)> connect;
   std::function<std::string(std::size_t)> read;
@@ -324,8 +335,8 @@ class writer_check {
     name_.clear();
   }
 
-  // One turn of the loop; what it told the driver is done. Returns whether a write that was pending is over: writable()
-  // may come each turn, and moves nothing.
+  // One turn of the loop; what it told the driver is done. Returns whether a write that was pending is over:
+  // writable() may come each turn, and moves nothing.
   bool turn(link& l) {
     if (subject_.run) guarded(l, "run()", subject_.run);
     return collect(l);
@@ -397,7 +408,8 @@ class writer_check {
   // The second silence is as good as the first, and need not take as long.
   std::chrono::milliseconds patience() const { return silent_ ? options_.patience / 10 : options_.patience; }
 
-  // Turns of the loop, reading from the peer, until `done`. False: nothing moved for the length of the patience.
+  // Turns of the loop, reading from the peer, until `done`. False: nothing moved for the length of the
+  // patience.
   template <class Done> bool wait_until(link& l, Done done) {
     auto last = clock::now();
     auto const enough = patience();
@@ -831,8 +843,8 @@ namespace testing {
 /// shared_from_this(), writable(), written(good) and remove().
 /// What it sends is overwritten when the writer must not look at it any more.
 /// Returns     what is wrong, and which optional members a driver finds.
-/// Errors      whatever writer and harness do, it comes to an end: each check by its longest_check. A call that does not
-///             return ends the program, behind what the report says up to there.
+/// Errors      whatever writer and harness do, it comes to an end: each check by its longest_check. A call
+///             that does not return ends the program, behind what the report says up to there.
 /// Threads     one more, which looks on and frees a write() that waits. Ignores SIGPIPE meanwhile.
 template <class Harness>
 [[nodiscard]] conformance_report check_writer(Harness& harness, conformance_options const& options = {}) {

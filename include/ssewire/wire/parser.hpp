@@ -4,12 +4,13 @@
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/utf8.hpp>
 #include <ssewire/wire/detail/byte_buffer.hpp>
 #include <ssewire/wire/detail/line_ends.hpp>
+
+#include <string.h>
 
 #include <algorithm>
 #include <bit>
@@ -18,7 +19,6 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <string.h>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -29,33 +29,39 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What one stream may make a parser hold, in bytes as they arrive (a repair to U+FFFD can make three of one). Beyond a
-/// limit the stream is in error: nothing is ever cut short. The most memory a parser takes is about 5 times
-/// max_event_bytes, 12 times where all of it has to be repaired. It keeps it until it is destroyed.
+/// What one stream may make a parser hold, in bytes as they arrive (a repair to U+FFFD can make three of
+/// one). Beyond a limit the stream is in error: nothing is ever cut short. The most memory a parser takes is
+/// about 5 times max_event_bytes, 12 times where all of it has to be repaired. It keeps it until it is
+/// destroyed.
 struct parser_limits {
-  std::size_t max_line_bytes =
-      8 * 1024 * 1024;  ///< one line, its ending excluded: one-line JSON with a picture in it
-  std::size_t max_event_bytes = 16 * 1024 * 1024;  ///< type and data of one event: two such lines
-  std::size_t max_id_bytes = 4 * 1024;  ///< it goes back as a request field; servers refuse heads over 8 KiB
+  /// One line, its ending excluded: one-line JSON with a picture in it.
+  std::size_t max_line_bytes = 8 * 1024 * 1024;
+  /// Type and data of one event: two such lines.
+  std::size_t max_event_bytes = 16 * 1024 * 1024;
+  /// It goes back as a request field; servers refuse heads over 8 KiB.
+  std::size_t max_id_bytes = 4 * 1024;
 };
 
-/// What to do with bytes that are not UTF-8: the standard decodes them to U+FFFD; a relay may want them untouched.
+/// What to do with bytes that are not UTF-8: the standard decodes them to U+FFFD; a relay may want them
+/// untouched.
 enum class utf8 : unsigned char { repair, keep };
 
 /// How far a parser came, and what stopped it.
 struct feed_result {
-  std::size_t consumed = 0;  ///< bytes of this call that were read: all of them, unless a limit was exceeded
+  /// Bytes of this call that were read: all of them, unless a limit was exceeded.
+  std::size_t consumed = 0;
   errc error = errc::ok;
 
   constexpr explicit operator bool() const noexcept { return error == errc::ok; }
 };
 
-/// An incremental parser for one event stream, and then, after reset(), for the next. It is read in one of two ways:
+/// An incremental parser for one event stream, and then, after reset(), for the next. It is read in one of
+/// two ways:
 ///
 ///     p.feed(bytes, [](event const& e) { use(e); });             // push: called for each event
 ///
-///     p.feed(bytes);                                             // pull: events are asked for, one at a time
-///     while (auto const e = p.next()) use(*e);
+///     p.feed(bytes);                                             // pull: events are asked for, one at a
+///     time while (auto const e = p.next()) use(*e);
 ///
 /// Threads     distinct parsers: safe. One parser: one thread at a time.
 class parser {
@@ -64,8 +70,8 @@ class parser {
   explicit parser(parser_limits limits, utf8 encoding = utf8::repair) noexcept
       : limits_(limits), utf8_(encoding) {}
 
-  /// A copy reads on where the other stands. One made inside a callback, in the middle of the bytes, wants a reset() first.
-  /// If memory fails, the parser assigned to is as before.
+  /// A copy reads on where the other stands. One made inside a callback, in the middle of the bytes, wants a
+  /// reset() first. If memory fails, the parser assigned to is as before.
   parser(parser const&) = default;
   parser(parser&&) noexcept = default;
   parser& operator=(parser const& other) {
@@ -76,9 +82,10 @@ class parser {
   ~parser() = default;
 
   /// Reads the next bytes of the stream and reports every event they complete.
-  /// Input       `bytes`: UTF-8, any length, may stop inside a code point or between CR and LF. Borrowed for the call.
-  /// Output      `on_event(event const&)`, once for each dispatched event, in stream order, on this thread. Its views
-  ///             live until it returns. It may call reset(): then the rest of `bytes` is not read.
+  /// Input       `bytes`: UTF-8, any length, may stop inside a code point or between CR and LF. Borrowed for
+  ///             the call.
+  /// Output      `on_event(event const&)`, once for each dispatched event, in stream order, on this thread.
+  ///             Its views live until it returns. It may call reset(): then the rest of `bytes` is not read.
   /// Returns     bytes consumed, and the exceeded limit if any. An error sticks until reset().
   /// Not errors  unknown fields, bad `retry` values, an ID holding NUL: the standard ignores them.
   /// Complexity  O(bytes.size()) amortised. Memory bounded by the limits.
@@ -90,8 +97,8 @@ class parser {
   }
 
   /// The same, and reports comments, in their place among the events: a relay passes keep-alives on.
-  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may do what
-  ///             `on_event` may. The view lives until it returns.
+  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may
+  ///             do what `on_event` may. The view lives until it returns.
   template <std::invocable<event const&> OnEvent, std::invocable<std::string_view> OnComment>
   feed_result feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
     return push(bytes, on_event, on_comment);
@@ -103,8 +110,9 @@ class parser {
 
   /// Takes the next bytes of the stream, for next() to read.
   /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
-  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not yet read
-  ///             all of the last call's; it does not stick. Limits that these bytes exceed show in error().
+  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not yet
+  ///             read all of the last call's; it does not stick. Limits that these bytes exceed show in
+  ///             error().
   feed_result feed(std::string_view bytes) noexcept {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
@@ -117,9 +125,10 @@ class parser {
   /// A temporary would be gone before next() reads it.
   template <std::same_as<std::string> Text> feed_result feed(Text&& temporary) = delete;
 
-  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is wrong.
-  /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed bytes: where
-  ///             it stands whole in them, nothing is copied.
+  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is
+  /// wrong.
+  /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed
+  ///             bytes: where it stands whole in them, nothing is copied.
   /// Complexity  O(bytes read) amortised.
   /// Throws      std::bad_alloc (then only reset() and destruction are valid).
   std::optional<event> next() { return pull(without_comments()); }
@@ -129,9 +138,10 @@ class parser {
     return pull(on_comment);
   }
 
-  /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the standard says.
-  /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is errc::closed, and
-  ///             that is error() from now on.
+  /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the
+  /// standard says.
+  /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is
+  ///             errc::closed, and that is error() from now on.
   feed_result finish() noexcept {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
@@ -143,8 +153,9 @@ class parser {
     return {};
   }
 
-  /// Makes the parser ready for the next stream: a new connection of the same client. The last event ID and the
-  /// reconnection time stay, as they do in a browser; errors, the unfinished line and the unfinished event go.
+  /// Makes the parser ready for the next stream: a new connection of the same client. The last event ID and
+  /// the reconnection time stay, as they do in a browser; errors, the unfinished line and the unfinished
+  /// event go.
   void reset() noexcept {
     forget_block();
     partial_line_.clear();
@@ -160,27 +171,27 @@ class parser {
   /// call of feed(), next() or an assignment, or the parser's end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
-  /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond 64 bits
-  /// is the largest there is.
+  /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond
+  /// 64 bits is the largest there is.
   [[nodiscard]] std::optional<ssewire::reconnection_time> reconnection_time() const noexcept {
     return retry_;
   }
 
-  /// Whether finish() would drop something now: a line without its end, fields without their blank line, bytes that wait
-  /// for next(). Then the peer, or somebody between, has cut the stream.
+  /// Whether finish() would drop something now: a line without its end, fields without their blank line,
+  /// bytes that wait for next(). Then the peer, or somebody between, has cut the stream.
   [[nodiscard]] bool unfinished() const noexcept {
     bool const half_a_mark = mark_bytes_ != 0 && mark_bytes_ < byte_order_mark.size();
     return fields_ != 0 || !partial_line_.empty() || half_a_mark || error_ == errc::bytes_waiting;
   }
 
-  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left behind.
-  /// errc::ok while the stream can be read.
+  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left
+  /// behind. errc::ok while the stream can be read.
   [[nodiscard]] errc error() const noexcept {
     return inside_.on || error_ == errc::bytes_waiting ? errc::ok : error_;
   }
 
-  /// How many bytes of this stream have been read by the calls that have returned. After a limit was exceeded: where the
-  /// line begins that exceeded it. The same however the bytes were cut.
+  /// How many bytes of this stream have been read by the calls that have returned. After a limit was
+  /// exceeded: where the line begins that exceeded it. The same however the bytes were cut.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
 
  private:
@@ -211,8 +222,8 @@ class parser {
     }
   };
 
-  // Every line in a chunk goes through code in line, whatever the compiler thinks of its size: one call a line shows. The one
-  // line that lies in two chunks need not.
+  // Every line in a chunk goes through code in line, whatever the compiler thinks of its size: one call a
+  // line shows. The one line that lies in two chunks need not.
   enum class where : unsigned char { inside_chunk, between_chunks };
 
   // Of this parser, and not of its copies.
@@ -253,7 +264,8 @@ class parser {
     bool comment(std::string_view text) { return p.call(on_comment, text); }
   };
 
-  // Says that a callback is running. If it throws, the parser refuses until reset(), unless that was called already.
+  // Says that a callback is running. If it throws, the parser refuses until reset(), unless that was called
+  // already.
   class inside {
    public:
     explicit inside(parser& p) noexcept : parser_(p), stream_(p.stream_) { p.inside_.on = true; }
@@ -350,7 +362,8 @@ class parser {
     detail::block_scanner const scanner;
     auto const consumed = [first](char const* at) { return static_cast<std::size_t>(at - first); };
     if (last - line < block_bytes) {
-      // A few bytes from the middle of a line, as from a peer that drips: there is nothing to do but to keep them.
+      // A few bytes from the middle of a line, as from a peer that drips: there is nothing to do but to keep
+      // them.
       if (scanner.may_end(line, static_cast<std::size_t>(last - line)) == 0) {
         after_cr_ = false;
         if (!append_partial({line, static_cast<std::size_t>(last - line)}, last)) {
@@ -362,7 +375,8 @@ class parser {
     bool high = high_;                                   // some byte of the event being read is not ASCII
     auto const* behind_cr = after_cr_ ? line : nullptr;  // an LF here belongs to the CR before it
     bool unfinished = !partial_line_.empty();
-    // One comparison tells the plain line from an empty one (which wraps around), one too long, and the unfinished one.
+    // One comparison tells the plain line from an empty one (which wraps around), one too long, and the
+    // unfinished one.
     auto plain_bytes = unfinished ? 0 : limits_.max_line_bytes;
     auto const* block = line;
     for (auto left = last - block; left > 0; left -= block_bytes, block += block_bytes) {

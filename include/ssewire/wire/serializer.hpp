@@ -2,12 +2,11 @@
 // serializer.hpp - an event becomes bytes of an event stream.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
 //
-// One event, several at once, or a comment goes to a string, to a buffer, to an iterator or to a writer; as it is, or as
-// one chunk of HTTP/1.1 where the program frames the body itself (framing::chunked).
+// One event, several at once, or a comment goes to a string, to a buffer, to an iterator or to a writer; as
+// it is, or as one chunk of HTTP/1.1 where the program frames the body itself (framing::chunked).
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
-
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/framing.hpp>
@@ -57,7 +56,8 @@ constexpr serialize_result write_frame(Frame const& frame, std::span<char> out, 
   return {static_cast<std::size_t>(to.at() - out.data()), errc::ok};
 }
 
-// To the end of `out`, or nothing. What is small goes by the stack, which need not be zeroed as a string's new end is.
+// To the end of `out`, or nothing. What is small goes by the stack, which need not be zeroed as a string's
+// new end is.
 template <class Frame> void write_frame(Frame const& frame, std::string& out, framing body) {
   char scratch[2048];
   if (surely_fits(frame, body, sizeof scratch)) {
@@ -127,11 +127,12 @@ template <event_batch Events>
 }
 
 /// Writes one event, with the blank line that ends it, to the front of `out`.
-/// Input       `e`: borrowed for the call. `out`: at least serialized_size(e) bytes; must not overlap the event's text. In
-///             one of eight times the text's size nothing has to be counted first. What is in `out` behind the frame may
-///             be overwritten.
+/// Input       `e`: borrowed for the call. `out`: at least serialized_size(e) bytes; must not overlap the
+///             event's text. In one of eight times the text's size nothing has to be counted first. What is
+///             in `out` behind the frame may be overwritten.
 /// Returns     the bytes written; errc::buffer_too_small if they do not fit: then nothing was written.
-/// Not errors  any bytes in `data`; no data: no event fires in the client, its ID and retry still take effect.
+/// Not errors  any bytes in `data`; no data: no event fires in the client, its ID and retry still take
+/// effect.
 /// Complexity  O(size of the event).
 /// Source      WHATWG HTML, 9.2.5.
 [[nodiscard]] constexpr serialize_result serialize(event const& e, std::span<char> out,
@@ -158,11 +159,12 @@ template <byte_iterator Out> Out serialize(event const& e, Out out, framing body
   return detail::write_frame(e, std::move(out), body);
 }
 
-/// Offers it to a writer that can take it now: one that waits for its peer, or keeps what the peer does not take yet. For
-/// others, and for more than a few events, there are streams (stream.hpp).
-/// Returns     the bytes it took, and if these are not all of them: errc::closed; errc::writer_not_ready for `again`
-///             (what serialize(e) has behind these bytes must go out before anything else); the same for `pending`, which
-///             has them all, and for whose sake they are never freed; errc::writer_broke_contract.
+/// Offers it to a writer that can take it now: one that waits for its peer, or keeps what the peer does not
+/// take yet. For others, and for more than a few events, there are streams (stream.hpp).
+/// Returns     the bytes it took, and if these are not all of them: errc::closed; errc::writer_not_ready for
+///             `again` (what serialize(e) has behind these bytes must go out before anything else); the same
+///             for `pending`, which has them all, and for whose sake they are never freed;
+///             errc::writer_broke_contract.
 /// Throws      std::bad_alloc, and what the writer throws.
 template <writer Writer>
 [[nodiscard]] serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
@@ -192,8 +194,9 @@ template <event_batch Events, writer Writer>
   return detail::write_frame(detail::event_span(batch), out, body);
 }
 
-/// A comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines becomes a
-/// comment line, and a blank line follows, so that a frame always ends in one. To all the same places.
+/// A comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines
+/// becomes a comment line, and a blank line follows, so that a frame always ends in one. To all the same
+/// places.
 [[nodiscard]] constexpr serialize_result serialize_comment(std::string_view text, std::span<char> out,
                                                            framing body = framing::raw) noexcept {
   return detail::write_frame(detail::comment{text}, out, body);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// channel_store.hpp - the channels of a broker with their logs: appending to several at once, and forgetting, by all limits together.
+// channel_store.hpp - the channels of a broker with their logs: appending to several at once, and forgetting,
+// by all limits together.
 #pragma once
 
 #include <ssewire/broker/detail/channel_table.hpp>
@@ -51,7 +52,8 @@ template <class Traits> class histories {
 
   void drop_if_unused(channel& c) noexcept {
     if (c.is_used()) return;
-    for (auto* leader = c.leaders; leader != nullptr; leader = leader->next_leader) {  // nobody follows it any more
+    for (auto* leader = c.leaders; leader != nullptr;
+         leader = leader->next_leader) {  // nobody follows it any more
       leader->begin()->unlink();
       leader->channels = 0;
     }
@@ -59,9 +61,9 @@ template <class Traits> class histories {
     channels_.drop(c);
   }
 
-  // Appends events behind `sequence` of the epoch of `unset`, or changes nothing. `prepared` holds those for the
-  // first channel, then those for the second, ...; `to` gets the channels, which stay as long as they hold one of
-  // these events.
+  // Appends events behind `sequence` of the epoch of `unset`, or changes nothing. `prepared` holds those for
+  // the first channel, then those for the second, ...; `to` gets the channels, which stay as long as they
+  // hold one of these events.
   errc append(std::span<std::string_view const> names, std::span<channel*> to,
               std::span<prepared_event<Traits>> prepared, position_id const& unset,
               std::uint64_t sequence) noexcept {

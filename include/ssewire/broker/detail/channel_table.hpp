@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// channel_table.hpp - a broker's channels: by name, one after the other, and in the order of their oldest events.
+// channel_table.hpp - a broker's channels: by name, one after the other, and in the order of their oldest
+// events.
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
@@ -86,7 +87,8 @@ template <class Traits> class channel_table {
   }
 
   // The channel that holds the oldest event of all, or null if none holds any.
-  // Complexity  amortised O(log n): a key may lie below the channel's oldest position, and is mended when it comes first.
+  // Complexity  amortised O(log n): a key may lie below the channel's oldest position, and is mended when it
+  //             comes first.
   [[nodiscard]] channel* oldest() noexcept {
     while (!by_age_.empty()) {
       auto& first = by_age_.front();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// control_events.hpp - the events the library itself puts into a stream: where it stands, and what it is missing.
+// control_events.hpp - the events the library itself puts into a stream: where it stands, and what it is
+// missing.
 #pragma once
 
 #include <ssewire/core/utf8.hpp>
@@ -27,7 +28,8 @@ constexpr std::string_view name(gap_cause cause) noexcept {
   return "";
 }
 
-// Channel names hold no control characters, so besides UTF-8 that is broken these two are all there is to mend.
+// Channel names hold no control characters, so besides UTF-8 that is broken these two are all there is to
+// mend.
 inline void append_json_string(std::string& out, std::string_view text) {
   std::string repaired;
   out += '"';

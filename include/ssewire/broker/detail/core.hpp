@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // core.hpp - one order of events over its channels, and the one lock that makes it: append, wake, pull.
 //
-// What runs under the lock is ours and short: no writer, no hook, no other user code. Publish appends and takes the
-// channel's parked list in one step; it looks at no cursor. Everything about a slow subscriber is paid by its own pull.
+// What runs under the lock is ours and short: no writer, no hook, no other user code. Publish appends and
+// takes the channel's parked list in one step; it looks at no cursor. Everything about a slow subscriber is
+// paid by its own pull.
 #pragma once
 
 #include <ssewire/broker/batch.hpp>
@@ -69,7 +70,8 @@ template <class Traits> struct broker_core {
       : options(o), hash{Traits::epoch()}, logs(options, hash, counts), hooks(o.on_presence),
         cursors(options, ids.unset(), sequence, hash, hooks, counts) {}
 
-  // ---- publish -------------------------------------------------------------------------------------------------
+  // ---- publish
+  // -------------------------------------------------------------------------------------------------
 
   publish_result publish(std::string_view name, event const& e, std::uint64_t tag) noexcept {
     if (!good_name(name)) return {{}, errc::channel_name_refused};
@@ -117,7 +119,8 @@ template <class Traits> struct broker_core {
     return commit(held, distinct, to, prepared, {woken.get(), distinct.size()});
   }
 
-  // ---- subscribe and close -------------------------------------------------------------------------------------
+  // ---- subscribe and close
+  // -------------------------------------------------------------------------------------
 
   // Null, and the reason, if the newcomer is refused. Throws std::bad_alloc; then nothing has changed.
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
@@ -147,9 +150,9 @@ template <class Traits> struct broker_core {
     return {s.release(), errc::ok};
   }
 
-  // Ends a subscription and destroys it: when this returns its hook neither runs nor will, unless this was called from
-  // inside it, or its filter: then it is destroyed after that. `self` is what keeps this core. Returns what it is counted
-  // as.
+  // Ends a subscription and destroys it: when this returns its hook neither runs nor will, unless this was
+  // called from inside it, or its filter: then it is destroyed after that. `self` is what keeps this core.
+  // Returns what it is counted as.
   close_reason close(subscriber* s, close_reason why, std::shared_ptr<broker_core>&& self) noexcept {
     auto const keep = std::move(self);
     lock held(guard);
@@ -170,7 +173,8 @@ template <class Traits> struct broker_core {
     return why;
   }
 
-  // ---- changes while it is open ----------------------------------------------------------------------------------
+  // ---- changes while it is open
+  // ----------------------------------------------------------------------------------
 
   // Throws std::bad_alloc; then nothing has changed.
   errc join(subscriber& s, std::string_view name) {
@@ -229,23 +233,26 @@ template <class Traits> struct broker_core {
     s.admitted = s.refused = 0;
     s.filter_is_new = true;  // what was lost before that is said is told, whichever filter it was for
     if (s.filter) {
-      for (auto& m : s) (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
+      for (auto& m : s)
+        (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
     }
     say_position(held, s);
     return errc::ok;
   }
 
-  // ---- pull and park -------------------------------------------------------------------------------------------
+  // ---- pull and park
+  // -------------------------------------------------------------------------------------------
 
   pull_status pull(subscriber& s, batch& out, std::size_t room) {
     constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others have their turn
-    // From inside its filter, and so on the thread that set this: `out` may be the batch that is being filled.
+    // From inside its filter, and so on the thread that set this: `out` may be the batch that is being
+    // filled.
     if (s.filtering) return pull_status::nothing;
     out.clear();
     typename puller<Traits>::ending end;
     lock held(guard);
     cursors.let_go(s);
-    int questions = 2;  // about IDs; what others do meanwhile may raise another one
+    int questions = 2;       // about IDs; what others do meanwhile may raise another one
     int loss_questions = 8;  // about what is lost; what is published meanwhile may raise another one
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
@@ -303,7 +310,8 @@ template <class Traits> struct broker_core {
     cursors.let_go(s);
   }
 
-  // True: the hook will be called when there is something to pull. False: there is already, or there will be nothing.
+  // True: the hook will be called when there is something to pull. False: there is already, or there will be
+  // nothing.
   bool park(subscriber& s) noexcept {
     lock const held(guard);
     cursors.let_go(s);
@@ -322,8 +330,8 @@ template <class Traits> struct broker_core {
     s.armed = true;
   }
 
-  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too, when leave()
-  // returns.
+  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too,
+  // when leave() returns.
   void count_out(close_reason why, std::uint64_t user) noexcept {
     --counts.subscribers;
     ++counts.closes[static_cast<std::size_t>(why)];
@@ -362,7 +370,8 @@ template <class Traits> struct broker_core {
     return s.evicted;
   }
 
-  // ---- time and the end ----------------------------------------------------------------------------------------
+  // ---- time and the end
+  // ----------------------------------------------------------------------------------------
 
   void tick(steady_time now) noexcept {
     lock held(guard);
@@ -407,7 +416,8 @@ template <class Traits> struct broker_core {
     lock const held(guard);
     if (!draining) return 0;
     auto const part = static_cast<std::uint64_t>(turn_of(s.number) * static_cast<double>(drain_spread_ms));
-    return part + (std::min)(options.least_retry.milliseconds, (std::numeric_limits<std::uint64_t>::max)() - part);
+    return part +
+           (std::min)(options.least_retry.milliseconds, (std::numeric_limits<std::uint64_t>::max)() - part);
   }
 
   [[nodiscard]] broker_stats stats() noexcept {
@@ -428,7 +438,8 @@ template <class Traits> struct broker_core {
     return error;
   }
 
-  // ---- state ---------------------------------------------------------------------------------------------------
+  // ---- state
+  // ---------------------------------------------------------------------------------------------------
 
   broker_options const options;
   keyed_hash const hash;
@@ -455,9 +466,10 @@ template <class Traits> struct broker_core {
   // In a process that was cloned by fork() it is another broker, and begins anew. False: it cannot.
   [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
 
-  // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the cursors of
-  // streams that were open stay right: what they had still to pull they have missed. A broker that is ending takes
-  // nothing new, and its streams read to the end. False: no epoch could be drawn, and nothing has changed.
+  // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the
+  // cursors of streams that were open stay right: what they had still to pull they have missed. A broker that
+  // is ending takes nothing new, and its streams read to the end. False: no epoch could be drawn, and nothing
+  // has changed.
   [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
     if (closed || draining) return true;
     if (!ids.renew()) return false;
@@ -465,7 +477,8 @@ template <class Traits> struct broker_core {
     return true;
   }
 
-  // ---- publish -------------------------------------------------------------------------------------------------
+  // ---- publish
+  // -------------------------------------------------------------------------------------------------
 
   // The moment of a publish; see histories::append. `woken`: an empty list for each channel.
   publish_result commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
@@ -491,7 +504,8 @@ template <class Traits> struct broker_core {
     return {id, errc::ok};
   }
 
-  // ---- channels ------------------------------------------------------------------------------------------------
+  // ---- channels
+  // ------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool good_name(std::string_view name) const noexcept {
     return !name.empty() && name.size() <= options.max_channel_name_bytes &&
@@ -499,7 +513,8 @@ template <class Traits> struct broker_core {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   }
 
-  // What the library says must not be taken for a publisher's, unless the program wants it to come as events of no type do.
+  // What the library says must not be taken for a publisher's, unless the program wants it to come as events
+  // of no type do.
   [[nodiscard]] bool is_reserved(event_type type) const noexcept {
     bool const ours = type == options.gap_type || type == options.position_type;  // mostly of another size
     return ours && type.name() != event_type().name();
@@ -579,8 +594,8 @@ template <class Traits> struct broker_core {
     return attempt([&] { c.history.keep_lost_headers(max_events, options.replay.max_bytes / 4); });
   }
 
-  // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go. Where that is not
-  // known, or the filter throws, they count as missing.
+  // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go.
+  // Where that is not known, or the filter throws, they count as missing.
   void ask_about_losses(lock& held, subscriber& s, std::uint64_t after) noexcept {
     for (auto& m : s) {
       if (!m.resumed_past_loss) continue;
@@ -613,25 +628,27 @@ template <class Traits> struct broker_core {
     if (std::exchange(s.armed, false)) hooks.fire(held, s, wake::ready);
   }
 
-  // The log has moved past it, and it is to end then. Not where time alone has done that while the process stood still: that
-  // is told.
+  // The log has moved past it, and it is to end then. Not where time alone has done that while the process
+  // stood still: that is told.
   [[nodiscard]] bool is_outrun(subscriber const& s) const noexcept {
-    return s.opened && s.policy == lag_policy::close && std::any_of(s.begin(), s.end(), [&](membership const& m) {
+    return s.opened && s.policy == lag_policy::close &&
+           std::any_of(s.begin(), s.end(), [&](membership const& m) {
              return m.lags() && m.of->history.lost_through() > excused_through;
            });
   }
 
   // Its next pull asks its filter whether anything of what it has missed was for it.
   [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
-    return std::none_of(s.begin(), s.end(), [&](membership const& m) {
-      return m.lags() && !puller<Traits>::can_ask(s, m);
-    });
+    return std::none_of(s.begin(), s.end(),
+                        [&](membership const& m) { return m.lags() && !puller<Traits>::can_ask(s, m); });
   }
 
-  // ---- the subscribers ---------------------------------------------------------------------------------------------
+  // ---- the subscribers
+  // ---------------------------------------------------------------------------------------------
 
-  // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too much. It comes
-  // back when their writers have let go of it; where that takes longer than until the next publish, more go then.
+  // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too
+  // much. It comes back when their writers have let go of it; where that takes longer than until the next
+  // publish, more go then.
   void end_holders(lock& held) noexcept {
     for (std::size_t ended = 0; logs.pinned_bytes() > options.max_pinned_bytes + ended;) {
       auto* const s = cursors.find_guilty();
@@ -642,8 +659,8 @@ template <class Traits> struct broker_core {
     }
   }
 
-  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once: who is in step
-  // with it falls out, for each of them has a turn.
+  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once: who
+  // is in step with it falls out, for each of them has a turn.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
     return draining && (s.number == 0 || turns.has_come(turn_of(s.number)));
   }

@@ -48,12 +48,14 @@ template <class Traits> class puller {
     std::shared_ptr<broker_core<Traits>> keeps;  // until the lock is let go
   };
 
-  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps the totals in.
-  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence, keyed_hash hash,
-         hook_calls<Traits>& hooks, broker_stats& counts) noexcept
+  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
+  // the totals in.
+  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
+         keyed_hash hash, hook_calls<Traits>& hooks, broker_stats& counts) noexcept
       : options_(options), unset_(unset), sequence_(sequence), hash_(hash), hooks_(hooks), counts_(counts) {}
 
-  // Where the stream stands, before its next event: a position after which that is the next one on its channels.
+  // Where the stream stands, before its next event: a position after which that is the next one on its
+  // channels.
   [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
     auto next = never;
     for (auto const& m : s) {
@@ -64,8 +66,9 @@ template <class Traits> class puller {
     return next == never ? sequence_ : next - 1;
   }
 
-  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's, and this ID
-  // leads back to it alone. A client that keeps such IDs over restarts of this process keeps one, if its filter admits it.
+  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's,
+  // and this ID leads back to it alone. A client that keeps such IDs over restarts of this process keeps one,
+  // if its filter admits it.
   [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
     log_run<Traits> newest;
     std::uint64_t its = 0;
@@ -116,9 +119,9 @@ template <class Traits> class puller {
                                  : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
   }
 
-  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it passes what was
-  // all for others. Returns whether it has passed something. Throws what the filter throws, and std::bad_alloc; then it
-  // lags as before.
+  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it
+  // passes what was all for others. Returns whether it has passed something. Throws what the filter throws,
+  // and std::bad_alloc; then it lags as before.
   bool pass_losses(lock& held, subscriber& s, ending& end) {
     bool passed = false;
     for (auto& m : s) {
@@ -145,8 +148,8 @@ template <class Traits> class puller {
     return passed;
   }
 
-  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if memory
-  // fails, nothing has been told.
+  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if
+  // memory fails, nothing has been told.
   void tell(subscriber& s, batch& out) {
     auto const position = place_of(s);
     auto const own = own_id_at(s, position);
@@ -165,8 +168,8 @@ template <class Traits> class puller {
       serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
       ++gaps;
     };
-    // Only the last one carries the ID. If the connection is cut between two, the client must not come back from
-    // behind a gap that it was not told of.
+    // Only the last one carries the ID. If the connection is cut between two, the client must not come back
+    // from behind a gap that it was not told of.
     auto left =
         std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
     if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
@@ -183,7 +186,8 @@ template <class Traits> class puller {
     }
     if (s.says_position && (!s.opened || gaps == 0)) {
       auto const retry = s.opened ? std::nullopt : options_.retry;
-      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry}, notices);
+      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry},
+                notices);
     }
 
     out.bytes_ += notices.size() - out.notices_.size();
@@ -247,9 +251,10 @@ template <class Traits> class puller {
     }
   }
 
-  // Of the next events those that the filter admits: one round, which may bring none. It is called with the lock let go, and
-  // may do anything, also end the subscription: then that is gone, or is evicted, and nothing is left in `out`. What it
-  // throws leaves the cursor where it was. Returns how many it was asked about; 0: none are left, or it has ended.
+  // Of the next events those that the filter admits: one round, which may bring none. It is called with the
+  // lock let go, and may do anything, also end the subscription: then that is gone, or is evicted, and
+  // nothing is left in `out`. What it throws leaves the cursor where it was. Returns how many it was asked
+  // about; 0: none are left, or it has ended.
   std::uint64_t pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, ending& end) {
     batch next;
     begin_pull(s);
@@ -278,8 +283,8 @@ template <class Traits> class puller {
     return next.events();
   }
 
-  // A filter has kept events from it, and the position that its client will present lies in the older half of a log: what
-  // follows it may soon be gone, and then it could not be told whether it missed something.
+  // A filter has kept events from it, and the position that its client will present lies in the older half of
+  // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
   static bool must_say_position(subscriber const& s) noexcept {
     return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
              auto const& h = m.of->history;
@@ -288,8 +293,9 @@ template <class Traits> class puller {
            });
   }
 
-  // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again. Returns the
-  // rest of the frame that went in part, a view of the batch; from here on the caller owes it to the peer.
+  // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again.
+  // Returns the rest of the frame that went in part, a view of the batch; from here on the caller owes it to
+  // the peer.
   std::string_view give_back(subscriber& s, batch& out, std::size_t taken) noexcept {
     std::string_view rest;
     if (taken < out.notices_.size()) {
@@ -371,7 +377,8 @@ template <class Traits> class puller {
     ending& end;
     batch const* about;
 
-    asking(puller& asker, lock& let_go, subscriber& whose, ending& its, batch const* events = nullptr) noexcept
+    asking(puller& asker, lock& let_go, subscriber& whose, ending& its,
+           batch const* events = nullptr) noexcept
         : by(asker), held(let_go), s(whose), end(its), about(events) {
       s.filtering = true;
       held.unlock();
@@ -391,17 +398,19 @@ template <class Traits> class puller {
     }
   };
 
-  // The entries of a batch at `position` and after it are pulled again. What was pulled stands in the memberships, as it was
-  // then, so nothing that has changed since can hide an event: a channel that was joined later has no part in it, one that
-  // was left is gone, and on each of the others every entry since `pulled_from` comes back, whichever channel's log it was
-  // read from. Of those that the log has forgotten meanwhile the cursor says that they are missing.
+  // The entries of a batch at `position` and after it are pulled again. What was pulled stands in the
+  // memberships, as it was then, so nothing that has changed since can hide an event: a channel that was
+  // joined later has no part in it, one that was left is gone, and on each of the others every entry since
+  // `pulled_from` comes back, whichever channel's log it was read from. Of those that the log has forgotten
+  // meanwhile the cursor says that they are missing.
   static void return_from(subscriber& s, batch const& from, std::uint64_t position) noexcept {
     for (auto& m : s) {
       if (m.pulled_from >= m.next_ordinal) continue;
       auto const& h = m.of->history;
       if (h.first_ordinal() > m.pulled_from && h.lost_through() >= position) {
         auto const read = from.entries_of(m.key, position);
-        // An event on several channels was read from one log and passed on the others: where on these is forgotten, too.
+        // An event on several channels was read from one log and passed on the others: where on these is
+        // forgotten, too.
         bool const counted = read.all == m.next_ordinal - m.pulled_from;
         m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
         m.lost_unknown_number = m.lost_unknown_number || !counted;
@@ -412,8 +421,8 @@ template <class Traits> class puller {
     }
   }
 
-  // Of a filtered stream's batch the events from the position `cut` on have come back: its client will present what came
-  // before them.
+  // Of a filtered stream's batch the events from the position `cut` on have come back: its client will
+  // present what came before them.
   static void take_back_said(subscriber& s, batch const& out, std::uint64_t cut) noexcept {
     if (!s.filter || s.said < cut) return;
     s.said = s.said_before;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// drain_schedule.hpp - when the streams of a draining broker end: one after the other, evenly over the first half of the time
-// that is left.
+// drain_schedule.hpp - when the streams of a draining broker end: one after the other, evenly over the first
+// half of the time that is left.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -16,8 +16,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Where the turn of this subscriber lies between those of all, in [0, 1). Multiples of the golden ratio: however many there
-// are they lie evenly, and no two near each other.
+// Where the turn of this subscriber lies between those of all, in [0, 1). Multiples of the golden ratio:
+// however many there are they lie evenly, and no two near each other.
 [[nodiscard]] constexpr double turn_of(std::uint64_t number) noexcept {
   return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// hook_runner.hpp - calls users' hooks with the broker's lock let go, one at a time for each subscriber and each channel.
+// hook_runner.hpp - calls users' hooks with the broker's lock let go, one at a time for each subscriber and
+// each channel.
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
@@ -43,8 +44,8 @@ template <class Traits> class hook_calls {
     }
   }
 
-  // Calls the hook with the lock let go. One thread at a time does so for a subscriber: who comes meanwhile leaves word
-  // with it. The subscriber may be gone when this returns.
+  // Calls the hook with the lock let go. One thread at a time does so for a subscriber: who comes meanwhile
+  // leaves word with it. The subscriber may be gone when this returns.
   [[gnu::always_inline]] void fire(lock& held, subscriber& s, wake why) noexcept {
     if (s.hook.call == nullptr) return;
     if (s.now_firing != nullptr) {
@@ -85,8 +86,9 @@ template <class Traits> class hook_calls {
     delete s;
   }
 
-  // Calls the presence hook with the lock let go, until it has heard how many there are. One thread does so for a channel:
-  // who comes meanwhile leaves it to that one. The channel stays as long as somebody is in it, or until this returns.
+  // Calls the presence hook with the lock let go, until it has heard how many there are. One thread does so
+  // for a channel: who comes meanwhile leaves it to that one. The channel stays as long as somebody is in it,
+  // or until this returns.
   void tell_presence(lock& held, channel& c) noexcept {
     if (c.telling) return;
     c.telling = true;

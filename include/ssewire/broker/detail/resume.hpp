@@ -45,17 +45,20 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
 
 // What became of the last event ID of a stream that goes on where it stood.
 template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
-  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; })) return resume_outcome::gap;
-  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); })) return resume_outcome::resumed;
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; }))
+    return resume_outcome::gap;
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); }))
+    return resume_outcome::resumed;
   return resume_outcome::up_to_date;
 }
 
-// Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the position of its last
-// event ID, where that says one.
-// `own_id`: the hash of the last event ID, if it may be a publisher's.
+// Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the
+// position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be a
+// publisher's.
 template <class Traits>
-std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id, std::optional<std::uint64_t> own_id,
-           start_at start, std::uint64_t sequence, position_id const& unset) noexcept {
+std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id,
+                                   std::optional<std::uint64_t> own_id, start_at start,
+                                   std::uint64_t sequence, position_id const& unset) noexcept {
   auto reading = read_position(last_event_id, unset);
   if (own_id) {
     // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.

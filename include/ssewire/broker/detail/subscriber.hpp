@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// subscriber.hpp - what the broker keeps of a subscriber: a cursor into each of its channels' logs, and how to wake it.
-// It is no queue: nothing here grows when the subscriber is slow.
+// subscriber.hpp - what the broker keeps of a subscriber: a cursor into each of its channels' logs, and how
+// to wake it. It is no queue: nothing here grows when the subscriber is slow.
 #pragma once
 
 #include <ssewire/broker/detail/control_events.hpp>
@@ -58,8 +58,8 @@ template <class Traits> struct membership {
   }
 };
 
-// Who waits for a channel's next event. Taking the whole list is one step, and who is in it can leave it at any time,
-// also when a publisher has already taken it.
+// Who waits for a channel's next event. Taking the whole list is one step, and who is in it can leave it at
+// any time, also when a publisher has already taken it.
 template <class Traits> struct parked_list {
   membership<Traits>* first = nullptr;
 
@@ -114,14 +114,15 @@ template <class Traits> struct subscriber {
   std::unique_ptr<membership<Traits>[]> memberships;
   std::size_t channels = 0;
   std::uint32_t next_key = 0;
-  std::uint64_t joined_at = 0;   // what lies at or before this position was there first: it is replayed
-  std::uint64_t say_behind = 0;  // a position: nothing behind it comes before where it stands is said
-  std::uint64_t said = 0;        // the position that its client will present, of a filtered one
-  std::uint64_t skipped = 0;     // events behind that one which its filter kept from it
-  std::uint64_t said_before = 0;     // what these two were before the batch pulled last
+  std::uint64_t joined_at = 0;    // what lies at or before this position was there first: it is replayed
+  std::uint64_t say_behind = 0;   // a position: nothing behind it comes before where it stands is said
+  std::uint64_t said = 0;         // the position that its client will present, of a filtered one
+  std::uint64_t skipped = 0;      // events behind that one which its filter kept from it
+  std::uint64_t said_before = 0;  // what these two were before the batch pulled last
   std::uint64_t skipped_before = 0;
-  std::uint64_t admitted = 0;  // the position of an event that its filter admits: the last one, or one it was asked about
-  std::uint64_t refused = 0;   // of one that it was asked about, and does not admit
+  std::uint64_t admitted =
+      0;  // the position of an event that its filter admits: the last one, or one it was asked about
+  std::uint64_t refused = 0;  // of one that it was asked about, and does not admit
   event_filter filter;
   wake_hook hook;
   firing<Traits>* now_firing = nullptr;

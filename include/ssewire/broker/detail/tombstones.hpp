@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tombstones.hpp - what is remembered of channels that are gone: how far each has lost its events. So one that is
-// made again is no silent hole, and one that is new no false gap.
+// tombstones.hpp - what is remembered of channels that are gone: how far each has lost its events. So one
+// that is made again is no silent hole, and one that is new no false gap.
 #pragma once
 
 #include <ssewire/core/try_call.hpp>
@@ -19,9 +19,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Channels go by a keyed hash of their name. Where memory or the limit does not allow to remember one, the floor rises to
-// where it had lost its events: then every channel that is not remembered counts as having lost events so far. That may
-// tell a client of a gap that there is none; it never keeps one from it.
+// Channels go by a keyed hash of their name. Where memory or the limit does not allow to remember one, the
+// floor rises to where it had lost its events: then every channel that is not remembered counts as having
+// lost events so far. That may tell a client of a gap that there is none; it never keeps one from it.
 // Threads: one at a time; the broker's lock sees to it.
 class forgotten_channels {
  public:

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// cohort.hpp - the streams of one reactor that stand at the same place of the same channel, and the round in which all of
-// them are offered the same bytes.
+// cohort.hpp - the streams of one reactor that stand at the same place of the same channel, and the round in
+// which all of them are offered the same bytes.
 //
-// A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its cohort's
-// leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the cohort's, and all that is left of
-// it is its writer. Whatever happens to it alone makes it fall out: it gets back what a stream needs that goes alone.
+// A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its
+// cohort's leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the cohort's,
+// and all that is left of it is its writer. Whatever happens to it alone makes it fall out: it gets back what
+// a stream needs that goes alone.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -33,8 +34,8 @@ namespace detail {
 
 inline constexpr std::uint32_t no_place = (std::numeric_limits<std::uint32_t>::max)();
 
-// Of a `Seat` it needs `writer` and `std::uint32_t place`. Threads: the reactor's; the leader's hook knows the base classes
-// only.
+// Of a `Seat` it needs `writer` and `std::uint32_t place`. Threads: the reactor's; the leader's hook knows
+// the base classes only.
 template <class Seat, class Traits>
 class cohort : public leader_key, public waiting, public activity_node<cohort<Seat, Traits>> {
  public:
@@ -43,7 +44,8 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
 
   cohort(leader_key const& key, std::shared_ptr<core> const& of) : leader_key(key), waiting(true), at(of) {}
 
-  // ---- places --------------------------------------------------------------------------------------------------
+  // ---- places
+  // --------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool empty() const noexcept { return in_step_ == 0; }
 
@@ -62,11 +64,11 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   // Where a stream stood that has lost its place.
   struct standing {
     std::uint64_t behind;  // events that the leader is ahead of it
-    steady_time seen;       // when it was given the last byte, or before
+    steady_time seen;      // when it was given the last byte, or before
   };
 
-  // Takes its place away. During a round the place stays, empty, so that the round skips nobody. `offered`: it is being
-  // offered the flight, which does not count yet.
+  // Takes its place away. During a round the place stays, empty, so that the round skips nobody. `offered`:
+  // it is being offered the flight, which does not count yet.
   standing remove(Seat& s, bool offered) noexcept {
     auto const place = std::exchange(s.place, no_place);
     --in_step_;
@@ -80,10 +82,11 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
     return {waits ? ahead_ : 0, in_round_ && !waits && flight ? began_ : this->seen};
   }
 
-  // ---- the round -----------------------------------------------------------------------------------------------
+  // ---- the round
+  // -----------------------------------------------------------------------------------------------
 
-  // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to pull for
-  // itself. The leader stands `ahead` events further on already.
+  // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to
+  // pull for itself. The leader stands `ahead` events further on already.
   void begin_round(held_flight<Traits> f, std::uint64_t ahead, steady_time now) noexcept {
     flight = std::move(f);
     in_round_ = true;
@@ -105,8 +108,8 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
     return done_ == end_ || budget-- <= 0 ? nullptr : places_[done_];
   }
 
-  // Offers the flight to those who are next, `budget` of them, until one of them does not simply take all of it. Returns
-  // that one, whose answer is in `answer`: none, if it threw.
+  // Offers the flight to those who are next, `budget` of them, until one of them does not simply take all of
+  // it. Returns that one, whose answer is in `answer`: none, if it threw.
   [[nodiscard]] Seat* offer(int& budget, std::optional<write_result>& answer) noexcept {
     buffers const all(flight->views.data(), flight->count);
     auto const bytes = flight->bytes;
@@ -138,9 +141,9 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
     return s;
   }
 
-  // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a flight of its own,
-  // until it has taken everything, answers otherwise, or has no place any more. Returns how much it had taken before the
-  // answer.
+  // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a
+  // flight of its own, until it has taken everything, answers otherwise, or has no place any more. Returns
+  // how much it had taken before the answer.
   std::size_t offer_rest(Seat& s, std::unique_ptr<detail::flight<Traits>>& own,
                          std::optional<write_result>& answer) noexcept {
     std::size_t taken = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cohort_list.hpp - a reactor's cohorts: found by those who could be in step with others, made for the first of them, and
-// gone with the last.
+// cohort_list.hpp - a reactor's cohorts: found by those who could be in step with others, made for the first
+// of them, and gone with the last.
 #pragma once
 
 #include <ssewire/core/try_call.hpp>
@@ -26,8 +26,8 @@ template <class Seat, class Traits> class cohort_list {
   using in_step = detail::in_step<Traits>;
   using subscription = typename in_step::subscription;
 
-  // The cohort that `s` belongs to, with one stream more attached to it; or null, and whether to try again another time.
-  // `woken`: the leader's hook, see of().
+  // The cohort that `s` belongs to, with one stream more attached to it; or null, and whether to try again
+  // another time. `woken`: the leader's hook, see of().
   cohort* find_or_make(leader_key const& key, subscription const& s, void (*woken)(void*, wake) noexcept,
                        bool& try_again) noexcept {
     cohort* found = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// idle_timer.hpp - for how long a stream has been quiet: when its heartbeat is due, or its peer has stalled. For drivers
-// that have no clock and look now and then.
+// idle_timer.hpp - for how long a stream has been quiet: when its heartbeat is due, or its peer has stalled.
+// For drivers that have no clock and look now and then.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -37,8 +37,8 @@ class quiet_time {
     return due && watched_.now() >= *due;
   }
 
-  // When to look again: twice in each interval, for what happens between two looks is seen by the second; and more often
-  // while it waits for its peer.
+  // When to look again: twice in each interval, for what happens between two looks is seen by the second; and
+  // more often while it waits for its peer.
   [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
     std::optional<steady_time> next;
     auto const now = watched_.now();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them, their
-// leader, parks and pulls for all.
+// in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them,
+// their leader, parks and pulls for all.
 //
-// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in step with it needs
-// no subscriber of its own, and has none: a sleeper is what is left of it. It gets one again when it falls out.
+// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in step
+// with it needs no subscriber of its own, and has none: a sleeper is what is left of it. It gets one again
+// when it falls out.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -26,7 +27,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Whose leader it is, and what for: who follows it is alike in all this. The leader's hook has it as its context.
+// Whose leader it is, and what for: who follows it is alike in all this. The leader's hook has it as its
+// context.
 struct leader_key {
   void* driver;
   framing body;
@@ -36,8 +38,8 @@ struct leader_key {
   friend bool operator==(leader_key const&, leader_key const&) noexcept = default;
 };
 
-// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at the leader under
-// the lock alone.
+// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at the
+// leader under the lock alone.
 template <class Traits> struct in_step {
   using core = broker_core<Traits>;
   using lock = typename core::lock;
@@ -71,7 +73,8 @@ template <class Traits> struct in_step {
     return fresh;
   }
 
-  // ---- leaders -------------------------------------------------------------------------------------------------
+  // ---- leaders
+  // -------------------------------------------------------------------------------------------------
 
   // The context of the leader that `s` may follow, or null. `room_for_one`: whether there may be one more.
   static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
@@ -113,7 +116,8 @@ template <class Traits> struct in_step {
     at.hooks.destroy(held, leader);
   }
 
-  // ---- who is in step ------------------------------------------------------------------------------------------
+  // ---- who is in step
+  // ------------------------------------------------------------------------------------------
 
   enum class parked : unsigned char {
     no,         // there is something to pull
@@ -122,8 +126,9 @@ template <class Traits> struct in_step {
     leaderless  // it could be: others follow its channel. Not parked
   };
 
-  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in step with it, so
-  // it can come to `from`. `is_called()`: a hook that was called is still to be answered, and needs what was called.
+  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in step
+  // with it, so it can come to `from`. `is_called()`: a hook that was called is still to be answered, and
+  // needs what was called.
   template <class IsCalled>
   static parked park(subscription& from, subscriber* leader, bool first, sleeper& left,
                      IsCalled is_called) noexcept {
@@ -176,7 +181,8 @@ template <class Traits> struct in_step {
   }
 
   // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
-  static close_reason close(core& at, subscriber const& leader, sleeper const& was, close_reason why) noexcept {
+  static close_reason close(core& at, subscriber const& leader, sleeper const& was,
+                            close_reason why) noexcept {
     lock held(at.guard);
     if (at.closed) why = close_reason::drained;
     at.count_out(why, was.user);
@@ -186,8 +192,8 @@ template <class Traits> struct in_step {
     return why;
   }
 
-  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send from it.
-  // False: it has been ended meanwhile.
+  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send
+  // from it. False: it has been ended meanwhile.
   static bool hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
                         bool sends) noexcept {
     auto& at = *to.core_;
@@ -201,7 +207,8 @@ template <class Traits> struct in_step {
     return open;
   }
 
-  // ---- pull and park for all of them ---------------------------------------------------------------------------
+  // ---- pull and park for all of them
+  // ---------------------------------------------------------------------------
 
   struct pulled {
     bool for_all = false;      // what is in the batch goes to all
@@ -212,8 +219,8 @@ template <class Traits> struct in_step {
     std::uint64_t bytes = 0;
   };
 
-  // Moves the leader on. Without a batch, or if they must be told something, each has to pull for itself: then it moves to
-  // the end, and all the others stand `events` behind it.
+  // Moves the leader on. Without a batch, or if they must be told something, each has to pull for itself:
+  // then it moves to the end, and all the others stand `events` behind it.
   static pulled pull(core& at, subscriber& leader, batch* out, std::size_t room) noexcept {
     if (out != nullptr) out->clear();
     lock const held(at.guard);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ready_queue.hpp - who waits for a turn in a reactor: a queue that takes no memory of its own, for who puts something into it,
-// a hook on a publisher's thread, must not fail.
+// ready_queue.hpp - who waits for a turn in a reactor: a queue that takes no memory of its own, for who puts
+// something into it, a hook on a publisher's thread, must not fail.
 #pragma once
 
 #include <atomic>
@@ -37,8 +37,8 @@ template <class Traits> class turns {
   turns(turns const&) = delete;
   turns& operator=(turns const&) = delete;
 
-  // Puts it into the next turn. Who finds it there already leaves it to that turn, which sees all that happened before:
-  // the exchange orders the two.
+  // Puts it into the next turn. Who finds it there already leaves it to that turn, which sees all that
+  // happened before: the exchange orders the two.
   void add(waiting& w) noexcept { add(w, false); }
 
   // The same. Returns whether the loop must be told: at most once until the next turn begins.

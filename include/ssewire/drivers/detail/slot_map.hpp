@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// slot_map.hpp - objects that stay where they are, found by number in O(1), without a name used twice: what a reactor keeps
-// its streams in.
+// slot_map.hpp - objects that stay where they are, found by number in O(1), without a name used twice: what a
+// reactor keeps its streams in.
 #pragma once
 
 #include <array>
@@ -33,7 +33,8 @@ template <class T> class seats {
     for_each([this](T& each) { erase(each); });
   }
 
-  // Makes one of `parts`, and gives it its name by `T::name_it(name)`. Throws std::bad_alloc, and what T's constructor throws.
+  // Makes one of `parts`, and gives it its name by `T::name_it(name)`. Throws std::bad_alloc, and what T's
+  // constructor throws.
   template <class... Parts> T& emplace(Parts&&... parts) {
     if (free_ == none) add_block();
     auto const index = free_;

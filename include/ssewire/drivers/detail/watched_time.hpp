@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// watched_time.hpp - how long a peer has been silent while somebody looked. A driver that was not polled, because its
-// process, its machine or its loop stood still, has not seen what peers did meanwhile, and holds nothing against them.
+// watched_time.hpp - how long a peer has been silent while somebody looked. A driver that was not polled,
+// because its process, its machine or its loop stood still, has not seen what peers did meanwhile, and holds
+// nothing against them.
 #pragma once
 
-#include <ssewire/drivers/timing.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/traits.hpp>
+#include <ssewire/drivers/timing.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -16,9 +17,10 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// While a peer is waited for, a look is asked for at least each eighth of the stall time. Where more than three eighths pass
-// between two looks, that was a pause, and from the second one on everybody has the whole stall time again. So looks that
-// come late, by a quarter of the stall time each, still find the dead; and after a pause, however long, nobody looks dead.
+// While a peer is waited for, a look is asked for at least each eighth of the stall time. Where more than
+// three eighths pass between two looks, that was a pause, and from the second one on everybody has the whole
+// stall time again. So looks that come late, by a quarter of the stall time each, still find the dead; and
+// after a pause, however long, nobody looks dead.
 class watched_time {
  public:
   explicit watched_time(steady_duration stall_time) noexcept : stall_time_(stall_time) {}

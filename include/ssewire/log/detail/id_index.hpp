@@ -16,18 +16,19 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// From the keyed hash of an ID to the ordinal of its entry. What it finds is a guess by 32 bits of the hash; the caller
-// compares the text, which lies in the log. The ordinals held at one time span less than 2^32, for half of one is kept.
+// From the keyed hash of an ID to the ordinal of its entry. What it finds is a guess by 32 bits of the hash;
+// the caller compares the text, which lies in the log. The ordinals held at one time span less than 2^32, for
+// half of one is kept.
 //
-// A table of 8 bytes a slot. An entry lies at its home, where its hash falls in the table, or behind it, and entries lie
-// in the order of their hashes. So a search ends at the first of a higher hash, a table can be 7/8 full, and a new one is
-// filled from front to back. Erasing moves those behind back: nothing is left of an entry that is gone.
+// A table of 8 bytes a slot. An entry lies at its home, where its hash falls in the table, or behind it, and
+// entries lie in the order of their hashes. So a search ends at the first of a higher hash, a table can be
+// 7/8 full, and a new one is filled from front to back. Erasing moves those behind back: nothing is left of
+// an entry that is gone.
 //
-// Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build a smaller
-// table. While a table is rebuilt, both exist.
-// Complexity: expected O(1), whoever chooses the IDs; inserting and erasing amortised. A rebuild comes after a quarter
-// of what it left was inserted or erased, at the least.
-// Threads: one at a time; the broker's lock sees to it.
+// Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build a
+// smaller table. While a table is rebuilt, both exist. Complexity: expected O(1), whoever chooses the IDs;
+// inserting and erasing amortised. A rebuild comes after a quarter of what it left was inserted or erased, at
+// the least. Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class id_index {
  public:
   id_index() noexcept = default;
@@ -69,8 +70,8 @@ template <class Traits> class id_index {
     size_ = capacity_ = 0;
   }
 
-  // The ordinal of an entry of this hash for which `same(ordinal)` is true: the one at or behind `first_ordinal`, the
-  // oldest that may be held.
+  // The ordinal of an entry of this hash for which `same(ordinal)` is true: the one at or behind
+  // `first_ordinal`, the oldest that may be held.
   template <class Same>
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t hash, std::uint64_t first_ordinal,
                                                   Same same) const noexcept {
@@ -138,7 +139,8 @@ template <class Traits> class id_index {
     for (; in.part != empty; at = next(at)) std::swap(in, slots_[at]);  // those behind move by one
   }
 
-  // A table of 3/2 slots an entry for so many, with what is held. False if there is no memory; nothing has changed.
+  // A table of 3/2 slots an entry for so many, with what is held. False if there is no memory; nothing has
+  // changed.
   [[nodiscard]] bool rebuild(std::uint32_t entries) noexcept {
     auto const wanted = entries == 0 ? 0 : std::uint64_t{entries} + (entries - 1) / 2;
     if (wanted > largest) return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of it.
+// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of
+// it.
 #pragma once
 
 #include <ssewire/log/detail/frame_header.hpp>
@@ -8,13 +9,14 @@
 #include <ssewire/log/detail/segment.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
+#include <string.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
-#include <string.h>
 #include <string_view>
 #include <utility>
 
@@ -76,9 +78,9 @@ struct entry_facts {
   bool own_id = false;  // its ID is its publisher's, and not <epoch>-<position>
 };
 
-// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes, where the
-// broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and without holes, so the
-// difference of two ordinals is a number of events.
+// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes,
+// where the broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and
+// without holes, so the difference of two ordinals is a number of events.
 //
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class entry_log {
@@ -143,8 +145,9 @@ template <class Traits> class entry_log {
     return commit(*newest, text.size(), facts);
   }
 
-  // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large is copied
-  // outside the lock and only linked here. On success the page belongs to the log, and `own` is empty.
+  // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large
+  // is copied outside the lock and only linked here. On success the page belongs to the log, and `own` is
+  // empty.
   bool link(segment_pin<Traits>& own, std::size_t frame_size, entry_facts const& facts) noexcept {
     if (!push_page(own)) return false;
     return commit(*page(pages_ - 1), frame_size, facts);
@@ -193,7 +196,8 @@ template <class Traits> class entry_log {
     return first_ordinal_ - before;
   }
 
-  // Forgets all entries, IDs of publishers and what is known of entries lost before. Returns how many were forgotten.
+  // Forgets all entries, IDs of publishers and what is known of entries lost before. Returns how many were
+  // forgotten.
   // Complexity  O(pages).
   std::uint64_t forget_all() noexcept {
     lost_through_ = last_position();
@@ -245,8 +249,8 @@ template <class Traits> class entry_log {
     return p->position(static_cast<std::size_t>(ordinal - p->base_ordinal()));
   }
 
-  // The entries from a held one on that lie in its page, before the position `before`, and in `room` bytes; but at
-  // least the one, even if it is larger.
+  // The entries from a held one on that lie in its page, before the position `before`, and in `room` bytes;
+  // but at least the one, even if it is larger.
   [[nodiscard]] log_run<Traits> run(std::uint64_t ordinal, std::uint64_t before,
                                     std::size_t room) const noexcept {
     auto* const p = page(page_of(ordinal));
@@ -281,8 +285,8 @@ template <class Traits> class entry_log {
     auto const largest =
         (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
     // A quarter of what the log holds, so small logs stay small.
-    auto const wanted = (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes,
-                                     segment<Traits>::largest_bytes);
+    auto const wanted =
+        (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes, segment<Traits>::largest_bytes);
     // One that is a little larger than half a page would leave the rest unused.
     return 2 * each > wanted ? each : wanted;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lost_headers.hpp - what filters are asked about of the events that a log has lost last. So a client with a filter that
-// comes back is told a gap only where something was missing for it.
+// lost_headers.hpp - what filters are asked about of the events that a log has lost last. So a client with a
+// filter that comes back is told a gap only where something was missing for it.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -22,12 +22,13 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A stream with a filter says where it stands before that lies in the older half of its log. So a client that was up to date
-// when it went, and whose log has lost nothing that came later, presents an ID after which at most half a log is lost: that
-// much is kept here.
+// A stream with a filter says where it stands before that lies in the older half of its log. So a client that
+// was up to date when it went, and whose log has lost nothing that came later, presents an ID after which at
+// most half a log is lost: that much is kept here.
 //
-// A record: how far its position lies after that of the record before it, the tag, the sizes of type and ID, all in as few
-// bytes as they need, then the type and the ID. The default type and an ID of the broker's have no text.
+// A record: how far its position lies after that of the record before it, the tag, the sizes of type and ID,
+// all in as few bytes as they need, then the type and the ID. The default type and an ID of the broker's have
+// no text.
 //
 // Memory: at most twice `max_bytes`, in one block. Threads: one at a time; the broker's lock sees to it.
 class lost_headers {
@@ -86,8 +87,8 @@ class lost_headers {
     return copy{std::string(rest), after};
   }
 
-  // Whether the filter admits one of them that lies after `position`. `unset`: any position of the epoch. Throws what the
-  // filter throws.
+  // Whether the filter admits one of them that lies after `position`. `unset`: any position of the epoch.
+  // Throws what the filter throws.
   template <class Filter>
   [[nodiscard]] static bool any_admitted(copy const& known, std::uint64_t position, position_id const& unset,
                                          Filter const& filter) {

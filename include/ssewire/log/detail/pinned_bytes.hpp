@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// pinned_bytes.hpp - how much memory is still in use that logs have forgotten: a counter that outlives the broker, as the
-// pages may. A std::shared_ptr to it would be twice as large, in every page.
+// pinned_bytes.hpp - how much memory is still in use that logs have forgotten: a counter that outlives the
+// broker, as the pages may. A std::shared_ptr to it would be twice as large, in every page.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// prepared_event.hpp - an event on its way into a log: before a lock is taken it is checked, and serialized but for
-// the ID that the broker gives.
+// prepared_event.hpp - an event on its way into a log: before a lock is taken it is checked, and serialized
+// but for the ID that the broker gives.
 #pragma once
 
 #include <ssewire/core/errc.hpp>
@@ -11,11 +11,12 @@
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/wire/serializer.hpp>
 
+#include <string.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string.h>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -24,7 +25,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames of at most this size are built aside and copied under the lock; larger ones are built where they stay.
+// Frames of at most this size are built aside and copied under the lock; larger ones are built where they
+// stay.
 inline constexpr std::size_t largest_copied_frame = 4096;
 
 // Pages have 32-bit counts, and one event of this size is a mistake.
@@ -45,8 +47,8 @@ template <class Traits> class prepared_event {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool is_large() const noexcept { return size_ > largest_copied_frame; }
 
-  // Serializes what was measured, to `room`, which must live until it is appended; or, if it is large, to a page.
-  // False: there is no memory for the page.
+  // Serializes what was measured, to `room`, which must live until it is appended; or, if it is large, to a
+  // page. False: there is no memory for the page.
   [[nodiscard]] bool build(event const& e, std::uint64_t tag, keyed_hash hash, char* room) noexcept {
     take_facts(e, tag, hash);
     text_ = room;
@@ -87,7 +89,9 @@ template <class Traits> class prepared_event {
   }
 
   // The ID that append_to() has given it. Null: it has its publisher's.
-  [[nodiscard]] char const* given_id() const noexcept { return facts_.own_id ? nullptr : text_ + std::string_view("id: ").size(); }
+  [[nodiscard]] char const* given_id() const noexcept {
+    return facts_.own_id ? nullptr : text_ + std::string_view("id: ").size();
+  }
 
   // Appends it at `position` of the epoch of `unset`: the publish takes effect here or not at all.
   [[nodiscard]] errc append_to(entry_log<Traits>& to, position_id const& unset,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so that one
-// reference keeps both the bytes and the borders between frames.
+// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so
+// that one reference keeps both the bytes and the borders between frames.
 //
 // An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and,
 // from the page's first tagged event on, the publisher's tag (64).
@@ -8,12 +8,13 @@
 
 #include <ssewire/log/detail/pinned_bytes.hpp>
 
+#include <string.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <new>
-#include <string.h>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -22,8 +23,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and the
-// number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere in the page.
+// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and
+// the number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere
+// in the page.
 template <class Traits> class segment {
  public:
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
@@ -56,7 +58,8 @@ template <class Traits> class segment {
     Traits::deallocate(this, bytes);
   }
 
-  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how much that is.
+  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how
+  // much that is.
   void forget(pin_ledger const& ledger) noexcept {
     // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
     if (ledger && references_.load(std::memory_order_acquire) != 1) {
@@ -88,7 +91,8 @@ template <class Traits> class segment {
     if (tag != 0 && first_tagged() == none_tagged) set_first_tagged(count_);
     used_ += static_cast<std::uint32_t>(frame_bytes);
     auto const delta = static_cast<std::uint32_t>(position - base_position_);
-    // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the page does.
+    // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the
+    // page does.
     auto const border = static_cast<std::uint16_t>(used_);
     auto* const at = entry(count_);
     (memcpy)(at, &border, 2);
@@ -197,7 +201,7 @@ template <class Traits> class segment {
   }
 
   std::atomic<std::uint32_t> references_{1};
-  std::uint16_t count_ = 0;  // of at most largest_bytes
+  std::uint16_t count_ = 0;                               // of at most largest_bytes
   std::atomic<std::uint16_t> first_tagged_{none_tagged};  // from this entry on they have tags
   std::uint32_t capacity_;
   std::uint32_t used_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // siphash.hpp - a hash of texts that others choose: channel names, publishers' IDs, user keys.
-// Source: Aumasson and Bernstein, SipHash: a fast short-input PRF, 2012; with one round a word and three at the end.
+// Source: Aumasson and Bernstein, SipHash: a fast short-input PRF, 2012; with one round a word and three at
+// the end.
 #pragma once
 
 #include <bit>
@@ -14,9 +15,10 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Who does not know the secret cannot choose texts that collide, in any of the 64 bits. Multiplying by a secret is not
-// enough: a difference in a word's highest bits passes through the product unchanged, and a later word cancels it,
-// whatever the secret is. The same on every machine, so that a test can name the values.
+// Who does not know the secret cannot choose texts that collide, in any of the 64 bits. Multiplying by a
+// secret is not enough: a difference in a word's highest bits passes through the product unchanged, and a
+// later word cancels it, whatever the secret is. The same on every machine, so that a test can name the
+// values.
 struct keyed_hash {
   std::uint64_t secret;
 

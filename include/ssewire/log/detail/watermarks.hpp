@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// watermarks.hpp - which position had been reached when: makes "older than" a comparison of positions, at no cost an event.
+// watermarks.hpp - which position had been reached when: makes "older than" a comparison of positions, at no
+// cost an event.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -16,8 +17,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old as the
-// limit, if pass() is called that often.
+// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old
+// as the limit, if pass() is called that often.
 class age_marks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
@@ -39,13 +40,14 @@ class age_marks {
   // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
   [[nodiscard]] std::uint64_t reached(steady_time now, steady_duration age) const noexcept {
     std::uint64_t position = 0;
-    for (std::size_t i = 0; age > steady_duration::zero() && i < count_ && is_old(marks_[i].when, now, age); ++i)
+    for (std::size_t i = 0; age > steady_duration::zero() && i < count_ && is_old(marks_[i].when, now, age);
+         ++i)
       position = marks_[i].sequence;
     return position;
   }
 
-  // Whether the last pass() came so long after the one before it, over half of the age, that what it found too old may have
-  // been young when anybody could last do something about it.
+  // Whether the last pass() came so long after the one before it, over half of the age, that what it found
+  // too old may have been young when anybody could last do something about it.
   [[nodiscard]] bool came_late() const noexcept { return came_late_; }
 
  private:

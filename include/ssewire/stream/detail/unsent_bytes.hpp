@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// unsent_bytes.hpp - what a writer has begun and must be given before anything else. What is small is copied; the rest of a
-// large event stays in the log's page, where all streams that owe it share it.
+// unsent_bytes.hpp - what a writer has begun and must be given before anything else. What is small is copied;
+// the rest of a large event stays in the log's page, where all streams that owe it share it.
 #pragma once
 
 #include <ssewire/log/detail/log.hpp>

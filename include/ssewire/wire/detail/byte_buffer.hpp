@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in line.
+// byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in
+// line.
 #pragma once
 
 #include <ssewire/wire/detail/copy.hpp>
 
+#include <string.h>
+
 #include <cstddef>
 #include <memory>
-#include <string.h>
 #include <string_view>
 #include <utility>
 
@@ -49,7 +51,8 @@ class byte_buffer {
     size_ = text.size();
   }
 
-  // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole blocks.
+  // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole
+  // blocks.
   [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
     if (capacity_ - size_ < text.size() + slack) grow(text.size());
     copy(bytes_.get() + size_, text, readable);

@@ -2,9 +2,10 @@
 // copy.hpp - copies of short texts, made in line: a call of memcpy takes longer than most of them.
 #pragma once
 
+#include <string.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -47,8 +48,8 @@ inline void copy_exactly(char* to, std::string_view text) noexcept {
   }
 }
 
-// [from, end), at most 64 bytes. What lies behind it up to `readable` may be read; behind its copy 64 bytes are written over.
-// Returns the end of the copy.
+// [from, end), at most 64 bytes. What lies behind it up to `readable` may be read; behind its copy 64 bytes
+// are written over. Returns the end of the copy.
 inline char* copy_readable(char* to, char const* from, char const* end, char const* readable) noexcept {
   auto const size = static_cast<std::size_t>(end - from);
   if (readable - from >= 64) {

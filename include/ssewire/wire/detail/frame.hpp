@@ -2,9 +2,9 @@
 // frame.hpp - the bytes of a frame: how many, and written once, to any kind of output.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
 //
-// A frame is the fields present, in the order id, event, retry, data, and a blank line. `data` and comments may hold
-// anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else. So nothing that is
-// in an event can end its line, add a field or begin another event.
+// A frame is the fields present, in the order id, event, retry, data, and a blank line. `data` and comments
+// may hold anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else. So
+// nothing that is in an event can end its line, add a field or begin another event.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -12,13 +12,14 @@
 #include <ssewire/wire/detail/copy.hpp>
 #include <ssewire/wire/detail/line_ends.hpp>
 
+#include <string.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <string.h>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -88,7 +89,8 @@ template <class Frame> constexpr bool surely_fits(Frame const&, framing, std::si
   return false;
 }
 
-// The empty batch has no chunk: one without bytes would end the body. What no memory can hold is the largest size.
+// The empty batch has no chunk: one without bytes would end the body. What no memory can hold is the largest
+// size.
 template <class Frame> constexpr std::size_t framed_size(Frame const& frame, framing body) noexcept {
   constexpr auto most = (std::numeric_limits<std::size_t>::max)();
   constexpr std::size_t around = 2 * sizeof(std::size_t) + 4;
@@ -99,8 +101,9 @@ template <class Frame> constexpr std::size_t framed_size(Frame const& frame, fra
   return chunk_head(bytes).view().size() + bytes + chunk_tail.size();
 }
 
-// Copies whole blocks of `text`, breaking its lines on the way, and answers what is left: less than a block, or more where
-// the output has no room for whole blocks. A block without line ends, which most are, is read and written once.
+// Copies whole blocks of `text`, breaking its lines on the way, and answers what is left: less than a block,
+// or more where the output has no room for whole blocks. A block without line ends, which most are, is read
+// and written once.
 template <class Out, std::size_t N>
 std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_view text) {
   constexpr auto most_bytes =

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
-// line_ends.hpp - where the lines of an event stream end, 64 bytes at a time: at CR or LF, and at nothing else.
-// Source: WHATWG HTML, 9.2.5 Parsing an event stream: end-of-line = ( cr lf / cr / lf ).
+// line_ends.hpp - where the lines of an event stream end, 64 bytes at a time: at CR or LF, and at nothing
+// else. Source: WHATWG HTML, 9.2.5 Parsing an event stream: end-of-line = ( cr lf / cr / lf ).
 #pragma once
+
+#include <string.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <string.h>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
-// SSE2 belongs to the x86-64 baseline, so this choice is the same in every translation unit whatever its -march.
+// SSE2 belongs to the x86-64 baseline, so this choice is the same in every translation unit whatever its
+// -march.
 #if (defined(__x86_64__) || defined(_M_X64)) && !defined(SSEWIRE_DETAIL_PORTABLE)
 #include <emmintrin.h>
 #define SSEWIRE_DETAIL_SSE2 1
@@ -32,9 +34,9 @@ struct line_ends {
   bool high = false;       // some byte is not ASCII
 };
 
-// Questions about at most 64 bytes at a time. The cheap one, may_end(), finds CR and LF but also every other byte that
-// is below 14 or not ASCII. In most blocks of most streams these are the same bytes; where a bit turns out to be another
-// byte, the exact question is asked for the block.
+// Questions about at most 64 bytes at a time. The cheap one, may_end(), finds CR and LF but also every other
+// byte that is below 14 or not ASCII. In most blocks of most streams these are the same bytes; where a bit
+// turns out to be another byte, the exact question is asked for the block.
 class block_scanner {
  public:
   [[nodiscard, gnu::always_inline]] std::uint64_t may_end(char const* at) const noexcept {
@@ -129,7 +131,8 @@ class block_scanner {
     return ((word & tops) >> 7) * 0x0102040810204080u >> 56;
   }
 
-  // The top bit of each byte that is zero: adding 0x7F to the low seven bits carries into it unless they are all zero.
+  // The top bit of each byte that is zero: adding 0x7F to the low seven bits carries into it unless they are
+  // all zero.
   static constexpr std::uint64_t zeros(std::uint64_t word) noexcept {
     return ~(((word & ~tops) + ~tops) | word);
   }
@@ -176,7 +179,8 @@ inline bool may_hold_line_end(std::string_view few) noexcept {
   return few.size() >= block_bytes || block_scanner().may_end(few.data(), few.size()) != 0;
 }
 
-// Calls f(first, end) for every line of `text`; a text has one line more than line ends. Reads no byte outside.
+// Calls f(first, end) for every line of `text`; a text has one line more than line ends. Reads no byte
+// outside.
 template <class Use> void for_each_line_in_blocks(std::string_view text, Use use) {
   block_scanner const scanner;
   auto const* const last = text.data() + text.size();

@@ -65,7 +65,8 @@ class span_output : public output<span_output> {
   constexpr bool more(std::size_t) const noexcept { return false; }
 };
 
-// Unless it is told keep(), the string is in the end what it was before. It grows in steps: resize() zeroes what it adds.
+// Unless it is told keep(), the string is in the end what it was before. It grows in steps: resize() zeroes
+// what it adds.
 class string_output : public output<string_output> {
  public:
   explicit string_output(std::string& to) : to_(to), size_(to.size()) { resize(size_, 256); }
