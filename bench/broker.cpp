@@ -33,16 +33,16 @@ void pull_until(std::atomic<bool> const& over, ssewire::broker& broker, std::uin
     ready = true;
     ready.notify_one();
   };
-  got.subscription.set_hook(ssewire::wake_hook::of(wake));
+  got.value.set_hook(ssewire::wake_hook::of(wake));
   ssewire::batch batch;
   while (!over) {
-    bench::pull_all(got.subscription, batch, bench::touch{sum});
-    if (got.subscription.park() && !over) {  // `over` comes before the last event, which wakes who is parked
+    bench::pull_all(got.value, batch, bench::touch{sum});
+    if (got.value.park() && !over) {  // `over` comes before the last event, which wakes who is parked
       ready.wait(false);
       ready = false;
     }
   }
-  got.subscription.close();  // before `wake` goes
+  got.value.close();  // before `wake` goes
 }
 
 // A writer that takes everything, and looks at it.
@@ -73,7 +73,7 @@ void serve_until(std::atomic<bool> const& over, ssewire::broker& broker, std::si
   for (std::size_t i = 0; i < streams; ++i) {
     auto got = broker.subscribe(bench::news);
     bench::must(static_cast<bool>(got), "subscribe");
-    bench::must(static_cast<bool>(reactor.add(toucher{&sum}, std::move(got.subscription))), "add");
+    bench::must(static_cast<bool>(reactor.add(toucher{&sum}, std::move(got.value))), "add");
   }
   while (!over) {
     if (reactor.poll(clock_type::now()).more) continue;

@@ -126,13 +126,15 @@ void print_holds(bench::corpus const& c) {
   trimming_holds(c);
   bench::filled_broker<watched_traits> filled(c, bench::full_log);
   decltype(filled.broker.subscribe(bench::news)) got;
-  watch_holds("subscribe", all, [&] { got = filled.broker.subscribe(bench::news, filled.id_before(4'000)); });
+  watch_holds("subscribe", all, [&] {
+    got = filled.broker.subscribe(bench::news, {.last_event_id = filled.id_before(4'000)});
+  });
   ssewire::basic_batch<watched_traits> batch;
   watch_holds("pull_64_KiB", all, [&] {
-    bench::must(got.subscription.pull(batch, bench::one_pull) == ssewire::pull_status::frames, "pull");
+    bench::must(got.value.pull(batch, bench::one_pull) == ssewire::pull_status::frames, "pull");
   });
-  bench::pull_all(got.subscription, batch, [](std::string_view) {});
-  watch_holds("park", all, [&] { bench::must(got.subscription.park(), "park"); });
+  bench::pull_all(got.value, batch, [](std::string_view) {});
+  watch_holds("park", all, [&] { bench::must(got.value.park(), "park"); });
 }
 
 // ---- memory ----
@@ -201,7 +203,7 @@ void parked_subscribers() {
   (void)broker.publish(bench::news, {.data = "a channel, and the batch's buffer"});
   held_memory before;
   for (auto& s : crowd) {
-    s = broker.subscribe(bench::news).subscription;
+    s = broker.subscribe(bench::news).value;
     while (!s.park()) bench::must(s.pull(batch, bench::one_pull) == ssewire::pull_status::frames, "pull");
     if (&s == &crowd.front()) before = {};  // what the batch has grown to is not theirs
   }

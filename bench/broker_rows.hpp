@@ -50,9 +50,9 @@ ssewire::position_id publish_one(ssewire::basic_broker<Traits>& to, corpus const
   auto const r = numbered(c, i);
   auto e = event_of(r);
   if (what == with::own_id) e.id = ssewire::event_id::from(r.id).value;
-  auto const done = to.publish(news, e, what == with::tag ? i + 1 : 0);
+  auto const done = to.publish(news, e, {.tag = what == with::tag ? i + 1 : 0});
   must(static_cast<bool>(done), "publish");
-  return done.id;
+  return done.value;
 }
 
 /// A broker whose channel `news` holds so many events of the corpus.
@@ -143,7 +143,7 @@ inline row serialize_row(corpus const& c) {
     for (std::size_t i = 0; i < publishes_a_run; ++i) {
       auto e = events->next();
       e.id = ssewire::position_id(1, i);
-      keep(out->data() + ssewire::serialize(e, *out).bytes);
+      keep(out->data() + ssewire::serialize(e, *out).value);
     }
   };
   return made;
@@ -188,8 +188,8 @@ template <class Traits> group lookup_group(corpus const& c) {
                            .run =
                                [filled, id, outcome] {
                                  for (std::size_t i = 0; i < lookups_a_run; ++i) {
-                                   auto const got = filled->broker.subscribe(news, id);
-                                   must(got && got.subscription.outcome() == outcome, "resume");
+                                   auto const got = filled->broker.subscribe(news, {.last_event_id = id});
+                                   must(got && got.value.outcome() == outcome, "resume");
                                  }
                                },
                            .tell = {}});
@@ -209,7 +209,7 @@ template <class Traits> group lookup_group(corpus const& c) {
     auto const buffer = std::make_shared<ssewire::basic_replay_buffer<Traits>>(limits);
     auto const ids = std::make_shared<std::vector<ssewire::position_id>>();
     for (std::size_t i = 0; i < size; ++i)
-      ids->push_back(buffer->append(event_of(c.records[i % c.records.size()])).id);
+      ids->push_back(buffer->append(event_of(c.records[i % c.records.size()])).value);
     made.rows.push_back({.name = "buffer/" + std::to_string(size) + "/100",
                          .bytes = lookups_a_run,
                          .run =
@@ -228,10 +228,10 @@ template <class Traits> group lookup_group(corpus const& c) {
 template <class Traits>
 row broker_replay_row(std::shared_ptr<filled_broker<Traits>> const& filled, std::size_t missed) {
   auto const replay = [filled, missed](auto visit) {
-    auto got = filled->broker.subscribe(news, filled->id_before(missed));
+    auto got = filled->broker.subscribe(news, {.last_event_id = filled->id_before(missed)});
     must(static_cast<bool>(got), "subscribe");
     ssewire::basic_batch<Traits> batch;
-    pull_all(got.subscription, batch, visit);
+    pull_all(got.value, batch, visit);
   };
   row made{.name = "broker", .bytes = 1, .run = {}, .tell = {}};
   made.run = [replay] {
@@ -315,12 +315,12 @@ template <class Traits> class parked_crowd {
         auto got = broker.subscribe(name);
         must(static_cast<bool>(got), "subscribe");
         if (hooks)
-          got.subscription.set_hook(
+          got.value.set_hook(
               {[](void* at, ssewire::wake) noexcept { ++*static_cast<std::size_t*>(at); }, &woken});
-        crowd_.push_back(std::move(got.subscription));
+        crowd_.push_back(std::move(got.value));
       }
     }
-    for (auto const& name : names_) readers_.push_back(broker.subscribe(name).subscription);
+    for (auto const& name : names_) readers_.push_back(broker.subscribe(name).value);
     publish_all(ssewire::event{.data = "the log has its first page"});
   }
 

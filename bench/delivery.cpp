@@ -66,7 +66,7 @@ struct fan_out {
   explicit fan_out(std::size_t streams) : sinks(streams) {
     for (auto& s : sinks) {
       auto from = broker.subscribe("channel");
-      if (!from || !reactor.add(sink_writer{&s}, std::move(from.subscription))) std::abort();
+      if (!from || !reactor.add(sink_writer{&s}, std::move(from.value))) std::abort();
     }
     drain();
     for (int i = 0; i < 200; ++i) deliver(1);  // the log has its size

@@ -170,7 +170,7 @@ template <class Writer> struct driven {
   [[nodiscard]] auto subscribe() {
     auto from = broker.subscribe(bench::fanout_loop<ours>::all);
     bench::must(static_cast<bool>(from), "subscribe");
-    return std::move(from.subscription);
+    return std::move(from.value);
   }
   void add(Writer to, ssewire::basic_subscription<steady_traits> from) {
     bench::must(static_cast<bool>(streams.add(to, std::move(from))), "add");

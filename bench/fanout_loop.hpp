@@ -126,12 +126,12 @@ template <class Traits = fanout_traits> class through_reactor {
     if (kind_ == kind_of_stream::filtered) options.filter = [](ssewire::event_header const&) { return true; };
     std::array<std::string_view, 2> const channels = {channel, "quiet"};
     auto const count = kind_ == kind_of_stream::on_two_channels ? 2u : 1u;
-    auto from = broker_.subscribe(std::span(channels).first(count), {}, std::move(options));
+    auto from = broker_.subscribe(std::span(channels).first(count), std::move(options));
     must(static_cast<bool>(from), "subscribe");
     auto const added =
-        streams_.add(socket_writer{socket}, std::move(from.subscription), {.preamble = std::move(preamble)});
+        streams_.add(socket_writer{socket}, std::move(from.value), {.preamble = std::move(preamble)});
     must(static_cast<bool>(added), "add");
-    return std::uint64_t{added.id.generation} << 32 | added.id.slot;
+    return std::uint64_t{added.value.generation} << 32 | added.value.slot;
   }
   void writable(std::uint64_t token) { streams_.writable(id_of(token)); }
   void remove(std::uint64_t token) { streams_.remove(id_of(token), ssewire::close_reason::peer_gone); }

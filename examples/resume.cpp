@@ -37,7 +37,7 @@
 namespace {
 
 void come_back(ssewire::broker& broker, std::string_view last_event_id) {
-  auto client = broker.subscribe("news", last_event_id).subscription;
+  auto client = broker.subscribe("news", {.last_event_id = last_event_id}).value;
   std::cout << (client.outcome() == ssewire::resume_outcome::resumed ? "resumed\n" : "gap\n");
   ssewire::batch next;
   while (client.pull(next, 4096) == ssewire::pull_status::frames) std::cout << next.text();
@@ -47,7 +47,7 @@ void come_back(ssewire::broker& broker, std::string_view last_event_id) {
 
 int main() {
   ssewire::broker broker({.replay = {.max_events = 2}});
-  auto const seen = broker.publish("news", {.data = "one"}).id;
+  auto const seen = broker.publish("news", {.data = "one"}).value;
   broker.publish("news", {.data = "two"});
   std::cout << "-- back after one event: ";
   come_back(broker, seen.view());

@@ -97,30 +97,31 @@ void event_streams::open(request const& asked, connection& on) {
   if (asked.method == "HEAD") return on.respond_head(std::move(how.preamble));
 
   auto const last = ssewire::last_event_id(asked.field("Last-Event-ID"), asked.query);
-  auto subscribed = broker_.subscribe(channels, last);
+  auto subscribed = broker_.subscribe(channels, {.last_event_id = last});
   if (!subscribed) return refuse(subscribed.error, on);
 
   auto peer = std::make_unique<event_peer>(streams_);
   auto& its = *peer;
   on.upgrade(std::move(peer));
-  auto const outcome = subscribed.subscription.outcome();
-  auto const backlog = subscribed.subscription.backlog();
-  auto const added = streams_.add({&on, &bytes_}, std::move(subscribed.subscription), std::move(how));
+  auto const outcome = subscribed.value.outcome();
+  auto const backlog = subscribed.value.backlog();
+  auto const added = streams_.add({&on, &bytes_}, std::move(subscribed.value), std::move(how));
   if (added) {
-    its.is(added.id);
+    its.is(added.value);
     if (client) {
-      clients_.remember(*client).stream = added.id;
-      greet(added.id, outcome, backlog);
+      clients_.remember(*client).stream = added.value;
+      greet(added.value, outcome, backlog);
     }
   } else {
     on.abort();
   }
 }
 
-ssewire::publish_result event_streams::publish(std::string_view channel, std::string_view data) {
+ssewire::result<ssewire::position_id> event_streams::publish(std::string_view channel,
+                                                             std::string_view data) {
   auto const type = ssewire::event_type::from(channel);
   return type ? broker_.publish(channel, {.type = type.value, .data = data})
-              : ssewire::publish_result{{}, type.error};
+              : ssewire::result<ssewire::position_id>{{}, type.error};
 }
 
 void event_streams::publish_numbered(std::string_view channel, std::string_view object) {

@@ -84,7 +84,7 @@ class event_streams {
   /// and no stream.
   void open(request const& asked, connection& on);
 
-  ssewire::publish_result publish(std::string_view channel, std::string_view data);
+  ssewire::result<ssewire::position_id> publish(std::string_view channel, std::string_view data);
 
   /// Publishes a JSON object with one more member in front: "n", which counts this channel's events from 1.
   void publish_numbered(std::string_view channel, std::string_view object);

@@ -41,7 +41,7 @@ void speak(demo_site const& site, request const& asked, connection& on) {
   if (asked.body.empty()) {
     say(on, 400, "say something: the request's body is the text\n");
   } else if (auto const said = site.streams.publish("room", asked.body)) {
-    say(on, 200, std::string(said.id.view()) + "\n");
+    say(on, 200, std::string(said->view()) + "\n");
   } else {
     say(on, 503, std::string(ssewire::message(said.error)) + "\n");
   }

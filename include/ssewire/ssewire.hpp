@@ -20,6 +20,7 @@
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/process.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/core/utf8.hpp>
@@ -34,7 +35,6 @@
 #include <ssewire/http/refuse.hpp>
 #include <ssewire/http/request.hpp>
 #include <ssewire/http/response_fields.hpp>
-#include <ssewire/log/publish_result.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 #include <ssewire/log/retention.hpp>

@@ -70,12 +70,12 @@ bool publish(broker& b, std::string_view channel, std::string_view data, std::ui
   auto const result = b.publish(channel, {.data = data});
   if (result) {
     support::allocations_left = -1;
-    CHECK(result.id.view() == support::id(position));
+    CHECK(result.value.view() == support::id(position));
     return true;
   }
   support::allocations_left = -1;
   CHECK(result.error == errc::no_memory);
-  CHECK(result.id.view() == "");
+  CHECK(result.value.view() == "");
   return false;
 }
 
@@ -104,9 +104,9 @@ TEST_CASE("a publish to a channel that others follow happens or has no effect") 
   CHECK(b.stats().channels == 50);
   CHECK(b.stats().published == 200);
   std::string last;
-  auto made = b.subscribe("channel 7", {}, {.start = ssewire::start_at::beginning()});
+  auto made = b.subscribe("channel 7", {.start = ssewire::start_at::beginning()});
   REQUIRE(made);
-  auto const got = support::pull_all(made.subscription);
+  auto const got = support::pull_all(made.value);
   CHECK(got == support::position_event(6) + support::frame(7, std::string(5000, 'd')) +
                    support::frame(57, std::string(57, 'd')) + support::frame(107, std::string(107, 'd')) +
                    support::frame(157, std::string(157, 'd')));
@@ -117,11 +117,12 @@ TEST_CASE("a subscription to several channels is made, or there is none and none
   REQUIRE(b.publish(long_names[1], {.data = "held"}));
   subscription made;
   auto const failures = each_failure(b, [&] {
-    auto result = b.subscribe(std::span(long_names), "garbage", {.start = ssewire::start_at::beginning()});
+    auto result = b.subscribe(std::span(long_names),
+                              {.last_event_id = "garbage", .start = ssewire::start_at::beginning()});
     support::allocations_left = -1;
-    CHECK(bool(result) == bool(result.subscription));
+    CHECK(bool(result) == bool(result.value));
     if (!result) CHECK(result.error == errc::no_memory);
-    if (result) made = std::move(result.subscription);
+    if (result) made = std::move(result.value);
     return bool(result);
   });
   CHECK(failures >= 8);
@@ -137,12 +138,12 @@ TEST_CASE("a pull with notices brings all of them or nothing, and then all of th
     for (auto const name : long_names) REQUIRE(b.publish(name, {.data = "x"}));
   }
   auto const expected = [&] {
-    auto s = b.subscribe(std::span(long_names), support::id(0)).subscription;
+    auto s = b.subscribe(std::span(long_names), {.last_event_id = support::id(0)}).value;
     return support::pull(s);
   }();
   CHECK(expected.find("trimmed") != std::string::npos);
   for (bool const fresh_batch : {true, false}) {
-    auto s = b.subscribe(std::span(long_names), support::id(0)).subscription;
+    auto s = b.subscribe(std::span(long_names), {.last_event_id = support::id(0)}).value;
     batch reused;
     unsigned const failures = each_failure(b, [&] {
       batch fresh;
@@ -168,7 +169,7 @@ TEST_CASE("a lag is told whole or not yet") {
   ssewire::broker_options options;
   options.replay.max_events = 2;
   broker b(options);
-  auto s = b.subscribe(std::span(long_names)).subscription;
+  auto s = b.subscribe(std::span(long_names)).value;
   CHECK(support::pull(s) == support::position_event(0));
   for (int i = 0; i < 5; ++i) {
     for (auto const name : long_names) REQUIRE(b.publish(name, {.data = "x"}));
@@ -196,7 +197,7 @@ TEST_CASE("a lag is told whole or not yet") {
 TEST_CASE("what needs no memory does not ask for any") {
   broker b;
   for (int i = 0; i < 20; ++i) REQUIRE(b.publish("a", {.data = "x"}));
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   batch pulled;
   REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
   REQUIRE(b.publish("a", {.data = "x"}));
@@ -228,7 +229,7 @@ TEST_CASE("a replay buffer's append happens or has no effect") {
       auto const result = buffer.append({.data = data});
       support::allocations_left = -1;
       if (result) {
-        CHECK(result.id.view() == support::id(p));
+        CHECK(result.value.view() == support::id(p));
         break;
       }
       ++failures;
@@ -249,9 +250,9 @@ TEST_CASE("a replay buffer's append happens or has no effect") {
 namespace {
 
 std::string replay(broker& b, std::string_view channel) {
-  auto made = b.subscribe(channel, {}, {.start = ssewire::start_at::beginning()});
+  auto made = b.subscribe(channel, {.start = ssewire::start_at::beginning()});
   REQUIRE(made);
-  auto const all = support::pull_all(made.subscription);
+  auto const all = support::pull_all(made.value);
   return all.substr(all.find("\n\n") + 2);  // without the position event
 }
 
@@ -278,14 +279,14 @@ TEST_CASE(
     auto const failures = each_failure(
         b,
         [&] {
-          auto const result = b.publish(std::span(long_names), events, 7);
+          auto const result = b.publish(std::span(long_names), events, {.tag = 7});
           support::allocations_left = -1;
           if (!result) {
             CHECK(result.error == errc::no_memory);
-            CHECK(result.id.view() == "");
+            CHECK(result.value.view() == "");
             return false;
           }
-          CHECK(result.id.view() == support::id(position + 4));
+          CHECK(result.value.view() == support::id(position + 4));
           return true;
         },
         64);
@@ -310,7 +311,7 @@ TEST_CASE("one event is published to several channels or to none, while their lo
         b,
         [&] {
           auto const result = b.publish({"a", "b"}, {.data = data, .id = ssewire::event_id::from(own).value},
-                                        p % 4 == 0 ? p : 0);
+                                        {.tag = p % 4 == 0 ? p : 0});
           support::allocations_left = -1;
           if (!result) CHECK(result.error == errc::no_memory);
           return bool(result);
@@ -321,7 +322,7 @@ TEST_CASE("one event is published to several channels or to none, while their lo
   CHECK(failures > 500);
   CHECK_UNARY(replay(b, "a") == expected);
   CHECK_UNARY(replay(b, "b") == expected);
-  CHECK(b.subscribe({"a", "b"}, "my-60").subscription.backlog() == 120);
+  CHECK(b.subscribe({"a", "b"}, {.last_event_id = "my-60"}).value.backlog() == 120);
 }
 
 TEST_CASE(
@@ -329,22 +330,22 @@ TEST_CASE(
   ssewire::broker_options options;
   options.max_subscribers_per_user = 1;
   broker b(options);
-  REQUIRE(b.publish(long_names[1], {.data = "held"}, 3));
+  REQUIRE(b.publish(long_names[1], {.data = "held"}, {.tag = 3}));
   std::string const big_state(100, 's');
   ssewire::event_filter const filter = [big_state](ssewire::event_header const& e) { return e.tag == 3; };
   subscription made;
   auto const failures = each_failure(b, [&] {
-    auto result = b.subscribe(std::span(long_names), {},
+    auto result = b.subscribe(std::span(long_names),
                               {.start = ssewire::start_at::beginning(), .filter = filter, .user = "ann"});
     support::allocations_left = -1;
-    CHECK(bool(result) == bool(result.subscription));
+    CHECK(bool(result) == bool(result.value));
     if (!result) CHECK(result.error == errc::no_memory);
-    if (result) made = std::move(result.subscription);
+    if (result) made = std::move(result.value);
     return bool(result);
   });
   CHECK(failures >= 8);
   CHECK(support::pull_all(made).ends_with(support::frame(1, "held")));
-  CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::user_full);
+  CHECK(b.subscribe("a", {.user = "ann"}).error == errc::user_full);
 }
 
 TEST_CASE("while the table of users grows, a refused stream leaves none of its user's places taken") {
@@ -358,12 +359,12 @@ TEST_CASE("while the table of users grows, a refused stream leaves none of its u
     for (int i = 0; i < 60; ++i) {
       auto const user = "a user whose key is long enough to be allocated " + std::to_string(i);
       failures += each_failure(b, [&] {
-        auto result = b.subscribe({"a", user}, {}, {.user = user});
+        auto result = b.subscribe({"a", user}, {.user = user});
         support::allocations_left = -1;
-        if (result) made.push_back(std::move(result.subscription));
+        if (result) made.push_back(std::move(result.value));
         return bool(result);
       });
-      CHECK(b.subscribe("b", {}, {.user = user}).error == errc::user_full);
+      CHECK(b.subscribe("b", {.user = user}).error == errc::user_full);
       CHECK(b.subscribers("a") == made.size());
     }
     CHECK(b.subscribe("a").error == errc::channel_full);
@@ -382,7 +383,7 @@ TEST_CASE("join follows the channel, or nothing has changed and nobody is told")
   ssewire::broker_options options;
   options.on_presence = ssewire::presence_hook::of(ear);
   broker b(options);
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   CHECK(support::pull(s) == support::position_event(0));
   unsigned failures = 0;
   for (int i = 0; i < 20; ++i) {
@@ -410,7 +411,7 @@ TEST_CASE("join follows the channel, or nothing has changed and nobody is told")
 
 TEST_CASE("leave and set_filter do without memory") {
   broker b;
-  auto s = b.subscribe({"a", "b"}).subscription;
+  auto s = b.subscribe({"a", "b"}).value;
   (void)support::pull(s);
   ssewire::event_filter const filter = [](ssewire::event_header const&) { return false; };
   support::allocations_failed = 0;
@@ -432,16 +433,16 @@ TEST_CASE("a filtered pull brings all that its filter admits, or nothing, whatev
   std::string expected;
   for (std::uint64_t i = 1; i <= 150; ++i) {
     auto const data = std::to_string(i);
-    REQUIRE(b.publish("a", {.data = data}, i % 2));
+    REQUIRE(b.publish("a", {.data = data}, {.tag = i % 2}));
     if (i > 50 && i % 2 == 1) expected += support::frame(i, data);
   }
-  auto s = b.subscribe("a", support::id(10),
-                       {.filter =
-                            [](ssewire::event_header const& e) {
-                              std::string const needs(100, 'n');
-                              return e.tag == 1 && needs.size() == 100;
-                            }})
-               .subscription;
+  auto s = b.subscribe("a", {.last_event_id = support::id(10),
+                             .filter =
+                                 [](ssewire::event_header const& e) {
+                                   std::string const needs(100, 'n');
+                                   return e.tag == 1 && needs.size() == 100;
+                                 }})
+               .value;
   std::string got;
   unsigned failures = 0;
   for (int pulls = 0; pulls < 10; ++pulls) {

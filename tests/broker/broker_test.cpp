@@ -49,9 +49,10 @@ ssewire::broker_options holding(std::uint64_t events) {
 
 subscription subscribe(broker& to, std::vector<std::string_view> const& channels,
                        std::string_view last_event_id = {}, ssewire::subscribe_options how = {}) {
-  auto made = to.subscribe(std::span(channels), last_event_id, how);
+  how.last_event_id = last_event_id;
+  auto made = to.subscribe(std::span(channels), how);
   REQUIRE(made.error == errc::ok);
-  return std::move(made.subscription);
+  return std::move(made.value);
 }
 
 void publish(broker& to, std::string_view channel, std::string_view data) {
@@ -102,8 +103,8 @@ TEST_CASE("a position event comes also where there is no event") {
 
 TEST_CASE("publish returns the ID that the stream carries") {
   broker b;
-  CHECK(b.publish("a", {.data = "x"}).id.view() == id(1));
-  CHECK(b.publish("b", {.data = "x"}).id.view() == id(2));
+  CHECK(b.publish("a", {.data = "x"}).value.view() == id(1));
+  CHECK(b.publish("b", {.data = "x"}).value.view() == id(2));
 }
 
 TEST_CASE("an event's type, retry and lines are carried") {
@@ -200,7 +201,7 @@ TEST_CASE("what a pull brought stays readable when the log forgets it") {
 
 TEST_CASE("bug 3: what was pulled does not grow when its page does") {
   broker b;
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   pull(s);
   b.publish("a", {.data = "1"});
   ssewire::basic_batch<traits> pulled;
@@ -219,8 +220,8 @@ TEST_CASE("publish refuses what is not the publisher's: and then nothing has hap
   CHECK(b.publish("a", {.data = "x", .id = "000000000000-0000000000000009"}).error == errc::id_refused);
   CHECK(b.publish("a", {.data = "x", .id = ""}).error == errc::id_refused);
   CHECK(b.stats().channels == 0);
-  CHECK(b.publish("a", {.type = "ssewire", .data = "x"}).id.view() == id(1));
-  CHECK(b.publish("a", {.type = "Ssewire.gap", .data = "x"}).id.view() == id(2));
+  CHECK(b.publish("a", {.type = "ssewire", .data = "x"}).value.view() == id(1));
+  CHECK(b.publish("a", {.type = "Ssewire.gap", .data = "x"}).value.view() == id(2));
 }
 
 TEST_CASE("an event larger than the log is refused, one of its size is not") {
@@ -1434,9 +1435,9 @@ TEST_CASE("the newest n are found over several channels, and all of them where f
   broker b;
   for (int i = 1; i <= 12; ++i) publish(b, i % 3 == 0 ? "a" : i % 3 == 1 ? "b" : "other", "x");
   auto const follow = [&](std::uint64_t n) {
-    auto s = b.subscribe({"a", "b"}, {}, {.start = ssewire::start_at::last(n)});
+    auto s = b.subscribe({"a", "b"}, {.start = ssewire::start_at::last(n)});
     REQUIRE(s.error == errc::ok);
-    return s.subscription.backlog();
+    return s.value.backlog();
   };
   for (std::uint64_t n = 0; n <= 8; ++n) CHECK(follow(n) == n);
   CHECK(follow(9) == 8);

@@ -673,7 +673,7 @@ TEST_CASE("a filtered stream says where it stands in its turn, not before") {
   auto s =
       support::follow(b, {"c"}, {}, {.filter = [](ssewire::event_header const& e) { return e.tag == 1; }});
   (void)support::pull(s);
-  for (std::uint64_t tag : {1u, 1u, 2u}) REQUIRE(b.publish("c", {.data = "x"}, tag));
+  for (std::uint64_t tag : {1u, 1u, 2u}) REQUIRE(b.publish("c", {.data = "x"}, {.tag = tag}));
   b.drain(start, start + 2 * half);
   auto const got = support::pull_all(s);
   CHECK(got.find("ssewire.position") == std::string::npos);
@@ -714,7 +714,7 @@ TEST_CASE("who is blocked or sending when its turn comes ends in order as soon a
         ssewire::reactor<moody_writer> r({}, {.stall_time = 0s});
         moody_writer::state its;
         std::vector<moody_writer::state> theirs(others);
-        auto const id = r.add({&its}, support::follow(b, {"c"})).id;
+        auto const id = r.add({&its}, support::follow(b, {"c"})).value;
         for (auto& each : theirs) REQUIRE(r.add({&each}, support::follow(b, {"c"})));
         auto const run = [&](steady_time now) {
           b.tick(now);

@@ -54,9 +54,10 @@ ssewire::broker_options holding(std::uint64_t events) {
 subscription follow(broker& of, std::vector<std::string_view> const& channels, event_filter filter,
                     std::string_view last_event_id = {},
                     ssewire::lag_policy lag = ssewire::lag_policy::tell) {
-  auto made = of.subscribe(std::span(channels), last_event_id, {.lag = lag, .filter = std::move(filter)});
+  auto made = of.subscribe(std::span(channels),
+                           {.last_event_id = last_event_id, .lag = lag, .filter = std::move(filter)});
   REQUIRE(made.error == errc::ok);
-  return std::move(made.subscription);
+  return std::move(made.value);
 }
 
 // One that has been told where it stands.
@@ -72,7 +73,7 @@ bool none(event_header const&) { return false; }
 
 // Events 1 to n of channel "a" whose data and tags are their positions.
 void fill(broker& b, std::uint64_t n, std::uint64_t from = 1) {
-  for (auto i = from; i < from + n; ++i) REQUIRE(b.publish("a", {.data = std::to_string(i)}, i));
+  for (auto i = from; i < from + n; ++i) REQUIRE(b.publish("a", {.data = std::to_string(i)}, {.tag = i}));
 }
 
 struct bell {
@@ -84,7 +85,7 @@ struct bell {
 
 // Publishes so many events of this tag.
 void publish_tagged(broker& b, std::uint64_t n, std::uint64_t tag) {
-  for (std::uint64_t i = 0; i < n; ++i) REQUIRE(b.publish("a", {.data = "x"}, tag));
+  for (std::uint64_t i = 0; i < n; ++i) REQUIRE(b.publish("a", {.data = "x"}, {.tag = tag}));
 }
 // Its client's last event ID, when it has read all.
 std::string read_to_the_end(subscription& s, std::string id = {}) {
@@ -290,8 +291,8 @@ TEST_CASE("a filter sees type, ID and tag of each event, once and in order") {
     return true;
   });
   REQUIRE(b.publish("a", {.data = "event: not a type"}));
-  REQUIRE(b.publish("b", {.type = "order placed: 1", .data = "x", .id = "mine"}, 7));
-  REQUIRE(b.publish("a", {.type = "t"}, ~std::uint64_t{0}));  // without data
+  REQUIRE(b.publish("b", {.type = "order placed: 1", .data = "x", .id = "mine"}, {.tag = 7}));
+  REQUIRE(b.publish("a", {.type = "t"}, {.tag = ~std::uint64_t{0}}));  // without data
   REQUIRE(b.publish("a", {.data = "\nevent: x", .retry = std::chrono::milliseconds(5)}));
   REQUIRE(b.publish({"a", "b"}, {.type = "message", .data = "both"}));
   (void)pull_all(s);
@@ -368,7 +369,7 @@ TEST_CASE("a stream of several channels is filtered in the broker's order, an ev
     auto const data = std::to_string(i);
     std::string_view const both[] = {"b", "a"};
     auto const to = i % 4 == 0 ? std::span(both) : std::span(both).subspan(i % 2, 1);
-    REQUIRE(b.publish(to, {.data = data}, i));
+    REQUIRE(b.publish(to, {.data = data}, {.tag = i}));
     if (i % 3 != 0) expected += frame(i, data);
   }
   CHECK_UNARY(pull_all(s) == expected);
@@ -418,7 +419,7 @@ TEST_CASE(
     "a filtered stream whose client would come back from the older half of the log is told where it stands") {
   broker b(holding(10));
   auto s = opened(b, {"a"}, tagged);
-  REQUIRE(b.publish("a", {.data = "mine"}, 1));
+  REQUIRE(b.publish("a", {.data = "mine"}, {.tag = 1}));
   CHECK(pull(s) == frame(1, "mine"));
   std::uint64_t stands = 1;
   for (std::uint64_t p = 2; p <= 100; ++p) {
@@ -458,7 +459,7 @@ TEST_CASE("tick tells a parked filtered stream where it stands, before what it s
   b.tick(now);
   auto s = opened(b, {"a"}, tagged);
   s.set_hook(ssewire::wake_hook::of(rings));
-  REQUIRE(b.publish("a", {.data = "mine"}, 1));
+  REQUIRE(b.publish("a", {.data = "mine"}, {.tag = 1}));
   for (int i = 0; i < 100; ++i) REQUIRE(b.publish("a", {.data = "young"}));
   CHECK(pull_all(s).starts_with(frame(1, "mine")));
   for (int i = 0; i < 9; ++i) REQUIRE(b.publish("a", {.data = "other"}));
@@ -558,7 +559,7 @@ TEST_CASE("a filter whose destructor calls the broker may do so: it runs under n
   options.max_subscribers = 1;
   broker b(options);
   auto s = opened(b, {"a"}, caller(&b));
-  CHECK(b.subscribe("a", {}, {.filter = caller(&b)}).error == errc::too_many_subscribers);
+  CHECK(b.subscribe("a", {.filter = caller(&b)}).error == errc::too_many_subscribers);
   REQUIRE(s.set_filter(caller(&b)) == errc::ok);
   s.close();
   CHECK(b.stats().subscribers == 0);
@@ -588,7 +589,7 @@ TEST_CASE(
     std::string expected;
     for (std::uint64_t i = 1; i <= 40; ++i) {
       auto const data = std::to_string(i);
-      REQUIRE(b.publish(i % 3 == 0 ? "b" : "a", {.data = data}, i));
+      REQUIRE(b.publish(i % 3 == 0 ? "b" : "a", {.data = data}, {.tag = i}));
       if (i % 2 == 1) expected += frame(i, data);
     }
     batch pulled;
@@ -647,7 +648,7 @@ TEST_CASE(
     bool first = true;
     auto s = opened(b, {"a"}, [&](event_header const& e) {
       if (std::exchange(first, false)) {
-        for (int i = 0; i < events; ++i) REQUIRE(b.publish("a", {.data = std::string(60, 'n')}, 1));
+        for (int i = 0; i < events; ++i) REQUIRE(b.publish("a", {.data = std::string(60, 'n')}, {.tag = 1}));
       }
       return e.tag != 0;
     });
@@ -664,7 +665,7 @@ TEST_CASE(
 TEST_CASE("a filter may publish, also to the channel it is asked about") {
   broker b;
   auto s = opened(b, {"a"}, [&](event_header const& e) {
-    if (e.tag <= 3) REQUIRE(b.publish("a", {.data = "more"}, 10 + e.tag));
+    if (e.tag <= 3) REQUIRE(b.publish("a", {.data = "more"}, {.tag = 10 + e.tag}));
     return true;
   });
   fill(b, 3);
@@ -897,7 +898,7 @@ TEST_CASE("streams that share a filter call it from their threads at the same ti
   std::thread readers[2];
   for (std::size_t i = 0; i < 2; ++i) {
     readers[i] = std::thread([&, i] {
-      auto s = b.subscribe("a", id(0), {.filter = shared}).subscription;
+      auto s = b.subscribe("a", {.last_event_id = id(0), .filter = shared}).value;
       got[i] = pull_all(s);
     });
   }

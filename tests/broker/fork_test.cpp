@@ -42,7 +42,7 @@ using ssewire::start_at;
 using support::cloning_traits;
 
 template <class Traits> std::string publish(ssewire::basic_broker<Traits>& to, std::string_view data) {
-  return std::string(to.publish("news", {.data = data}).id.view());
+  return std::string(to.publish("news", {.data = data}).value.view());
 }
 
 std::string epoch_of(std::string_view id) { return std::string(id.substr(0, 12)); }
@@ -116,7 +116,7 @@ TEST_CASE(
   ssewire::basic_broker<ssewire::single_threaded_traits> of_one_thread;
   publish_in_children([&] { return publish(of_one_thread, "x"); }, {});
   ssewire::replay_buffer buffer;
-  publish_in_children([&] { return std::string(buffer.append({.data = "x"}).id.view()); }, {});
+  publish_in_children([&] { return std::string(buffer.append({.data = "x"}).value.view()); }, {});
 }
 
 TEST_CASE(
@@ -126,10 +126,10 @@ TEST_CASE(
   publish_in_children([&] { return publish(b, "x"); }, {epoch_of(first)});
   CHECK(publish(b, "x") == epoch_of(first) + "-0000000000000002");
   ssewire::replay_buffer buffer;
-  auto const appended = std::string(buffer.append({.data = "x"}).id.view());
-  publish_in_children([&] { return std::string(buffer.append({.data = "x"}).id.view()); },
+  auto const appended = std::string(buffer.append({.data = "x"}).value.view());
+  publish_in_children([&] { return std::string(buffer.append({.data = "x"}).value.view()); },
                       {epoch_of(appended)});
-  CHECK(buffer.append({.data = "x"}).id.view() == epoch_of(appended) + "-0000000000000002");
+  CHECK(buffer.append({.data = "x"}).value.view() == epoch_of(appended) + "-0000000000000002");
   CHECK(buffer.after(appended).outcome() == resume_outcome::resumed);
 }
 
@@ -144,13 +144,13 @@ TEST_CASE("each shape of publish gives the child's IDs, in its result and on the
         auto const done = shape == 0   ? b.publish("news", two[0])
                           : shape == 1 ? b.publish({"news", "other"}, two[0])
                                        : b.publish({"other", "news"}, std::span<ssewire::event const>(two));
-        auto s = b.subscribe("news", {}, {.start = start_at::beginning()}).subscription;
+        auto s = b.subscribe("news", {.start = start_at::beginning()}).value;
         auto const stream = read_all(s);
         auto wrong = stream.find(epoch_of(parents)) != std::string::npos;
         std::size_t ids = 0;
         for (std::size_t at = 0; (at = stream.find("id: ", at)) != std::string::npos; ++at, ++ids)
-          wrong = wrong || epoch_of(stream.substr(at + 4)) != epoch_of(done.id.view());
-        bool const there = stream.find(done.id.view()) != std::string::npos;
+          wrong = wrong || epoch_of(stream.substr(at + 4)) != epoch_of(done.value.view());
+        bool const there = stream.find(done.value.view()) != std::string::npos;
         return std::string(wrong ? "wrong" : there ? "good" : "missing") + std::to_string(ids);
       });
       CHECK(said == (shape == 2 ? "good3" : "good2"));  // and the position event's
@@ -165,8 +165,8 @@ TEST_CASE("a client of the parent is told a restart by a child, and resumes at t
   for (bool const has_published : {false, true}) {
     auto const said = in_child([&] {
       if (has_published) publish(b, "child's");
-      auto s = b.subscribe("news", first, {.start = start_at::beginning()});
-      return word(s.subscription.outcome()) + '\n' + read_all(s.subscription);
+      auto s = b.subscribe("news", {.last_event_id = first, .start = start_at::beginning()});
+      return word(s.value.outcome()) + '\n' + read_all(s.value);
     });
     CHECK(said.substr(0, 8) == "unknown\n");
     CHECK(said.find("event: ssewire.gap\ndata: {\"reason\":\"restart\"}\n") != std::string::npos);
@@ -176,7 +176,7 @@ TEST_CASE("a client of the parent is told a restart by a child, and resumes at t
     CHECK(said.find(epoch_of(first)) == std::string::npos);
   }
   publish(b, "three");
-  auto s = b.subscribe("news", first).subscription;
+  auto s = b.subscribe("news", {.last_event_id = first}).value;
   CHECK(s.outcome() == resume_outcome::resumed);
   auto const stream = read_all(s);
   CHECK(stream.find("data: two\n") < stream.find("data: three\n"));
@@ -187,7 +187,7 @@ TEST_CASE("a client of a child resumes there, and is told a restart by the paren
   ssewire::broker b;
   auto const old = publish(b, "old");
   auto const last = [&] {  // of the child's first client
-    auto s = b.subscribe("news").subscription;
+    auto s = b.subscribe("news").value;
     publish(b, "child's");
     auto const stream = read_all(s);
     return stream.substr(stream.rfind("id: ") + 4, 29);
@@ -195,7 +195,7 @@ TEST_CASE("a client of a child resumes there, and is told a restart by the paren
   auto const said = in_child([&] {
     auto const id = last();
     publish(b, "next");
-    auto s = b.subscribe("news", id).subscription;
+    auto s = b.subscribe("news", {.last_event_id = id}).value;
     auto const stream = read_all(s);
     return id + word(s.outcome()) + (stream.find("data: next\n") != std::string::npos ? ", next" : "");
   });
@@ -203,19 +203,19 @@ TEST_CASE("a client of a child resumes there, and is told a restart by the paren
   CHECK(said.substr(29) == "resumed, next");
   for (int i = 0; i < 3; ++i) publish(b, "parent's");  // it has events of the child's positions
   auto const asked = [&] {
-    auto s = b.subscribe("news", id).subscription;
+    auto s = b.subscribe("news", {.last_event_id = id}).value;
     auto const stream = read_all(s);
     bool const told = stream.find("{\"reason\":\"restart\"}") != std::string::npos;
     return word(s.outcome()) + (told ? ", restart" : "");
   };
   CHECK(asked() == "unknown, restart");
   CHECK(in_child(asked) == "unknown, restart");
-  CHECK(b.subscribe("news", old).subscription.outcome() == resume_outcome::resumed);
+  CHECK(b.subscribe("news", {.last_event_id = old}).value.outcome() == resume_outcome::resumed);
 }
 
 TEST_CASE("a stream that was open at the fork goes on in the child, and is told what it had still to get") {
   ssewire::broker b;
-  auto s = b.subscribe("news").subscription;
+  auto s = b.subscribe("news").value;
   auto const opening = read_all(s);
   for (char const* const text : {"1", "2", "3"}) publish(b, text);
   auto const said = in_child([&] {
@@ -235,14 +235,14 @@ TEST_CASE("a stream that was open at the fork goes on in the child, and is told 
 
 TEST_CASE("a child that only pulls gives what the parent published, under IDs that resume at the parent") {
   ssewire::broker b;
-  auto s = b.subscribe("news").subscription;
+  auto s = b.subscribe("news").value;
   (void)read_all(s);
   publish(b, "1");
   auto const id = publish(b, "2");
   auto const stream = in_child([&] { return read_all(s); });
   CHECK(stream == "id: " + epoch_of(id) + "-0000000000000001\ndata: 1\n\nid: " + id + "\ndata: 2\n\n");
   publish(b, "3");
-  auto resumed = b.subscribe("news", id).subscription;
+  auto resumed = b.subscribe("news", {.last_event_id = id}).value;
   CHECK(resumed.outcome() == resume_outcome::resumed);
   CHECK(read_all(resumed).find("data: 3\n") != std::string::npos);
 }
@@ -250,28 +250,30 @@ TEST_CASE("a child that only pulls gives what the parent published, under IDs th
 TEST_CASE(
     "a publisher's ID from before the fork is unknown to a child, held or lost last, and is free there") {
   ssewire::broker b({.replay = {.max_events = 2}});
-  auto const follower = b.subscribe("news").subscription;  // the child's channel is the same one
+  auto const follower = b.subscribe("news").value;  // the child's channel is the same one
   for (char const* const id : {"lost", "held", "newest"})
     REQUIRE(b.publish("news", {.data = "x", .id = ssewire::event_id::from(id).value}));
   for (std::string const id : {"lost", "held", "newest"}) {
-    CHECK(in_child([&] { return word(b.subscribe("news", id).subscription.outcome()); }) == "unknown");
+    CHECK(in_child([&] { return word(b.subscribe("news", {.last_event_id = id}).value.outcome()); }) ==
+          "unknown");
     CHECK(in_child([&] {
             publish(b, "x");
-            return word(b.subscribe("news", id).subscription.outcome());
+            return word(b.subscribe("news", {.last_event_id = id}).value.outcome());
           }) == "unknown");
     CHECK(in_child([&] {
             bool const taken(b.publish("news", {.data = "y", .id = ssewire::event_id::from(id).value}));
             publish(b, "z");
-            return (taken ? "taken, " : "refused, ") + word(b.subscribe("news", id).subscription.outcome());
+            return (taken ? "taken, " : "refused, ") +
+                   word(b.subscribe("news", {.last_event_id = id}).value.outcome());
           }) == "taken, resumed");
   }
-  CHECK(b.subscribe("news", "lost").subscription.outcome() == resume_outcome::resumed);
+  CHECK(b.subscribe("news", {.last_event_id = "lost"}).value.outcome() == resume_outcome::resumed);
 }
 
 TEST_CASE("a replay buffer holds nothing in a child, and knows no ID from before the fork") {
   ssewire::replay_buffer buffer({.max_events = 3});
   std::vector<std::string> ids;
-  for (int i = 0; i < 4; ++i) ids.emplace_back(buffer.append({.data = "x"}).id.view());
+  for (int i = 0; i < 4; ++i) ids.emplace_back(buffer.append({.data = "x"}).value.view());
   REQUIRE(buffer.append({.data = "x", .id = "own"}));
   auto const asked = [&](std::string_view id) {
     auto const found = buffer.after(id);
@@ -289,7 +291,7 @@ TEST_CASE("a replay buffer holds nothing in a child, and knows no ID from before
           }) == "unknown1fresh1 1");
   }
   CHECK(in_child([&] {
-          auto const first = std::string(buffer.append({.data = "y"}).id.view());
+          auto const first = std::string(buffer.append({.data = "y"}).value.view());
           (void)buffer.append({.data = "z", .id = "own"});  // it is free here
           (void)buffer.append({.data = "z"});
           return asked(first) + asked("own");
@@ -433,11 +435,11 @@ TEST_CASE("a publisher's ID that a channel had lost last is unknown to the child
   b.tick(at(5));
   REQUIRE(b.stats().channels == 0);
   REQUIRE(b.publish("goes", {.data = "x", .id = "b"}));
-  CHECK(b.subscribe("gone", "a").subscription.outcome() == resume_outcome::up_to_date);
-  CHECK(b.subscribe("goes", "b").subscription.outcome() == resume_outcome::up_to_date);
+  CHECK(b.subscribe("gone", {.last_event_id = "a"}).value.outcome() == resume_outcome::up_to_date);
+  CHECK(b.subscribe("goes", {.last_event_id = "b"}).value.outcome() == resume_outcome::up_to_date);
   cloning_traits::cloned(1);
-  CHECK(b.subscribe("gone", "a").subscription.outcome() == resume_outcome::unknown);
-  CHECK(b.subscribe("goes", "b").subscription.outcome() == resume_outcome::unknown);
+  CHECK(b.subscribe("gone", {.last_event_id = "a"}).value.outcome() == resume_outcome::unknown);
+  CHECK(b.subscribe("goes", {.last_event_id = "b"}).value.outcome() == resume_outcome::unknown);
 }
 
 TEST_CASE("a filter is asked about lost events of the child's alone") {
@@ -450,12 +452,14 @@ TEST_CASE("a filter is asked about lost events of the child's alone") {
     return false;
   };
   auto const before = support::follow(b, {"news"}, {}, {.filter = [](auto const&) { return false; }});
-  for (std::uint64_t tag = 1; tag <= 6; ++tag) REQUIRE(b.publish("news", {.data = "x"}, tag));
+  for (std::uint64_t tag = 1; tag <= 6; ++tag) REQUIRE(b.publish("news", {.data = "x"}, {.tag = tag}));
   cloning_traits::cloned(1);
-  for (std::uint64_t tag = 11; tag <= 16; ++tag) REQUIRE(b.publish("news", {.data = "x"}, tag));
-  CHECK(b.subscribe("news", child_id(6), {.filter = none}).subscription.outcome() != resume_outcome::gap);
+  for (std::uint64_t tag = 11; tag <= 16; ++tag) REQUIRE(b.publish("news", {.data = "x"}, {.tag = tag}));
+  CHECK(b.subscribe("news", {.last_event_id = child_id(6), .filter = none}).value.outcome() !=
+        resume_outcome::gap);
   CHECK(asked == std::vector<std::uint64_t>{11, 12});
-  CHECK(b.subscribe("news", child_id(3), {.filter = none}).subscription.outcome() == resume_outcome::gap);
+  CHECK(b.subscribe("news", {.last_event_id = child_id(3), .filter = none}).value.outcome() ==
+        resume_outcome::gap);
 }
 
 TEST_CASE("a filter that is asked about losses while the child begins anew is shown the IDs that those "
@@ -529,7 +533,7 @@ TEST_CASE("without an epoch publish, subscribe and append answer no_memory, chan
   ssewire::basic_replay_buffer<fickle_traits> buffer;
   auto s = support::opened(b, {"news"});
   REQUIRE(publish(b, "1") == support::id(1));
-  REQUIRE(buffer.append({.data = "1"}).id.view() == support::id(1));
+  REQUIRE(buffer.append({.data = "1"}).value.view() == support::id(1));
   cloning_traits::cloned(1);
   fickle_traits::fails = true;
   CHECK(b.publish("news", {.data = "2"}).error == errc::no_memory);
@@ -541,7 +545,7 @@ TEST_CASE("without an epoch publish, subscribe and append answer no_memory, chan
   CHECK(b.stats().refusals[static_cast<std::size_t>(errc::no_memory)] == 3);
   fickle_traits::fails = false;
   CHECK(publish(b, "2") == child_id(2));
-  CHECK(buffer.append({.data = "2"}).id.view() == child_id(2));
+  CHECK(buffer.append({.data = "2"}).value.view() == child_id(2));
   CHECK(support::pull_all(s) == child_gap(1, 1) + child_frame(2, "2"));
 }
 
@@ -597,7 +601,7 @@ struct loop {
   explicit loop(std::size_t streams) {
     for (std::size_t i = 0; i < streams; ++i) {
       to.push_back(std::make_unique<support::peer>());
-      ids.push_back(r.add(scripted_writer(*to.back()), std::move(b.subscribe("news").subscription)).id);
+      ids.push_back(r.add(scripted_writer(*to.back()), std::move(b.subscribe("news").value)).value);
     }
     run();
     for (auto const& each : to) each->taken.clear();

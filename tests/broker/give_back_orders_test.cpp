@@ -77,7 +77,7 @@ struct run {
     std::vector<std::string> names;
     for (auto const c : to) names.push_back(name_of(c));
     std::vector<std::string_view> const views(names.begin(), names.end());
-    auto const error = b.publish(std::span(views), {.data = text}, published % 2).error;
+    auto const error = b.publish(std::span(views), {.data = text}, {.tag = published % 2}).error;
     REQUIRE(error == (model.draining ? errc::closed : errc::ok));
     if (model.draining) return;
     support::model_event const event{.data = text, .tag = published % 2};
@@ -154,7 +154,7 @@ struct run {
     std::vector<std::string> names;
     for (auto const c : all()) names.push_back(name_of(c));
     std::vector<std::string_view> const views(names.begin(), names.end());
-    s = std::move(b.subscribe(std::span(views), {}, {.lag = of.policy}).subscription);
+    s = std::move(b.subscribe(std::span(views), {.lag = of.policy}).value);
     for (auto const c : all()) model.make(c);
     client.connect(model, all(), {}, {}, {});
     read_on();

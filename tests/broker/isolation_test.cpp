@@ -103,7 +103,7 @@ struct history {
     }
     bool const own_id = random.one_in(2);
     if (own_id) events[0].id = ssewire::event_id::from(id).value;
-    auto const done = real->publish(views, std::span<ssewire::event const>(events), tags[tenant]);
+    auto const done = real->publish(views, std::span<ssewire::event const>(events), {.tag = tags[tenant]});
     if (done.error == errc::id_in_use) {
       // Where that ID was before, there this tenant must have been.
       auto const& where = given[id];
@@ -112,7 +112,7 @@ struct history {
     }
     REQUIRE(done.error == errc::ok);
     if (own_id) given[id].insert(to.begin(), to.end());
-    ids.push_back(own_id ? id : std::string(done.id.view()));
+    ids.push_back(own_id ? id : std::string(done.value.view()));
   }
 
   // What its filter is shown is no other's either.
@@ -148,9 +148,10 @@ struct history {
     how.filter = some_filter(c);
     how.user = user;
     c.places = wanted;
-    auto made = real->subscribe(std::span(views), presented, how);
+    how.last_event_id = presented;
+    auto made = real->subscribe(std::span(views), how);
     REQUIRE(made.error == errc::ok);
-    c.stream = std::move(made.subscription);
+    c.stream = std::move(made.value);
     // An ID that never was on these channels says nothing, whether others hold it or not.
     auto const known = given.find(presented);
     bool const own_form = known != given.end();

@@ -92,10 +92,11 @@ using subscription = ssewire::basic_subscription<metered_traits>;
 using batch = ssewire::basic_batch<metered_traits>;
 
 subscription follow(broker& of, std::vector<std::string_view> const& channels,
-                    std::string_view last_event_id = {}, ssewire::subscribe_options const& how = {}) {
-  auto made = of.subscribe(std::span(channels), last_event_id, how);
+                    std::string_view last_event_id = {}, ssewire::subscribe_options how = {}) {
+  how.last_event_id = last_event_id;
+  auto made = of.subscribe(std::span(channels), how);
   REQUIRE(made.error == errc::ok);
-  return std::move(made.subscription);
+  return std::move(made.value);
 }
 
 subscription opened(broker& of, std::vector<std::string_view> const& channels,
@@ -199,7 +200,7 @@ TEST_CASE("max_log_bytes is kept behind each publish, to the byte of what the lo
       auto const own = "id" + std::to_string(i);
       event e{.data = data};
       if (random.one_in(2)) e.id = ssewire::event_id::from(own).value;
-      REQUIRE(b.publish(name, e, random.below(2)));
+      REQUIRE(b.publish(name, e, {.tag = random.below(2)}));
       auto const s = b.stats();
       REQUIRE(s.log_bytes <= limit);
       REQUIRE(s.log_bytes == metered_traits::held - before);
@@ -281,7 +282,7 @@ TEST_CASE("a log's memory stays within what replay_limits says, with own IDs and
         bool const plain = some_without_id && random.one_in(2);
         event e{.id = plain ? ssewire::event_id() : ssewire::event_id::from(text).value};
         if (!data.empty()) e.data = data;
-        REQUIRE(b.publish("a", e, tags ? n + 1 : 0));
+        REQUIRE(b.publish("a", e, {.tag = tags ? n + 1 : 0}));
         with_id += plain ? 0 : 1;
         published = b.stats().published_bytes;
         auto const s = b.stats();
@@ -487,7 +488,7 @@ TEST_CASE("max_subscribers_per_user refuses this user's next stream; streams of 
   broker b(options);
   auto one = follow(b, {"a"}, {}, {.user = "ann"});
   auto two = follow(b, {"b"}, {}, {.user = "ann"});
-  CHECK(b.subscribe("c", {}, {.user = "ann"}).error == errc::user_full);
+  CHECK(b.subscribe("c", {.user = "ann"}).error == errc::user_full);
   CHECK(b.stats().channels == 2);
   auto bob = follow(b, {"a"}, {}, {.user = "Ann"});
   std::string const hostile("ann\0", 4);
@@ -496,7 +497,7 @@ TEST_CASE("max_subscribers_per_user refuses this user's next stream; streams of 
   for (int i = 0; i < 5; ++i) nobody.push_back(follow(b, {"a"}));
   two.close();
   auto three = follow(b, {"c"}, {}, {.user = "ann"});
-  CHECK(b.subscribe("c", {}, {.user = "ann"}).error == errc::user_full);
+  CHECK(b.subscribe("c", {.user = "ann"}).error == errc::user_full);
   CHECK(refusals(b, errc::user_full) == 2);
 }
 
@@ -506,10 +507,10 @@ TEST_CASE("a user's stream that is refused for another reason is not counted") {
   options.max_subscribers_per_channel = 1;
   broker b(options);
   auto full = follow(b, {"full"});
-  for (int i = 0; i < 3; ++i) CHECK(b.subscribe("full", {}, {.user = "ann"}).error == errc::channel_full);
+  for (int i = 0; i < 3; ++i) CHECK(b.subscribe("full", {.user = "ann"}).error == errc::channel_full);
   auto one = follow(b, {"a"}, {}, {.user = "ann"});
   one = subscription();
-  CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::ok);
+  CHECK(b.subscribe("a", {.user = "ann"}).error == errc::ok);
 }
 
 TEST_CASE("admission limits of 0 refuse everybody they concern") {
@@ -517,7 +518,7 @@ TEST_CASE("admission limits of 0 refuse everybody they concern") {
   options.max_subscribers_per_user = 0;
   {
     broker b(options);
-    CHECK(b.subscribe("a", {}, {.user = "x"}).error == errc::user_full);
+    CHECK(b.subscribe("a", {.user = "x"}).error == errc::user_full);
     CHECK(b.subscribe("a").error == errc::ok);
   }
   options.max_subscribers_per_channel = 0;
@@ -544,9 +545,9 @@ TEST_CASE("an evicted stream counts against the limits until it is closed") {
   publish(b, "a", "2");
   b.tick({});
   CHECK(s.reason() == close_reason::lagged);
-  CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::user_full);
+  CHECK(b.subscribe("a", {.user = "ann"}).error == errc::user_full);
   s.close();
-  CHECK(b.subscribe("a", {}, {.user = "ann"}).error == errc::ok);
+  CHECK(b.subscribe("a", {.user = "ann"}).error == errc::ok);
 }
 
 // ---- the counters
@@ -600,7 +601,7 @@ TEST_CASE("refusals are counted by their error, at every limit of the broker") {
     CAPTURE(error);
     CHECK(refusals(b, error) == count);
   };
-  expect(errc::user_full, b.subscribe("b", {}, {.user = "ann"}).error, 1);
+  expect(errc::user_full, b.subscribe("b", {.user = "ann"}).error, 1);
   expect(errc::channel_full, b.subscribe("a").error, 1);
   expect(errc::too_many_channels, b.subscribe("c").error, 1);
   expect(errc::too_many_channels, b.publish("c", {.data = "x"}).error, 2);
@@ -648,9 +649,10 @@ TEST_CASE("published and delivered events and bytes are counted, an event on sev
 TEST_CASE(
     "replayed counts what was there before the stream was, once, however it is given back and filtered") {
   broker b;
-  for (int i = 0; i < 6; ++i) REQUIRE(b.publish("a", {.data = "x"}, static_cast<std::uint64_t>(i % 2)));
+  for (int i = 0; i < 6; ++i)
+    REQUIRE(b.publish("a", {.data = "x"}, {.tag = static_cast<std::uint64_t>(i % 2)}));
   auto s = follow(b, {"a"}, id(0), {.filter = [](ssewire::event_header const& e) { return e.tag == 1; }});
-  for (int i = 0; i < 2; ++i) REQUIRE(b.publish("a", {.data = "live"}, 1));
+  for (int i = 0; i < 2; ++i) REQUIRE(b.publish("a", {.data = "live"}, {.tag = 1}));
   (void)pull(s);
   batch pulled;
   (void)s.pull(pulled, all_room);
@@ -716,7 +718,7 @@ TEST_CASE("behind any history the counters of what is held fall to nothing") {
       auto const other = "c" + std::to_string(random.below(20));
       std::vector<event> const events(1 + random.below(3), event{.data = "x"});
       std::string_view const names[] = {name, other};
-      REQUIRE(b.publish(names, events, random.below(2)));
+      REQUIRE(b.publish(names, events, {.tag = random.below(2)}));
       if (random.one_in(3)) open.push_back(follow(b, {name, other}, {}, {.user = name}));
       if (!open.empty() && random.one_in(3))
         open.erase(open.begin() + static_cast<long>(random.below(open.size())));
@@ -819,7 +821,7 @@ TEST_CASE("whatever readers do, the program's memory stays below the limits' ari
           auto const index = 18 * (options.replay.max_events + most_events) + 2048;
           one_publish =
               (std::max)(one_publish, to.size() * (page + index + 128 * events.size()) + bytes + 2048);
-          auto const error = b.publish(to, events, random.below(3)).error;
+          auto const error = b.publish(to, events, {.tag = random.below(3)}).error;
           REQUIRE(error == errc::ok);
         } else if (what < 7) {
           r.end();
@@ -827,9 +829,10 @@ TEST_CASE("whatever readers do, the program's memory stays below the limits' ari
           std::string const names[] = {std::to_string(random.below(channels)),
                                        std::to_string(random.below(channels))};
           std::string_view const views[] = {names[0], names[1]};
-          auto made = b.subscribe(views, id(random.below(200)), {.start = start_at::beginning()});
+          auto made =
+              b.subscribe(views, {.last_event_id = id(random.below(200)), .start = start_at::beginning()});
           REQUIRE(made.error == errc::ok);
-          r.s = std::move(made.subscription);
+          r.s = std::move(made.value);
           r.s.set_hook(ssewire::wake_hook::of(r));
         } else if (r.how != reader::kind::never && (r.how == reader::kind::slow || r.pulled.empty())) {
           (void)r.s.pull(r.pulled, random.below(channel_bytes));

@@ -611,17 +611,17 @@ TEST_CASE("a presence hook may assign to the subscription that is being closed, 
       if (how == 2) {
         s.reset();
       } else {
-        *s = std::move(at->subscribe("x").subscription);
+        *s = std::move(at->subscribe("x").value);
       }
     };
     ssewire::broker_options options;
     options.on_presence = ssewire::presence_hook::of(hook);
     broker b(options);
     at = &b;
-    *s = std::move(b.subscribe("x").subscription);
+    *s = std::move(b.subscribe("x").value);
     left = 1;
     if (how == 1) {
-      *s = std::move(b.subscribe("y").subscription);
+      *s = std::move(b.subscribe("y").value);
     } else {
       s->close();
     }
@@ -734,13 +734,13 @@ TEST_CASE("while threads join and leave, what a slow presence hook hears of a ch
     threads[t] = std::thread([&, t] {
       support::random random(t + 1);
       auto const home = "home " + std::to_string(t);
-      auto s = b.subscribe(home).subscription;
+      auto s = b.subscribe(home).value;
       for (int i = 0; i < 600; ++i) {
         auto const name = random.one_in(2) ? "a" : "b";
         switch (random.below(3)) {
         case 0: (void)s.join(name); break;
         case 1: (void)s.leave(name); break;
-        default: auto const short_lived = b.subscribe({"a", "b"}).subscription; break;
+        default: auto const short_lived = b.subscribe({"a", "b"}).value; break;
         }
       }
     });

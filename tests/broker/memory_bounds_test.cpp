@@ -351,9 +351,9 @@ TEST_CASE(
               if (n % 5 == 4) {  // first something that is refused by its last channel, and so taken back
                 ssewire::event const refused[] = {next.event(), {.id = "x"}};
                 if (serialized_size(refused[0]) + 80 <= max_bytes)
-                  must(b.publish({"a", "in use"}, refused, 1).error == errc::id_in_use);
+                  must(b.publish({"a", "in use"}, refused, {.tag = 1}).error == errc::id_in_use);
               }
-              auto const result = b.publish("a", next.event(), tagged ? n + 1 : 0);
+              auto const result = b.publish("a", next.event(), {.tag = tagged ? n + 1 : 0});
               if (result.error == errc::event_too_large) break;
               must(result.error == errc::ok);
               auto const s = b.stats();
@@ -382,7 +382,7 @@ TEST_CASE("a log that was full of small events without tags keeps what replay_li
     REQUIRE(b.publish("c", {.data = data}));
   }
   auto const before = b.stats().log_bytes;
-  REQUIRE(b.publish("c", {.data = "xxxxxxxxxxxxxxxxxxxxxxxxx"}, 1));
+  REQUIRE(b.publish("c", {.data = "xxxxxxxxxxxxxxxxxxxxxxxxx"}, {.tag = 1}));
   CHECK(b.stats().log_bytes <= before);  // there was room in its page
   CHECK(b.stats().log_bytes <= promised(213, 0, b.stats().events, true));
 }

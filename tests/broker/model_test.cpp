@@ -240,7 +240,7 @@ struct history {
 
     model.publish(to, events);
     for (auto const& e : events) bytes_published += support::model_broker::frame_size(e);
-    CHECK(done.id.view() == ssewire::position_id(epoch, model.last()).view());
+    CHECK(done.value.view() == ssewire::position_id(epoch, model.last()).view());
     keep_limits_of_all();
     for (auto& c : clients) {
       if (!c->parked) continue;
@@ -250,8 +250,8 @@ struct history {
     }
   }
 
-  ssewire::publish_result publish_for_real(std::vector<std::size_t> const& to,
-                                           std::vector<model_event> const& events) {
+  ssewire::result<ssewire::position_id> publish_for_real(std::vector<std::size_t> const& to,
+                                                         std::vector<model_event> const& events) {
     std::vector<std::string> names;
     for (auto const c : to) names.push_back(name_of(c));
     std::vector<std::string_view> views(names.begin(), names.end());
@@ -261,9 +261,11 @@ struct history {
       if (e.own_id) raw.back().id = ssewire::event_id::from(*e.own_id).value;
     }
     auto const tag = events.empty() ? 0 : events[0].tag;
-    if (raw.size() == 1 && to.size() == 1 && !random.one_in(4)) return real->publish(views[0], raw[0], tag);
+    if (raw.size() == 1 && to.size() == 1 && !random.one_in(4))
+      return real->publish(views[0], raw[0], {.tag = tag});
     if (random.one_in(4)) views.push_back(views[0]);  // counts once
-    return real->publish(std::span<std::string_view const>(views), std::span<ssewire::event const>(raw), tag);
+    return real->publish(std::span<std::string_view const>(views), std::span<ssewire::event const>(raw),
+                         {.tag = tag});
   }
 
   // What the limits of all channels took is the oldest, and no more than the count allows; of memory only the
@@ -287,7 +289,7 @@ struct history {
       ssewire::subscribe_options how;
       how.start = start_at::beginning();
       ++outcomes[0];
-      return real->subscribe(name_of(channel), {}, how).subscription.backlog();
+      return real->subscribe(name_of(channel), how).value.backlog();
     });
     model.sweep(followed());
   }
@@ -417,11 +419,12 @@ struct history {
     if (channels.size() <= options.max_channels_per_stream) notice();
     auto const objections = objections_to(channels, user);
     c.throws_in = c.publishes = 0;
-    auto made = real->subscribe(std::span(views), presented, how);
+    how.last_event_id = presented;
+    auto made = real->subscribe(std::span(views), how);
     CHECK((objections.empty() ? made.error == errc::ok : contains(objections, made.error)));
     ++refused[static_cast<std::size_t>(made.error)];
     if (made.error != errc::ok) return;
-    c.stream = std::move(made.subscription);
+    c.stream = std::move(made.value);
     c.stream.set_hook(ssewire::wake_hook::of(c));
     c.policy = how.lag;
     c.user = user;

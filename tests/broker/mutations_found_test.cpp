@@ -39,7 +39,7 @@ TEST_CASE("an event on several channels wakes who is parked on any of them") {
   subscription streams[3];
   std::string_view const channels[] = {"a", "b", "c"};
   for (std::size_t i = 0; i < 3; ++i) {
-    streams[i] = b.subscribe(channels[i]).subscription;
+    streams[i] = b.subscribe(channels[i]).value;
     streams[i].set_hook(ssewire::wake_hook::of(rings[i]));
     (void)pull(streams[i]);
     REQUIRE(streams[i].park());
@@ -89,14 +89,15 @@ TEST_CASE("behind a pull a filtered stream's client can stay away for half a log
   options.replay.max_events = held;
   broker b(options);
   auto const none = [](event_header const&) { return false; };
-  auto s = b.subscribe("a", {}, {.filter = none}).subscription;
+  auto s = b.subscribe("a", {.filter = none}).value;
   std::string said;  // the last event ID of its client
   for (std::uint64_t round = 0; round < 50; ++round) {
     CAPTURE(round);
     auto const told = pull(s);
     if (!told.empty()) said = told.substr(4, told.find('\n') - 4);
     for (std::uint64_t i = 0; i < held / 2; ++i) REQUIRE(b.publish("a", {.data = "x"}));
-    CHECK(b.subscribe("a", said, {.filter = none}).subscription.outcome() == resume_outcome::resumed);
+    CHECK(b.subscribe("a", {.last_event_id = said, .filter = none}).value.outcome() ==
+          resume_outcome::resumed);
   }
 }
 
@@ -114,7 +115,7 @@ struct holder {
   subscription s;
   ssewire::basic_batch<support::epoch_traits> batch;
 
-  holder(broker& b, std::string_view channel) : s(b.subscribe(channel).subscription) {
+  holder(broker& b, std::string_view channel) : s(b.subscribe(channel).value) {
     (void)s.pull(batch, support::all_room);
     REQUIRE(b.publish(channel, {.data = std::string(large, 'x')}));
     REQUIRE(s.pull(batch, support::all_room) == ssewire::pull_status::frames);
@@ -150,7 +151,7 @@ TEST_CASE("a reactor holds no event that a writer threw at") {
   };
   broker b(one_large_event(std::size_t{1} << 20));
   ssewire::basic_reactor<throwing_writer, support::epoch_traits> r;
-  auto const id = r.add({}, b.subscribe("a").subscription).id;
+  auto const id = r.add({}, b.subscribe("a").value).value;
   r.poll({});
   REQUIRE(r.writer(id) != nullptr);
   REQUIRE(b.publish("a", {.data = std::string(large, 'x')}));

@@ -39,7 +39,7 @@ TEST_CASE(
     broker b;
     b.publish("a", {.data = "1", .id = "order-1"});
     b.publish("b", {.data = "of another channel"});
-    auto s = b.subscribe("a", "order-1").subscription;
+    auto s = b.subscribe("a", {.last_event_id = "order-1"}).value;
     CHECK(s.outcome() == resume_outcome::up_to_date);
     CHECK(pull_all(s) == opening("order-1"));
     kept = "order-1";
@@ -47,7 +47,7 @@ TEST_CASE(
   broker after;  // which has been given its history again
   after.publish("a", {.data = "1", .id = "order-1"});
   after.publish("a", {.data = "2", .id = "order-2"});
-  auto s = after.subscribe("a", kept).subscription;
+  auto s = after.subscribe("a", {.last_event_id = kept}).value;
   CHECK(s.outcome() == resume_outcome::resumed);
   CHECK(pull_all(s) == opening("order-1") + "id: order-2\ndata: 2\n\n");
 }
@@ -55,22 +55,22 @@ TEST_CASE(
 TEST_CASE("a stream that begins now stands at the newest event of its channels, by whichever ID that has") {
   broker b;
   b.publish("a", {.data = "1", .id = "mine"});
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   CHECK(pull_all(s) == opening("mine"));
   b.publish("a", {.data = "2"});
-  auto t = b.subscribe("a").subscription;
+  auto t = b.subscribe("a").value;
   CHECK(pull_all(t) == position_event(2));
-  auto elsewhere = b.subscribe("b").subscription;
+  auto elsewhere = b.subscribe("b").value;
   CHECK(pull_all(elsewhere) == position_event(2));  // nothing of another channel is said
 }
 
 TEST_CASE("an ID that the filter does not admit is not said") {
   broker b;
-  b.publish("a", {.data = "1", .id = "not-yours"}, 0);
-  auto s = b.subscribe("a", {}, {.filter = tagged}).subscription;
+  b.publish("a", {.data = "1", .id = "not-yours"}, {.tag = 0});
+  auto s = b.subscribe("a", {.filter = tagged}).value;
   CHECK(pull_all(s) == position_event(1));
-  b.publish("a", {.data = "2", .id = "yours"}, 1);
-  auto t = b.subscribe("a", {}, {.filter = tagged}).subscription;
+  b.publish("a", {.data = "2", .id = "yours"}, {.tag = 1});
+  auto t = b.subscribe("a", {.filter = tagged}).value;
   CHECK(pull_all(t) == opening("yours"));
 }
 
@@ -78,15 +78,14 @@ TEST_CASE("a filter is asked about the ID with no lock held, and may throw; then
   broker b;
   b.publish("a", {.data = "1", .id = "x"});
   int asked = 0;
-  auto s = b.subscribe("a", {},
-                       {.filter =
-                            [&](ssewire::event_header const& e) {
-                              CHECK(e.id == "x");
-                              if (++asked == 1) throw 1;
-                              b.publish("b", {.data = "from inside"});
-                              return true;
-                            }})
-               .subscription;
+  auto s = b.subscribe("a", {.filter =
+                                 [&](ssewire::event_header const& e) {
+                                   CHECK(e.id == "x");
+                                   if (++asked == 1) throw 1;
+                                   b.publish("b", {.data = "from inside"});
+                                   return true;
+                                 }})
+               .value;
   ssewire::basic_batch<support::epoch_traits> pulled;
   CHECK_THROWS_AS((void)s.pull(pulled, support::all_room), int);
   CHECK(pulled.empty());
@@ -98,13 +97,12 @@ TEST_CASE("a filter that is asked about the ID may end its own stream") {
   broker b;
   b.publish("a", {.data = "1", .id = "x"});
   ssewire::basic_subscription<support::epoch_traits> s;
-  s = b.subscribe("a", {},
-                  {.filter =
-                       [&](ssewire::event_header const&) {
-                         s.close();
-                         return true;
-                       }})
-          .subscription;
+  s = b.subscribe("a", {.filter =
+                            [&](ssewire::event_header const&) {
+                              s.close();
+                              return true;
+                            }})
+          .value;
   CHECK(pull(s).empty());
   CHECK_UNARY(!s);
   CHECK(b.stats().subscribers == 0);
@@ -114,10 +112,10 @@ TEST_CASE("an ID of a publisher's that is gone, or leads back to another event, 
   broker b({.replay = {.max_events = 1}});
   b.publish("a", {.data = "1", .id = "x"});
   b.publish("b", {.data = "2", .id = "y"});
-  auto s = b.subscribe({"a", "b"}).subscription;
+  auto s = b.subscribe({"a", "b"}).value;
   CHECK(pull_all(s) == opening("y"));
   b.publish("a", {.data = "3", .id = "y"});  // the same ID on both of its channels
-  auto t = b.subscribe({"a", "b"}).subscription;
+  auto t = b.subscribe({"a", "b"}).value;
   CHECK(pull_all(t) == position_event(3));
   b.publish("a", {.data = "4"});
   CHECK(pull_all(t) == frame(4, "4"));
@@ -129,7 +127,7 @@ TEST_CASE("an ID of a publisher's that is gone, or leads back to another event, 
 
 TEST_CASE("type and data of the position event are the program's choice") {
   broker b({.position_type = "here", .position_data = R"({"kind":"here"})"});
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   CHECK(pull(s) == "id: " + support::id(0) + "\nevent: here\nretry: 3000\ndata: {\"kind\":\"here\"}\n\n");
   CHECK(b.publish("a", {.type = "here", .data = "x"}).error == errc::type_reserved);
   CHECK(b.publish("a", {.type = "there", .data = "x"}).error == errc::ok);
@@ -144,7 +142,7 @@ TEST_CASE("events of the library's that have no type of their own do not take it
     CHECK(b.publish("a", {.type = "message", .data = "2"}).error == errc::ok);
     ssewire::event const two[] = {{.data = "3"}, {.type = "message", .data = "4"}};
     CHECK(b.publish("a", two).error == errc::ok);
-    auto s = b.subscribe("a", support::id(1)).subscription;
+    auto s = b.subscribe("a", {.last_event_id = support::id(1)}).value;
     auto const got = pull(s);
     CHECK(got.find(R"(data: {"reason":"trimmed","channel":"a"})") != std::string::npos);
   }
@@ -152,12 +150,12 @@ TEST_CASE("events of the library's that have no type of their own do not take it
 
 TEST_CASE("without position events a stream begins with its first event") {
   broker b({.replay = {.max_events = 2}});
-  b.publish("a", {.data = "1"}, 1);
-  auto s = b.subscribe("a", {}, {.filter = tagged, .position = position_events::left_out}).subscription;
+  b.publish("a", {.data = "1"}, {.tag = 1});
+  auto s = b.subscribe("a", {.filter = tagged, .position = position_events::left_out}).value;
   CHECK(s.position() == position_events::left_out);
   CHECK(pull(s).empty());
   CHECK(s.park());
-  b.publish("a", {.data = "2"}, 1);
+  b.publish("a", {.data = "2"}, {.tag = 1});
   CHECK(pull_all(s) == frame(2, "2"));
   CHECK(s.join("b") == errc::ok);
   CHECK(s.set_filter({}) == errc::ok);
@@ -182,7 +180,7 @@ TEST_CASE("without position events a stream is not told when to come back from a
     broker b;
     std::string text;
     ssewire::basic_stream<to_string, support::epoch_traits> s(
-        {&text}, std::move(b.subscribe("a", {}, {.position = says}).subscription));
+        {&text}, std::move(b.subscribe("a", {.position = says}).value));
     b.drain({}, {});
     while (s.pump() == ssewire::stream_state::more) {
     }
@@ -205,7 +203,7 @@ TEST_CASE("a gap event is JSON in UTF-8, whatever bytes the name of its channel 
   for (auto const& one : cases) {
     broker b({.replay = {.max_events = 1}});
     for (int i = 0; i < 2; ++i) REQUIRE(b.publish(one.name, {.data = "x"}));
-    auto s = b.subscribe(one.name, support::id(0)).subscription;
+    auto s = b.subscribe(one.name, {.last_event_id = support::id(0)}).value;
     auto const json = R"({"reason":"trimmed","channel":")" + std::string(one.written) + "\"}";
     CHECK(pull(s).starts_with(gap_event(1, json)));
   }

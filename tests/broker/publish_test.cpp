@@ -91,9 +91,9 @@ TEST_CASE("several events take positions that follow each other, and the last on
   std::vector<std::string> const texts = {"1", "2", "3"};
   auto const done = b.publish("a", numbered(texts));
   CHECK(done.error == errc::ok);
-  CHECK(done.id.view() == id(4));
+  CHECK(done.value.view() == id(4));
   CHECK(pull_all(s) == frame(1, "0") + frame(2, "1") + frame(3, "2") + frame(4, "3"));
-  CHECK(b.publish("a", {.data = "4"}).id.view() == id(5));
+  CHECK(b.publish("a", {.data = "4"}).value.view() == id(5));
 }
 
 TEST_CASE("several events wake a parked stream once, also on several channels") {
@@ -116,11 +116,11 @@ TEST_CASE("no event at all is ok, takes no position, makes no channel and wakes 
   REQUIRE(s.park());
   auto const done = b.publish("a", std::span<event const>());
   CHECK(done.error == errc::ok);
-  CHECK(done.id.view() == "");
+  CHECK(done.value.view() == "");
   CHECK(b.publish("new", std::span<event const>()).error == errc::ok);
   CHECK(rings.rings == 0);
   CHECK(b.stats().channels == 1);
-  CHECK(b.publish("a", {.data = "x"}).id.view() == id(1));
+  CHECK(b.publish("a", {.data = "x"}).value.view() == id(1));
 }
 
 TEST_CASE("no event to no channel is refused: there must be a channel") {
@@ -145,10 +145,10 @@ TEST_CASE("of several events one that is refused takes all of them along, wherev
       events[bad] = each.what;
       auto const done = b.publish("a", events);
       CHECK(done.error == each.error);
-      CHECK(done.id.view() == "");
+      CHECK(done.value.view() == "");
       check_unchanged(b.stats(), before);
     }
-    CHECK(b.publish("a", {.data = "next"}).id.view() == id(2));  // no position was used
+    CHECK(b.publish("a", {.data = "next"}).value.view() == id(2));  // no position was used
     CHECK(replay(b, {"a"}) == own_frame("taken") + frame(2, "next"));
   }
 }
@@ -175,7 +175,7 @@ TEST_CASE("more events at once than a log holds: the newest stay, the others are
   auto s = opened(b, {"a"});
   std::vector<std::string> texts;
   for (int i = 1; i <= 10; ++i) texts.push_back(std::to_string(i));
-  CHECK(b.publish("a", numbered(texts)).id.view() == id(10));
+  CHECK(b.publish("a", numbered(texts)).value.view() == id(10));
   CHECK(b.stats().events == 3);
   CHECK(pull_all(s) == gap_event(7, R"({"reason":"trimmed","channel":"a","missed":7})") + frame(8, "8") +
                            frame(9, "9") + frame(10, "10"));
@@ -200,8 +200,8 @@ TEST_CASE("one event on several channels has one position, and a stream on sever
   auto both = opened(b, {"a", "b"});
   auto one = opened(b, {"b"});
   auto other = opened(b, {"c"});
-  CHECK(b.publish({"a", "b"}, {.data = "x"}).id.view() == id(1));
-  CHECK(b.publish("a", {.data = "y"}).id.view() == id(2));
+  CHECK(b.publish({"a", "b"}, {.data = "x"}).value.view() == id(1));
+  CHECK(b.publish("a", {.data = "y"}).value.view() == id(2));
   CHECK(pull_all(both) == frame(1, "x") + frame(2, "y"));
   CHECK(pull_all(one) == frame(1, "x"));
   CHECK(pull_all(other) == "");
@@ -213,7 +213,7 @@ TEST_CASE("one event on several channels has one position, and a stream on sever
 TEST_CASE("channels in braces are channels for several events, too") {
   broker b;
   ssewire::event const two[] = {{.data = "1"}, {.data = "2"}};
-  CHECK(b.publish({"a", "b"}, two).id.view() == id(2));
+  CHECK(b.publish({"a", "b"}, two).value.view() == id(2));
   CHECK(b.stats().channels == 2);
   CHECK(b.stats().events == 4);
 }
@@ -221,7 +221,7 @@ TEST_CASE("channels in braces are channels for several events, too") {
 TEST_CASE("a channel named twice by a publish gets the event once") {
   broker b;
   auto s = opened(b, {"a"});
-  CHECK(b.publish({"a", "b", "a", "a"}, {.data = "x"}).id.view() == id(1));
+  CHECK(b.publish({"a", "b", "a", "a"}, {.data = "x"}).value.view() == id(1));
   CHECK(pull_all(s) == frame(1, "x"));
   CHECK(b.stats().events == 2);
   CHECK(b.publish({"a", "a"}, own("mine")).error == errc::ok);  // and does not hold its ID already
@@ -268,8 +268,8 @@ TEST_CASE("an event may go to max_channels_per_stream channels, and to one more 
   CHECK(b.stats().channels == 0);
   views.pop_back();
   auto s = opened(b, views);
-  CHECK(b.publish(std::span(views), {.data = "x"}).id.view() == id(1));
-  CHECK(b.publish("c63", {.data = "y"}).id.view() == id(2));
+  CHECK(b.publish(std::span(views), {.data = "x"}).value.view() == id(1));
+  CHECK(b.publish("c63", {.data = "y"}).value.view() == id(2));
   CHECK(b.stats().events == 65);
   CHECK(pull_all(s) == frame(1, "x") + frame(2, "y"));
 }
@@ -287,7 +287,7 @@ TEST_CASE("of several channels one that is refused takes all of them along") {
     CHECK(b.publish(std::span(names), own("mine")).error == errc::id_in_use);  // of which one holds the ID
     check_unchanged(b.stats(), before);
   }
-  CHECK(b.publish({"b", "c"}, own("mine")).id.view() == id(2));
+  CHECK(b.publish({"b", "c"}, own("mine")).value.view() == id(2));
 }
 
 TEST_CASE("a publish that is refused for its last channel takes every kind of event back from the others") {
@@ -297,7 +297,7 @@ TEST_CASE("a publish that is refused for its last channel takes every kind of ev
     broker b;
     std::string expected;
     for (int i = 1; i <= held; ++i) {
-      REQUIRE(b.publish("a", {.data = "held"}, static_cast<std::uint64_t>(i % 2)));
+      REQUIRE(b.publish("a", {.data = "held"}, {.tag = static_cast<std::uint64_t>(i % 2)}));
       expected += frame(static_cast<std::uint64_t>(i), "held");
     }
     REQUIRE(b.publish("z", own("mine")));
@@ -305,14 +305,14 @@ TEST_CASE("a publish that is refused for its last channel takes every kind of ev
     std::vector<event> const events = {
         own("new"), {.data = "small"}, {.data = large}, own("other", huge), own("mine")};
     std::string_view const names[] = {"a", "z"};
-    CHECK(b.publish(names, events, 7).error == errc::id_in_use);
+    CHECK(b.publish(names, events, {.tag = 7}).error == errc::id_in_use);
     auto const after = b.stats();
     CHECK(after.events == before.events);
     CHECK(after.frame_bytes == before.frame_bytes);
     CHECK(after.published == before.published);
     auto const next = static_cast<std::uint64_t>(held) + 2;
     std::vector<event> const again = {own("new"), own("other")};  // their IDs were taken back, too
-    CHECK(b.publish("a", again).id.view() == id(next + 1));
+    CHECK(b.publish("a", again).value.view() == id(next + 1));
     CHECK_UNARY(replay(b, {"a"}) == expected + own_frame("new") + own_frame("other"));
   }
 }
@@ -329,7 +329,7 @@ TEST_CASE("a large event on several channels lies whole on each, with its tag an
       CHECK(e.id == "my-id");
       return true;
     };
-    REQUIRE(b.publish({"a", "b", "c"}, own("my-id", data), 99));
+    REQUIRE(b.publish({"a", "b", "c"}, own("my-id", data), {.tag = 99}));
     for (std::string_view const name : {"a", "b", "c"}) {
       auto s = follow(b, {name}, {}, {.start = start_at::beginning(), .filter = remember});
       (void)pull(s);
@@ -406,8 +406,8 @@ TEST_CASE("a broker that drains takes neither several events nor an event for se
 TEST_CASE("an ID of one's own stays as it is, and publish returns the position") {
   broker b;
   auto s = opened(b, {"a"});
-  CHECK(b.publish("a", own("order/17?x=\"1\"")).id.view() == id(1));
-  CHECK(b.publish("a", {.data = "y"}).id.view() == id(2));
+  CHECK(b.publish("a", own("order/17?x=\"1\"")).value.view() == id(1));
+  CHECK(b.publish("a", {.data = "y"}).value.view() == id(2));
   CHECK(pull_all(s) == own_frame("order/17?x=\"1\"") + frame(2, "y"));
 }
 
@@ -463,7 +463,7 @@ TEST_CASE("several events of which two have one ID are refused, also where the l
     std::vector<event> const events = {own("one"), own("two"), own("one")};
     CHECK(b.publish("a", events).error == errc::id_in_use);
     CHECK(b.stats().channels == 0);
-    CHECK(b.publish("a", std::span(events).first(2)).id.view() == id(2));
+    CHECK(b.publish("a", std::span(events).first(2)).value.view() == id(2));
   }
 }
 
@@ -566,9 +566,9 @@ TEST_CASE("each event has the tag it was published with, whatever the others' ta
   for (std::size_t i = 0; i < 300; ++i) {
     auto const tag = i < 50 ? 0 : values[i % 6];  // the first pages have none
     std::string const data(i % 13 == 0 ? 4090 + i : i % 90, 'x');
-    auto const done = b.publish("a", {.data = data}, tag);
+    auto const done = b.publish("a", {.data = data}, {.tag = tag});
     REQUIRE(done);
-    expected.emplace_back(done.id.view(), tag);
+    expected.emplace_back(done.value.view(), tag);
   }
   std::vector<std::pair<std::string, std::uint64_t>> got;
   auto const remember = [&](event_header const& e) {
@@ -589,7 +589,7 @@ TEST_CASE("a tag goes to all of several events on all of several channels, and i
   };
   std::vector<std::string> const texts = {"1", "2"};
   std::string_view const names[] = {"a", "b"};
-  REQUIRE(b.publish(names, numbered(texts), 5));
+  REQUIRE(b.publish(names, numbered(texts), {.tag = 5}));
   for (auto const name : names) {
     auto s = follow(b, {name}, {}, {.start = start_at::beginning(), .filter = remember});
     CHECK(pull_all(s) == position_event(0) + frame(1, "1") + frame(2, "2"));
@@ -610,9 +610,31 @@ TEST_CASE("a hook that publishes several events to several channels is told of t
   };
   s.set_hook(ssewire::wake_hook::of(hook));
   REQUIRE(s.park());
-  CHECK(b.publish({"a", "b"}, {.data = "1"}).id.view() == id(1));
+  CHECK(b.publish({"a", "b"}, {.data = "1"}).value.view() == id(1));
   CHECK(calls == 1);  // it was not parked again
   CHECK(pull_all(s) == frame(1, "1") + frame(2, "2") + frame(3, "3"));
+}
+
+TEST_CASE("a text alone is published as an event of that data, also to several channels and with a tag") {
+  ssewire::broker b;
+  std::string const text = "two\nlines";
+  char const* const absent = nullptr;
+  std::string tags;
+  auto const keep = [&](ssewire::event_header const& e) {
+    tags += std::to_string(e.tag) + ' ';
+    return true;
+  };
+  auto s = b.subscribe({"a", "b"}, {.filter = keep, .position = ssewire::position_events::left_out}).value;
+  REQUIRE(b.publish("a", "hello"));
+  REQUIRE(b.publish({"a", "b"}, text, {.tag = 7}));
+  REQUIRE(b.publish("a", absent));  // no data: clients get an ID and no event
+  ssewire::batch next;
+  REQUIRE(s.pull(next, 4096) == ssewire::pull_status::frames);
+  auto const got = next.text();
+  CHECK(got.find("data: hello\n\n") != std::string::npos);
+  CHECK(got.find("data: two\ndata: lines\n\n") != std::string::npos);
+  CHECK(got.substr(got.rfind("id: ")).find("data") == std::string::npos);
+  CHECK(tags == "0 7 0 ");
 }
 
 }  // namespace

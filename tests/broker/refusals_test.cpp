@@ -40,11 +40,11 @@ ssewire::broker_options small() {
 // A broker of small limits, and a stream on `a`.
 struct scene {
   broker b{small()};
-  subscription s = b.subscribe("a").subscription;
+  subscription s = b.subscribe("a").value;
   std::vector<subscription> others;
 
   void crowd(std::initializer_list<std::string_view> channels, std::string_view user = {}) {
-    others.push_back(b.subscribe(channels, {}, {.user = user}).subscription);
+    others.push_back(b.subscribe(channels, {.user = user}).value);
     REQUIRE(others.back());
   }
   void end_all() {
@@ -66,13 +66,12 @@ std::string const too_large(30'000, 'x');
 errc inside_a_filter(scene& at, std::function<errc(subscription&)> const& action) {
   auto error = errc::ok;
   at.s.close();
-  at.s = at.b.subscribe("a", {},
-                        {.filter =
-                             [&](ssewire::event_header const&) {
-                               error = action(at.s);
-                               return true;
-                             }})
-             .subscription;
+  at.s = at.b.subscribe("a", {.filter =
+                                  [&](ssewire::event_header const&) {
+                                    error = action(at.s);
+                                    return true;
+                                  }})
+             .value;
   REQUIRE(at.b.publish("a", {.data = "x"}));
   batch out;
   while (error == errc::ok && at.s.pull(out, 1000) == ssewire::pull_status::frames) {
@@ -180,7 +179,7 @@ std::vector<refusal> const refusals_there_are = {
     {"subscribe", errc::user_full,
      [](scene& at) {
        at.crowd({"b"}, "ann");
-       return at.b.subscribe("c", {}, {.user = "ann"}).error;
+       return at.b.subscribe("c", {.user = "ann"}).error;
      }},
     {"subscribe", errc::closed,
      [](scene& at) {
@@ -272,8 +271,8 @@ TEST_CASE("a call that no memory refuses is counted once, whichever allocation f
        9},
       {"subscribe",
        [](broker& b, subscription& s) {
-         auto made = b.subscribe({"new", "too"}, {}, {.user = "ann"});
-         s = std::move(made.subscription);
+         auto made = b.subscribe({"new", "too"}, {.user = "ann"});
+         s = std::move(made.value);
          return made.error;
        },
        6},
@@ -282,7 +281,7 @@ TEST_CASE("a call that no memory refuses is counted once, whichever allocation f
   for (auto const& each : actions) {
     CAPTURE(each.call);
     broker b;
-    auto s = b.subscribe("a").subscription;
+    auto s = b.subscribe("a").value;
     for (unsigned n = 0;; ++n) {
       REQUIRE(n < 60);
       subscription other;

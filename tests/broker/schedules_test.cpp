@@ -68,7 +68,7 @@ struct published {
   instant when = 0;
   std::size_t channel = 0;
   std::string data;
-  ssewire::publish_result result;
+  ssewire::result<ssewire::position_id> result;
 };
 
 struct pulled {
@@ -114,10 +114,10 @@ struct reader {
   }
 
   bool subscribe() {
-    auto result = scheduler::get().at(subscribed, [&] { return b.subscribe(channels, last_event_id, how); });
+    auto result = scheduler::get().at(subscribed, [&] { return b.subscribe(channels, how); });
     refused = result.error;
     if (!result) return false;
-    s = std::move(result.subscription);
+    s = std::move(result.value);
     // Nobody else looks at the hook before it has parked.
     scheduler::get().as_one_step([&] { s.set_hook(ssewire::wake_hook::of(*this)); });
     return true;
@@ -206,7 +206,7 @@ struct model {
     on.resize(r.channels.size());
     for (std::size_t i = 0; i < in_order.size(); ++i) {
       auto const& p = *in_order[i];
-      its.must(p.result.id.view() == id(i + 1), "positions are not in the order of the instants");
+      its.must(p.result.value.view() == id(i + 1), "positions are not in the order of the instants");
       if (p.channel < on.size()) on[p.channel].push_back(i + 1);
     }
   }
@@ -782,7 +782,7 @@ struct closing_world {
   closing_world(closing manner, points interrupted) : how(manner), where(interrupted) {
     for (auto& one : bells) {
       one.in = this;
-      one.s = b.subscribe("a").subscription;
+      one.s = b.subscribe("a").value;
       one.s.set_hook(ssewire::wake_hook::of(one));
       batch next;
       must(one.s.pull(next, all_room) == pull_status::frames, "a stream begins with its position");

@@ -174,13 +174,14 @@ struct world {
     }
     for (bool done = false; !done;) {
       auto bell = std::make_unique<doorbell>();
-      auto made = b.subscribe(std::span<std::string_view const>(wanted), r.parser.last_event_id(),
-                              {.start = ssewire::start_at::beginning()});
+      auto made =
+          b.subscribe(std::span<std::string_view const>(wanted),
+                      {.last_event_id = r.parser.last_event_id(), .start = ssewire::start_at::beginning()});
       if (!made) {
         must(made.error == ssewire::errc::closed && over, "subscribe failed");
         break;  // it was away when the broker began to drain
       }
-      auto stream = std::move(made.subscription);
+      auto stream = std::move(made.value);
       stream.set_hook(ssewire::wake_hook::of(*bell));
       r.connect();
       ssewire::batch pulled;
@@ -246,7 +247,7 @@ struct world {
       std::string_view const two[] = {names[random.below(channels)], names[random.below(channels)]};
       auto made = b.subscribe(std::span(two));
       if (!made) return;
-      mine->stream = std::move(made.subscription);
+      mine->stream = std::move(made.value);
       mine->stream.set_hook(ssewire::wake_hook::of(*mine));
       ssewire::batch pulled;
       bool parked = false;
@@ -327,7 +328,7 @@ TEST_CASE("close waits for the hook that runs, and none runs after it") {
   for (int i = 0; i < 300; ++i) {
     broker b;
     auto bell = std::make_unique<doorbell>();
-    auto s = b.subscribe({"a", "b"}).subscription;
+    auto s = b.subscribe({"a", "b"}).value;
     s.set_hook(ssewire::wake_hook::of(*bell));
     ssewire::batch pulled;
     REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
@@ -357,7 +358,7 @@ TEST_CASE("close returns only when the hook has, however long it takes") {
     go.wait(false);
     left = true;
   };
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   s.set_hook(ssewire::wake_hook::of(hook));
   ssewire::batch pulled;
   REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
@@ -390,7 +391,7 @@ TEST_CASE("a hook that is called on one thread does not run on another at the sa
   options.replay.max_events = 10'000;
   broker b(options);
   doorbell bell;
-  auto s = b.subscribe({"a", "b"}).subscription;
+  auto s = b.subscribe({"a", "b"}).value;
   std::atomic<int> calls{0};
   auto hook = [&](wake why) noexcept {
     bell(why);

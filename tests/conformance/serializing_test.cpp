@@ -58,12 +58,12 @@ template <class Write> std::string written(Write write) {
   auto const view = [](std::vector<char> const& bytes, std::size_t size) {
     return std::string_view(bytes.data(), (std::min)(size, bytes.size()));
   };
-  if (appended != "before" + own || fitted.bytes != own.size() || view(exact, own.size()) != own ||
-      free.bytes != own.size() || view(roomy, own.size()) != own || iterated != own || body.body != own ||
+  if (appended != "before" + own || fitted.value != own.size() || view(exact, own.size()) != own ||
+      free.value != own.size() || view(roomy, own.size()) != own || iterated != own || body.body != own ||
       !body.error.empty() || !body.at_border || body.chunks.size() != 1) {
     CHECK(appended == "before" + own);
-    CHECK(view(exact, fitted.bytes) == own);
-    CHECK(view(roomy, free.bytes) == own);
+    CHECK(view(exact, fitted.value) == own);
+    CHECK(view(roomy, free.value) == own);
     CHECK(iterated == own);
     CHECK(chunked == own);
     FAIL("not written alike everywhere");

@@ -100,9 +100,9 @@ TEST_CASE("one publish to a range of strings reaches each of its channels") {
   auto const both = broker.subscribe(names);
   REQUIRE(both);
   CHECK(broker.publish(std::vector<std::string>{"a"}, event{.data = "x"}).error == errc::ok);
-  CHECK(both.subscription.backlog() == 1);
+  CHECK(both.value.backlog() == 1);
   CHECK(broker.publish(names, event{.data = "x"}).error == errc::ok);
-  CHECK(both.subscription.backlog() == 3);  // on two channels it counts on each
+  CHECK(both.value.backlog() == 3);  // on two channels it counts on each
 }
 
 }  // namespace

@@ -20,8 +20,6 @@ constexpr errc all[] = {
     errc::id_in_use,
     errc::event_too_large,
     errc::buffer_too_small,
-    errc::writer_not_ready,
-    errc::writer_broke_contract,
     errc::line_too_long,
     errc::event_too_long,
     errc::id_too_long,
@@ -49,8 +47,6 @@ constexpr bool is_listed(errc error) {
   case errc::id_in_use:
   case errc::event_too_large:
   case errc::buffer_too_small:
-  case errc::writer_not_ready:
-  case errc::writer_broke_contract:
   case errc::line_too_long:
   case errc::event_too_long:
   case errc::id_too_long:

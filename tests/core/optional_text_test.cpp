@@ -123,10 +123,10 @@ TEST_CASE("a null text is absent in a broker and a replay buffer") {
   ssewire::broker broker({.max_subscribers_per_user = 1});
   REQUIRE(broker.publish("news", {.data = "one"}));
 
-  auto const one = broker.subscribe("news", missing(), {.user = missing()});
+  auto const one = broker.subscribe("news", {.last_event_id = missing(), .user = missing()});
   REQUIRE(one);
-  CHECK(one.subscription.outcome() == resume_outcome::fresh);
-  auto const two = broker.subscribe({"news", "sport"}, missing(), {.user = missing()});
+  CHECK(one.value.outcome() == resume_outcome::fresh);
+  auto const two = broker.subscribe({"news", "sport"}, {.last_event_id = missing(), .user = missing()});
   CHECK(two);  // nobody's, both
 
   CHECK(broker.subscribe(missing()).error == errc::channel_name_refused);
@@ -136,8 +136,8 @@ TEST_CASE("a null text is absent in a broker and a replay buffer") {
   CHECK(broker.publish("news", {.data = missing()}));
 
   auto three = broker.subscribe("news");
-  CHECK(three.subscription.join(missing()) == errc::channel_name_refused);
-  CHECK(three.subscription.leave(missing()) == errc::ok);  // a channel that it does not follow
+  CHECK(three.value.join(missing()) == errc::channel_name_refused);
+  CHECK(three.value.leave(missing()) == errc::ok);  // a channel that it does not follow
   CHECK(broker.subscribers("news") == 3);
 
   ssewire::replay_buffer log;
@@ -147,10 +147,10 @@ TEST_CASE("a null text is absent in a broker and a replay buffer") {
 
 TEST_CASE("each form of channels and ID finds the overload that it means") {
   ssewire::broker broker;
-  auto const id = std::string(broker.publish({"news", "sport"}, {.data = "one"}).id.view());
+  auto const id = std::string(broker.publish({"news", "sport"}, {.data = "one"}).value.view());
   auto const means = [&](auto&& result, std::uint64_t channels, resume_outcome outcome) {
     REQUIRE(result);
-    CHECK(result.subscription.outcome() == outcome);
+    CHECK(result.value.outcome() == outcome);
     CHECK(broker.subscribers("news") + broker.subscribers("sport") == channels);
   };
   std::string const channel = "news";
@@ -159,21 +159,22 @@ TEST_CASE("each form of channels and ID finds the overload that it means") {
   auto const fresh = resume_outcome::fresh;
   auto const up_to_date = resume_outcome::up_to_date;
   means(broker.subscribe("news"), 1, fresh);
-  means(broker.subscribe("news", nullptr), 1, fresh);
-  means(broker.subscribe("news", {}), 1, fresh);
-  means(broker.subscribe("news", std::nullopt), 1, fresh);
-  means(broker.subscribe("news", {}, {.user = channel}), 1, fresh);
-  means(broker.subscribe("news", {}, {.start = ssewire::start_at::beginning(), .user = header}), 1, fresh);
-  means(broker.subscribe("news", id), 1, up_to_date);
-  means(broker.subscribe("news", id.c_str()), 1, up_to_date);
-  means(broker.subscribe("news", {id.data(), id.size()}), 1, up_to_date);
-  means(broker.subscribe(channel, std::string_view(id)), 1, up_to_date);
-  means(broker.subscribe(std::string_view("news"), header), 1, up_to_date);
-  means(broker.subscribe({"news"}, header), 1, up_to_date);
-  means(broker.subscribe({"news", "sport"}, header, {}), 2, up_to_date);
-  means(broker.subscribe({channel, "sport"}, nullptr), 2, fresh);
-  means(broker.subscribe(channels, header), 2, up_to_date);
-  means(broker.subscribe(std::array<std::string_view, 2>{"news", "sport"}, id), 2, up_to_date);
+  means(broker.subscribe("news"), 1, fresh);
+  means(broker.subscribe("news"), 1, fresh);
+  means(broker.subscribe("news"), 1, fresh);
+  means(broker.subscribe("news", {.user = channel}), 1, fresh);
+  means(broker.subscribe("news", {.start = ssewire::start_at::beginning(), .user = header}), 1, fresh);
+  means(broker.subscribe("news", {.last_event_id = id}), 1, up_to_date);
+  means(broker.subscribe("news", {.last_event_id = id.c_str()}), 1, up_to_date);
+  means(broker.subscribe("news", {.last_event_id = {id.data(), id.size()}}), 1, up_to_date);
+  means(broker.subscribe(channel, {.last_event_id = std::string_view(id)}), 1, up_to_date);
+  means(broker.subscribe(std::string_view("news"), {.last_event_id = header}), 1, up_to_date);
+  means(broker.subscribe({"news"}, {.last_event_id = header}), 1, up_to_date);
+  means(broker.subscribe({"news", "sport"}, {.last_event_id = header}), 2, up_to_date);
+  means(broker.subscribe({channel, "sport"}), 2, fresh);
+  means(broker.subscribe(channels, {.last_event_id = header}), 2, up_to_date);
+  means(broker.subscribe(std::array<std::string_view, 2>{"news", "sport"}, {.last_event_id = id}), 2,
+        up_to_date);
   CHECK(broker.subscribe({}).error == errc::no_channel);
 }
 

@@ -37,7 +37,7 @@ TEST_CASE("a broker that is restarted gives no ID twice") {
   std::unordered_set<std::string> ids;
   for (int i = 0; i < 1000; ++i) {
     ssewire::broker b;
-    CHECK(ids.insert(std::string(b.publish("a", {.data = "x"}).id.view())).second);
+    CHECK(ids.insert(std::string(b.publish("a", {.data = "x"}).value.view())).second);
   }
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("this_thread is the same on one thread and differs between two") {
 
 TEST_CASE("a broker of one thread works, with hooks that publish, park and close") {
   ssewire::basic_broker<ssewire::single_threaded_traits> b;
-  auto s = b.subscribe("a").subscription;
+  auto s = b.subscribe("a").value;
   std::string got;
   int calls = 0;
   auto hook = [&](ssewire::wake) {

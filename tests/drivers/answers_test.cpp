@@ -64,7 +64,7 @@ std::string body_of(std::string const& bytes, framing body) {
 auto follow(broker& b) {
   auto result = b.subscribe("c");
   REQUIRE(result);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 template <class Writer> void run(reactor_of<Writer>& r, ssewire::steady_time now = {}) {
@@ -144,7 +144,7 @@ TEST_CASE(
               std::array<ssewire::stream_id, 3> ids;
               for (std::size_t i = 0; i < 3; ++i) {
                 if (alone && i != who) continue;
-                ids[i] = r.add(scripted_writer(to[i]), follow(b), {.body = body}).id;
+                ids[i] = r.add(scripted_writer(to[i]), follow(b), {.body = body}).value;
               }
               run(r);
               for (auto& p : to) p.taken.clear();
@@ -283,42 +283,6 @@ TEST_CASE(
       CHECK(to.closed == once(got));
       CHECK(to.offers.size() == 1);
     }
-  }
-}
-
-TEST_CASE("an event that is serialized into a writer: what each answer means") {
-  struct fixed {
-    write_result says;
-    char const* offered = nullptr;
-    write_result write(ssewire::buffers b) {
-      offered = b[0].data();
-      return says;
-    }
-  };
-  ssewire::event const e = {.data = "x"};
-  constexpr std::size_t size = 9;
-  for (auto const bytes : garbage(size)) {
-    CAPTURE(bytes);
-    fixed pending{{write_status::pending, bytes}};
-    auto got = ssewire::serialize(e, pending);
-    CHECK(got.error == errc::writer_not_ready);
-    CHECK(got.bytes == size);
-    CHECK(std::string_view(pending.offered, size) == "data: x\n\n");
-    delete[] pending.offered;  // nobody else does, for they may still be sent
-    fixed closed{{write_status::closed, bytes}};
-    got = ssewire::serialize(e, closed);
-    CHECK(got.error == errc::closed);
-    CHECK(got.bytes == 0);
-    fixed none{{unknown, bytes}};
-    got = ssewire::serialize(e, none);
-    CHECK(got.error == errc::writer_broke_contract);
-    CHECK(got.bytes == 0);
-    fixed again{{write_status::again, bytes}};
-    got = ssewire::serialize(e, again);
-    CHECK(got.error == (bytes == size  ? errc::ok
-                        : bytes < size ? errc::writer_not_ready
-                                       : errc::writer_broke_contract));
-    CHECK(got.bytes == (bytes <= size ? bytes : 0));
   }
 }
 

@@ -85,8 +85,7 @@ TEST_CASE("between the steps of a posted stream's task") {
     broker b;
     closure_executor on;
     peer to;
-    auto const s =
-        ssewire::post_stream(scripted_writer(to), post_to{&on}, std::move(b.subscribe("c").subscription));
+    auto const s = ssewire::post_stream(scripted_writer(to), post_to{&on}, std::move(b.subscribe("c").value));
     s->start();
     b.publish("c", {.data = "x"});
     bool const acted = publishes_within(b, n, [&] { on.run_one(); });
@@ -121,7 +120,7 @@ struct server_that_asks {
 TEST_CASE("between the steps of a read and a park") {
   everywhere(3, [](long n) {
     broker b;
-    server_that_asks s(std::move(b.subscribe("c").subscription));
+    server_that_asks s(std::move(b.subscribe("c").value));
     s.serve();
     b.publish("c", {.data = "x"});
     bool const acted = publishes_within(b, n, [&] { s.serve(); });
@@ -162,7 +161,7 @@ template <class Source> void in_a_coroutine() {
     auto const run = [&] {
       while (waiting) std::exchange(waiting, nullptr).resume();
     };
-    auto const c = serve<Source>(text, {&waiting}, std::move(b.subscribe("c").subscription));
+    auto const c = serve<Source>(text, {&waiting}, std::move(b.subscribe("c").value));
     b.publish("c", {.data = "x"});
     bool const acted = publishes_within(b, n, run);
     run();

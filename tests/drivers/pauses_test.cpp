@@ -50,7 +50,7 @@ constexpr steady_duration pauses[] = {31s, 60s, 61s, 90s, 1h, 24h * 400};
 auto follow(broker& b, std::string_view channel = "c") {
   auto result = b.subscribe(channel);
   REQUIRE(result);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 /// Streams of each driver behind one face. All of them wait for their peers once they have begun.
@@ -75,7 +75,7 @@ struct of_reactor : streams {
     for (std::size_t i = 0; i < n; ++i) {
       to.push_back(std::make_unique<peer>());
       ids.push_back(
-          r.add(scripted_writer(*to[i]), follow(b, together ? "c" : "c" + std::to_string(i % 7))).id);
+          r.add(scripted_writer(*to[i]), follow(b, together ? "c" : "c" + std::to_string(i % 7))).value);
     }
     if (beside_idle) REQUIRE(r.add(scripted_writer(idle), follow(b, "idle")));
     while (r.poll(start).more) {

@@ -65,14 +65,14 @@ template <class Writer> struct history {
   }
 
   void connect(connection& c, ssewire::testing::script answers = {}) {
-    auto from = b.subscribe("c", c.reader.last_event_id);
+    auto from = b.subscribe("c", {.last_event_id = c.reader.last_event_id});
     REQUIRE(from);
     c.stream.reset();  // before its peer
     c.reader.begin(last);
     c.wire = std::make_unique<peer>();
     c.wire->chunked = body == framing::chunked;
     c.wire->otherwise = std::move(answers);
-    c.stream = ssewire::post_stream(Writer(*c.wire), post_to{&on}, std::move(from.subscription),
+    c.stream = ssewire::post_stream(Writer(*c.wire), post_to{&on}, std::move(from.value),
                                     {.body = body, .max_write_bytes = 200 + random.below(2000)}, {10s, 0s});
     c.stream->start();
   }
@@ -328,7 +328,7 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post w
       if (!from) continue;
       try {
         streams[i] = ssewire::post_stream(
-            frugal_writer{&ends[i]}, post_to{&on}, std::move(from.subscription),
+            frugal_writer{&ends[i]}, post_to{&on}, std::move(from.value),
             {.body = i % 2 == 0 ? framing::raw : framing::chunked, .preamble = {}}, {10s, 0s});
         streams[i]->start();
       } catch (std::bad_alloc const&) {

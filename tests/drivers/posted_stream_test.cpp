@@ -47,9 +47,9 @@ using subscription = ssewire::basic_subscription<support::epoch_traits>;
 using posted = ssewire::basic_posted_stream<scripted_writer, post_to, support::epoch_traits>;
 
 subscription follow(broker& b, lag_policy lag = lag_policy::tell) {
-  auto result = b.subscribe("c", {}, {.lag = lag});
+  auto result = b.subscribe("c", {.lag = lag});
   REQUIRE(result.error == errc::ok);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 std::shared_ptr<posted> make(closure_executor& on, peer& to, subscription from,

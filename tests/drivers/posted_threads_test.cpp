@@ -259,9 +259,8 @@ void transport::run() {
 /// Makes a stream on its strand, which is where it stays.
 void begin(broker& b, sink& to, transport* by, ssewire::lag_policy lag, counter& begun) {
   to.on->post([&b, &to, by, lag, &begun] {
-    auto from = b.subscribe("c", {}, {.lag = lag});
-    to.of = ssewire::post_stream(sink_writer(&to, by), to_strand{to.on}, std::move(from.subscription), {},
-                                 {0s, 0s});
+    auto from = b.subscribe("c", {.lag = lag});
+    to.of = ssewire::post_stream(sink_writer(&to, by), to_strand{to.on}, std::move(from.value), {}, {0s, 0s});
     to.plain = to.of.get();
     to.plain->start();
     begun.add_one();
@@ -323,8 +322,7 @@ TEST_CASE("each event alone wakes a stream that sleeps") {
   auto& on = threads.make_strand();
   std::shared_ptr<ssewire::posted_stream<counting_writer, to_strand>> s;
   on.post([&] {
-    s = ssewire::post_stream(counting_writer{&seen}, to_strand{&on},
-                             std::move(b.subscribe("c").subscription));
+    s = ssewire::post_stream(counting_writer{&seen}, to_strand{&on}, std::move(b.subscribe("c").value));
     s->start();
   });
   for (std::size_t i = 1; i <= 1000; ++i) {
@@ -390,7 +388,7 @@ TEST_CASE("a writer that keeps its executor's thread holds up nobody else") {
   auto from = b.subscribe("c");
   strand.post([&] {
     held = ssewire::post_stream(blocking_writer{blocked, released, over}, to_strand{&strand},
-                                std::move(from.subscription));
+                                std::move(from.value));
     held->start();
   });
   blocked.wait_for(1);

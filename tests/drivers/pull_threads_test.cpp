@@ -96,7 +96,7 @@ TEST_CASE("readers that park while others publish get everything, and one call f
   for (std::size_t i = 0; i < got.size(); ++i) {
     threads.emplace_back([&, i] {
       bell hook;
-      pull_stream s(b.subscribe("c").subscription, {}, {});
+      pull_stream s(b.subscribe("c").value, {}, {});
       s.set_hook(ssewire::wake_hook::of(hook));
       ++subscribed;
       support::random random(i + 1);
@@ -210,8 +210,8 @@ template <class Resume> void serve_all(Resume resume) {
   std::array<received, 4> got;
   std::atomic<int> running{4};
   for (std::size_t i = 0; i < 2; ++i) {
-    serve(resume, b.subscribe("c").subscription, got[2 * i], running);
-    pull_each(resume, b.subscribe("c").subscription, got[2 * i + 1], running);
+    serve(resume, b.subscribe("c").value, got[2 * i], running);
+    pull_each(resume, b.subscribe("c").value, got[2 * i + 1], running);
   }
   for (auto& p : start_publishers(b)) p.join();
   b.drain(ssewire::steady_time::max(), ssewire::steady_time::max());
@@ -236,14 +236,14 @@ TEST_CASE(
   auto const wait_once = [](pool& on, std::shared_ptr<broker> of, std::atomic<int>& count,
                             bool by_stream) -> support::detached_coroutine {
     if (by_stream) {
-      auto stream = ssewire::make_awaitable<pull_stream>(post_to{&on}, of->subscribe("c").subscription);
+      auto stream = ssewire::make_awaitable<pull_stream>(post_to{&on}, of->subscribe("c").value);
       char room[300];
       while (stream->read(room, sizeof room).status == read_status::bytes) {
       }
       of.reset();  // whoever publishes has it
       co_await stream;
     } else {
-      auto source = ssewire::make_awaitable<subscription>(post_to{&on}, of->subscribe("c").subscription);
+      auto source = ssewire::make_awaitable<subscription>(post_to{&on}, of->subscribe("c").value);
       ssewire::batch next;
       (void)source->pull(next, 300);
       next.clear();

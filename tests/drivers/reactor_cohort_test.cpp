@@ -103,13 +103,13 @@ template <class Writer> struct crowd_of {
 
   std::size_t join(ssewire::stream_options const& options = {}, lag_policy lag = lag_policy::tell,
                    std::string_view channel = "c") {
-    auto from = b.subscribe(channel, {}, {.lag = lag});
+    auto from = b.subscribe(channel, {.lag = lag});
     REQUIRE(from);
     to.push_back(std::make_unique<peer>());
     to.back()->chunked = options.body == framing::chunked;
-    auto const added = r->add(Writer(*to.back()), std::move(from.subscription), options);
+    auto const added = r->add(Writer(*to.back()), std::move(from.value), options);
     REQUIRE(added);
-    ids.push_back(added.id);
+    ids.push_back(added.value);
     return ids.size() - 1;
   }
 
@@ -196,7 +196,7 @@ TEST_CASE(
   reactor second;
   for (int i = 0; i < 3; ++i) {
     to.push_back(std::make_unique<peer>());
-    REQUIRE(second.add(scripted_writer(*to.back()), std::move(c.b.subscribe("c").subscription)));
+    REQUIRE(second.add(scripted_writer(*to.back()), std::move(c.b.subscribe("c").value)));
   }
   while (second.poll(at(0s)).more) {
   }
@@ -217,7 +217,7 @@ TEST_CASE("a stream on several channels goes alone, and so does one whose channe
   peer both;
   crowd c(3);
   auto from = c.b.subscribe({"c", "d"});
-  auto const id = c.r->add(scripted_writer(both), std::move(from.subscription)).id;
+  auto const id = c.r->add(scripted_writer(both), std::move(from.value)).value;
   c.run();
   CHECK(c.publish("1") == 2);
   c.run();
@@ -258,12 +258,12 @@ TEST_CASE("a stream with a filter goes alone") {
   peer few;
   crowd c(3);
   ssewire::event_filter const odd([](ssewire::event_header const& e) { return e.tag % 2 == 1; });
-  auto from = c.b.subscribe("c", {}, {.filter = odd});
-  REQUIRE(c.r->add(scripted_writer(few), std::move(from.subscription)));
+  auto from = c.b.subscribe("c", {.filter = odd});
+  REQUIRE(c.r->add(scripted_writer(few), std::move(from.value)));
   c.run();
   for (std::uint64_t tag = 1; tag <= 4; ++tag) {
     auto const before = traits::hooks;
-    REQUIRE(c.b.publish("c", {.data = "x"}, tag));
+    REQUIRE(c.b.publish("c", {.data = "x"}, {.tag = tag}));
     CHECK(traits::hooks - before == 2);
     c.run();
   }
@@ -667,7 +667,7 @@ TEST_CASE("bug 7: a turn ends although every writer publishes") {
   for (auto const& p : c.to) {
     p->otherwise = [&](std::size_t) { return answer::take().calling([&] { (void)c.publish("x"); }); };
   }
-  REQUIRE(c.r->add(scripted_writer(modest), std::move(c.b.subscribe("quiet").subscription)));
+  REQUIRE(c.r->add(scripted_writer(modest), std::move(c.b.subscribe("quiet").value)));
   (void)c.publish("x");
   for (int i = 0; i < 20; ++i) {
     (void)c.publish("y", "quiet");
@@ -875,7 +875,7 @@ TEST_CASE("a broker may go before its reactor, in the middle of a round, too") {
     reactor r;
     for (int i = 0; i < 300; ++i) {
       to.push_back(std::make_unique<peer>());
-      REQUIRE(r.add(scripted_writer(*to.back()), std::move(b->subscribe("c").subscription)));
+      REQUIRE(r.add(scripted_writer(*to.back()), std::move(b->subscribe("c").value)));
     }
     while (r.poll(at(0s)).more) {
     }
@@ -912,7 +912,7 @@ TEST_CASE(
   constexpr std::size_t streams = 1000;
   peer quiet;
   crowd c(streams, {}, {.replay = {.max_events = 10}});
-  REQUIRE(c.r->add(scripted_writer(quiet), std::move(c.b.subscribe("quiet").subscription)));
+  REQUIRE(c.r->add(scripted_writer(quiet), std::move(c.b.subscribe("quiet").value)));
   c.run();
   auto const served = [&] {
     return static_cast<std::size_t>(
@@ -1369,8 +1369,8 @@ TEST_CASE("a stream among others gets the same bytes as one that is alone with i
         return mood.one_in(2) ? answer::again(n) : answer::take(n);
       };
       auto from = (twin ? twin_broker : b).subscribe(twin ? "c" + std::to_string(i) : "c");
-      auto const added = r.add(scripted_writer(*p), std::move(from.subscription), {.body = body});
-      ids.emplace_back(&r, added.id);
+      auto const added = r.add(scripted_writer(*p), std::move(from.value), {.body = body});
+      ids.emplace_back(&r, added.value);
     }
     auto now = at(0s);
     auto const turn = [&] {
@@ -1473,10 +1473,10 @@ TEST_CASE("the n-th allocation fails, for every n: at most one stream of many in
     for (std::size_t i = 0; i < streams; ++i) {
       auto from = b.subscribe("c");
       if (!from) continue;
-      auto const added = r.add(frugal_writer{&ends[i]}, std::move(from.subscription),
+      auto const added = r.add(frugal_writer{&ends[i]}, std::move(from.value),
                                {.body = i < 3 ? framing::raw : framing::chunked, .preamble = {}});
       is_in[i] = static_cast<bool>(added);
-      ids[i] = added.id;
+      ids[i] = added.value;
     }
     auto now = steady_time{};
     std::array<bool, 12> done = {};
@@ -1575,23 +1575,23 @@ TEST_CASE("the n-th allocation fails while a stream in step falls out, however i
 TEST_CASE("a stream that was in step is who it was: its user, its policy, its time to come back") {
   crowd c(2, {}, {.replay = {.max_events = 3}, .max_subscribers_per_user = 1});
   c.to.push_back(std::make_unique<peer>());
-  auto from = c.b.subscribe("c", {}, {.lag = lag_policy::close, .user = "somebody"});
+  auto from = c.b.subscribe("c", {.lag = lag_policy::close, .user = "somebody"});
   REQUIRE(from);
-  auto const added = c.r->add(scripted_writer(*c.to.back()), std::move(from.subscription));
-  c.ids.push_back(added.id);
+  auto const added = c.r->add(scripted_writer(*c.to.back()), std::move(from.value));
+  c.ids.push_back(added.value);
   c.run();
   CHECK(c.publish("in step") == 1);
   c.run();
-  CHECK(c.b.subscribe("c", {}, {.user = "somebody"}).error == errc::user_full);
+  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::user_full);
   c.to[2]->script.push_back(answer::again());
   (void)c.publish("out");
   c.run();
-  CHECK(c.b.subscribe("c", {}, {.user = "somebody"}).error == errc::user_full);
+  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::user_full);
   for (int i = 0; i < 5; ++i) (void)c.publish("lost");
   c.let_go(2);
   c.run();
   CHECK(c.to[2]->closed == once(close_reason::lagged));
-  CHECK(c.b.subscribe("c", {}, {.user = "somebody"}).error == errc::ok);
+  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::ok);
 }
 
 TEST_CASE("streams in step end with their broker, and what they were told is why") {
@@ -1599,7 +1599,7 @@ TEST_CASE("streams in step end with their broker, and what they were told is why
   reactor r;
   {
     broker b;
-    for (auto& p : to) REQUIRE(r.add(scripted_writer(p), std::move(b.subscribe("c").subscription)));
+    for (auto& p : to) REQUIRE(r.add(scripted_writer(p), std::move(b.subscribe("c").value)));
     while (r.poll(at(0s)).more) {
     }
     REQUIRE(b.publish("c", {.data = "x"}));
@@ -1652,7 +1652,7 @@ TEST_CASE("once warm, a delivery in step allocates nothing") {
   reactor_of<frugal_writer> r;
   for (auto& e : ends) {
     e.taken.reserve(64 * 1024);
-    REQUIRE(r.add(frugal_writer{&e}, std::move(b.subscribe("c").subscription)));
+    REQUIRE(r.add(frugal_writer{&e}, std::move(b.subscribe("c").value)));
   }
   auto const deliver = [&] {
     REQUIRE(b.publish("c", {.data = "x"}));

@@ -48,10 +48,9 @@ struct in_step {
     b.emplace(limits);
     for (std::size_t i = 0; i < streams; ++i) {
       to.push_back(std::make_unique<peer>());
-      auto const added =
-          r.add(scripted_writer(*to.back()), std::move(b->subscribe("c").subscription), options);
+      auto const added = r.add(scripted_writer(*to.back()), std::move(b->subscribe("c").value), options);
       REQUIRE(added);
-      ids.push_back(added.id);
+      ids.push_back(added.value);
     }
     run();
     for (auto const& p : to) p->taken.clear();
@@ -187,11 +186,10 @@ TEST_CASE("one that is forced, and does not take the last chunk, is not waited f
 
 TEST_CASE("a drain also forces one that lags, and whose last chunk is being sent") {
   in_step c(1, {.replay = {.max_events = 1}}, {.body = framing::chunked});
-  auto const added =
-      c.r.add(scripted_writer(*c.to.emplace_back(std::make_unique<peer>())),
-              std::move(c.b->subscribe("c", {}, {.lag = ssewire::lag_policy::close}).subscription),
-              {.body = framing::chunked});
-  c.ids.push_back(added.id);
+  auto const added = c.r.add(scripted_writer(*c.to.emplace_back(std::make_unique<peer>())),
+                             std::move(c.b->subscribe("c", {.lag = ssewire::lag_policy::close}).value),
+                             {.body = framing::chunked});
+  c.ids.push_back(added.value);
   c.run();
   for (int i = 0; i < 3; ++i) REQUIRE(c.b->publish("c", {.data = std::string(2000, 'x')}));
   c.to[1]->script.push_back(answer::pending());

@@ -50,15 +50,15 @@ struct counter {
 };
 
 subscription follow(broker& b, std::string_view channel = "c", lag_policy lag = lag_policy::tell) {
-  auto result = b.subscribe(channel, {}, {.lag = lag});
+  auto result = b.subscribe(channel, {.lag = lag});
   REQUIRE(result.error == errc::ok);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 stream_id add(reactor& r, peer& to, subscription from, ssewire::stream_options options = {}) {
   auto const result = r.add(scripted_writer(to), std::move(from), std::move(options));
   REQUIRE(result.error == errc::ok);
-  return result.id;
+  return result.value;
 }
 
 /// Polls until it answers no `more`; a reactor that never does fails.
@@ -331,7 +331,7 @@ TEST_CASE("heartbeats keep the order of the streams, each at its own time") {
 TEST_CASE("a stream without a broker gets heartbeats too") {
   peer to;
   reactor r;
-  auto const id = r.add(scripted_writer(to)).id;
+  auto const id = r.add(scripted_writer(to)).value;
   CHECK(run(r, at(0s)).next.has_value());
   run(r, at(20s));
   CHECK(r.send(id, {.data = "x"}) == errc::ok);
@@ -859,7 +859,7 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
   reactor r;
   std::array<stream_id, 3> ids;
   for (std::size_t i = 0; i < 3; ++i) {
-    ids[i] = (i == 0 ? r.add(scripted_writer(to[i])) : r.add(scripted_writer(to[i]), follow(b))).id;
+    ids[i] = (i == 0 ? r.add(scripted_writer(to[i])) : r.add(scripted_writer(to[i]), follow(b))).value;
     CHECK(r.state(ids[i]) == ssewire::stream_state::more);
   }
   run(r, at(0s));
@@ -895,7 +895,7 @@ TEST_CASE("when more streams stall at once than one turn ends, poll() asks for a
   for (std::size_t i = 0; i < streams; ++i) {
     to.push_back(std::make_unique<peer>());
     to.back()->otherwise = [](std::size_t) { return answer::again(); };
-    REQUIRE(r.add(scripted_writer(*to.back()), std::move(b.subscribe("c").subscription)));
+    REQUIRE(r.add(scripted_writer(*to.back()), std::move(b.subscribe("c").value)));
   }
   run(r, at(0s));
   pass(r, at(20s - 1ns));
@@ -948,12 +948,12 @@ TEST_CASE("a stream among others changes its channels and its filter, and the ot
   run(r, at(0s));
   b.publish("d", {.data = "not yet"});
   CHECK(r.join(ids[0], "d") == errc::ok);
-  b.publish("c", {.data = "3"}, 1);
-  b.publish("d", {.data = "4"}, 2);
+  b.publish("c", {.data = "3"}, {.tag = 1});
+  b.publish("d", {.data = "4"}, {.tag = 2});
   run(r, at(0s));
   CHECK(r.set_filter(ids[0], [](ssewire::event_header const& e) { return e.tag == 2; }) == errc::ok);
-  b.publish("c", {.data = "5"}, 1);
-  b.publish("c", {.data = "6"}, 2);
+  b.publish("c", {.data = "5"}, {.tag = 1});
+  b.publish("c", {.data = "6"}, {.tag = 2});
   run(r, at(0s));
   CHECK(r.leave(ids[0], "c") == errc::ok);
   CHECK(r.set_filter(ids[0], {}) == errc::ok);

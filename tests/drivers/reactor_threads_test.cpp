@@ -92,9 +92,9 @@ struct event_loop {
   void follow(broker& b, sink& to, std::string_view channel) {
     auto from = b.subscribe(channel);
     REQUIRE(from);
-    auto const added = streams.add(sink_writer{&to}, std::move(from.subscription));
+    auto const added = streams.add(sink_writer{&to}, std::move(from.value));
     REQUIRE(added);
-    if (to.stutters) slow.emplace_back(added.id, &to);
+    if (to.stutters) slow.emplace_back(added.value, &to);
   }
 
   void start() {
@@ -218,7 +218,7 @@ TEST_CASE("each event alone wakes a sleeping loop") {
     ++seen;
     arrived.notify_one();
   };
-  REQUIRE(r.add(counting_writer{on_write}, std::move(b.subscribe("c").subscription)));
+  REQUIRE(r.add(counting_writer{on_write}, std::move(b.subscribe("c").value)));
   std::thread loop([&] {
     while (r.size() != 0) {
       bool const more = r.poll(ssewire::steady_time{}).more;
@@ -300,9 +300,9 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
       sinks.push_back(std::make_unique<sink>());
       sinks.back()->stutters = random.one_in(2);  // blocked for ever
       auto from = b.subscribe(
-          "c", {}, {.lag = random.one_in(2) ? ssewire::lag_policy::close : ssewire::lag_policy::tell});
+          "c", {.lag = random.one_in(2) ? ssewire::lag_policy::close : ssewire::lag_policy::tell});
       REQUIRE(from);
-      ids.push_back(r.add(sink_writer{sinks.back().get()}, std::move(from.subscription)).id);
+      ids.push_back(r.add(sink_writer{sinks.back().get()}, std::move(from.value)).value);
       (void)r.poll(ssewire::steady_time{});
       if (random.one_in(2)) r.remove(ids[random.below(ids.size())]);
       if (random.one_in(4)) r.finish(ids[random.below(ids.size())]);
@@ -328,7 +328,7 @@ TEST_CASE("eight threads serve, and end when the broker drains") {
   for (std::size_t i = 0; i < sinks.size(); ++i) {
     auto from = b.subscribe("all");
     REQUIRE(from);
-    threads.emplace_back([&, i, s = std::move(from.subscription)]() mutable {
+    threads.emplace_back([&, i, s = std::move(from.value)]() mutable {
       sink_writer w{&sinks[i]};
       reasons[i] = ssewire::serve_blocking(std::move(s), w);
     });
@@ -363,7 +363,7 @@ TEST_CASE("each event alone wakes a thread that sleeps in serve_blocking") {
   }};
   auto from = b.subscribe("c");
   std::thread serving([&] {
-    CHECK(ssewire::serve_blocking(std::move(from.subscription), w, {}, {0s, 0s}) == close_reason::drained);
+    CHECK(ssewire::serve_blocking(std::move(from.value), w, {}, {0s, 0s}) == close_reason::drained);
   });
   for (std::size_t i = 1; i <= 1000; ++i) {
     {
@@ -395,9 +395,8 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
     while (!released) changed.wait(held);
   }};
   auto from = b.subscribe("c");
-  std::thread serving([&] {
-    CHECK(ssewire::serve_blocking(std::move(from.subscription), stuck) == close_reason::peer_gone);
-  });
+  std::thread serving(
+      [&] { CHECK(ssewire::serve_blocking(std::move(from.value), stuck) == close_reason::peer_gone); });
   {
     std::unique_lock held(guard);
     while (!blocked) changed.wait(held);
@@ -406,7 +405,7 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
   sink other;
   reactor r({}, {0s, 0s});
   auto second = b.subscribe("c");
-  REQUIRE(r.add(sink_writer{&other}, std::move(second.subscription)));
+  REQUIRE(r.add(sink_writer{&other}, std::move(second.value)));
   for (int i = 0; i < 1500; ++i) {
     REQUIRE(b.publish("c", {.data = "x"}));
     while (r.poll(ssewire::steady_time{}).more) {

@@ -143,7 +143,7 @@ struct received {
         ++privately;
       }
     });
-    damaged = result.error != errc::ok || result.consumed != bytes.size();
+    damaged = result.error != errc::ok || result.value != bytes.size();
   }
 };
 
@@ -221,8 +221,8 @@ class world {
     };
     alone.emplace(scripted_writer(to_single), follow(filter(callback::stream_filter)));
     alone->set_hook(ssewire::wake_hook::of(stream_hook));
-    mine_id = in_reactor->add(scripted_writer(to_mine), follow(filter(callback::reactor_filter))).id;
-    other_id = in_reactor->add(scripted_writer(to_other), follow()).id;
+    mine_id = in_reactor->add(scripted_writer(to_mine), follow(filter(callback::reactor_filter))).value;
+    other_id = in_reactor->add(scripted_writer(to_other), follow()).value;
     publish("a");
     settle();
     for (auto* f : {&last_one, &own_one, &first_one}) CHECK(f->park());
@@ -334,7 +334,7 @@ class world {
     bool const refused = drained;
     auto const result = b->publish(channel, {.data = data});
     CHECK(result.error == (refused ? errc::closed : errc::ok));
-    if (result) journal.emplace_back(result.id.view(), data);
+    if (result) journal.emplace_back(result.value.view(), data);
   }
   // Two at once, on two channels: a stream on both gets them once.
   void publish_both() {
@@ -347,7 +347,7 @@ class world {
     auto const result = b->publish(std::span(channels), std::span(events));
     CHECK(result.error == (refused ? errc::closed : errc::ok));
     if (!result) return;
-    auto const at = std::string(result.id.view());
+    auto const at = std::string(result.value.view());
     journal.emplace_back(at, second_data);
     journal.emplace_back(before(at), first_data);
   }
@@ -378,9 +378,9 @@ class world {
 
   subscription follow(ssewire::event_filter admits = {}) {
     bool const refused = drained;
-    auto result = b->subscribe({"a", "b"}, {}, {.filter = std::move(admits)});
+    auto result = b->subscribe({"a", "b"}, {.filter = std::move(admits)});
     CHECK(result.error == (refused ? errc::closed : errc::ok));
-    return std::move(result.subscription);
+    return std::move(result.value);
   }
 
   // A newcomer that came in the middle of things, and what was published before it.
@@ -514,7 +514,7 @@ class world {
   }
 
   void subscribe(follower& f, ssewire::subscribe_options const& how = {}) {
-    f.s = b->subscribe({"a", "b"}, {}, how).subscription;
+    f.s = b->subscribe({"a", "b"}, how).value;
     CHECK(bool(f.s));
   }
 

@@ -58,7 +58,7 @@ struct full_broker {
   subscription refused() {
     auto result = b.subscribe("c");
     CHECK(result.error == errc::too_many_subscribers);
-    return std::move(result.subscription);
+    return std::move(result.value);
   }
   ~full_broker() {
     b.publish("c", {.data = "x"});
@@ -122,7 +122,7 @@ TEST_CASE("a reactor refuses a refused subscription") {
     auto const added = r.add(scripted_writer(to), std::move(from), stream_options{});
     CHECK_FALSE(added);
     CHECK(added.error == errc::closed);
-    CHECK(added.id == ssewire::stream_id{});
+    CHECK(added.value == ssewire::stream_id{});
     CHECK(to.writer_gone);
     CHECK(to.closed.empty());
     CHECK(r.size() == 0);
@@ -200,7 +200,7 @@ TEST_CASE("without a subscription each driver makes a stream that sends what it 
   reactor r;
   auto const added = r.add(scripted_writer(to[1]), {.preamble = "head\n"});
   REQUIRE(added);
-  CHECK(r.send(added.id, {.data = "x", .id = "1"}) == errc::ok);
+  CHECK(r.send(added.value, {.data = "x", .id = "1"}) == errc::ok);
   r.poll(at(0s));
   CHECK(to[1].taken == "head\nid: 1\ndata: x\n\n");
 

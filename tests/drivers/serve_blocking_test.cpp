@@ -60,9 +60,9 @@ using broker = ssewire::basic_broker<support::epoch_traits>;
 using watched_broker = ssewire::basic_broker<watched_traits>;
 
 template <class Broker> auto follow(Broker& b, ssewire::lag_policy lag = ssewire::lag_policy::tell) {
-  auto result = b.subscribe("c", {}, {.lag = lag});
+  auto result = b.subscribe("c", {.lag = lag});
   REQUIRE(result.error == errc::ok);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 std::vector<close_reason> once(close_reason why) { return {why}; }

@@ -150,7 +150,7 @@ reading read(std::string_view stream, std::vector<std::size_t> const& cuts, way 
   for (auto const piece : pieces(stream, cuts)) {
     in_own_buffer(piece, [&](std::string_view bytes) {
       auto const stuck = p.error();
-      ssewire::feed_result result;
+      ssewire::result<std::size_t> result;
       if (how == way::push) {
         result = p.feed(bytes, on_event);
       } else if (how == way::push_with_comments) {
@@ -166,14 +166,14 @@ reading read(std::string_view stream, std::vector<std::size_t> const& cuts, way 
         law(stuck != errc::ok || result.error == errc::ok, "feed() leaves the limits to next()");
       }
       if (stuck != errc::ok) {
-        law(result.error == stuck && result.consumed == 0, "an error sticks from call to call");
+        law(result.error == stuck && result.value == 0, "an error sticks from call to call");
       } else if (p.error() == errc::ok) {
         fed += bytes.size();
-        law(result.error == errc::ok && result.consumed == bytes.size(), "without an error all is consumed");
+        law(result.error == errc::ok && result.value == bytes.size(), "without an error all is consumed");
         law(p.offset() == fed, "the offset is how much was read");
       } else {
         law(how > way::push_with_comments || result.error == p.error(), "feed() tells the error");
-        law(result.consumed <= bytes.size(), "no more is consumed than was there");
+        law(result.value <= bytes.size(), "no more is consumed than was there");
       }
     });
     if (then == between::copied) {
@@ -205,7 +205,7 @@ void reset_inside(std::string_view stream, std::size_t at, setup const& with) {
   auto const first = p.feed(stream, on_event, on_comment);
   if (calls <= at) return;
   law(first.error == errc::ok && calls == at + 1, "behind reset() nothing of the bytes is read");
-  auto const rest = stream.substr(first.consumed);
+  auto const rest = stream.substr(first.value);
   got.events.clear();
   p.feed(rest, on_event, on_comment);
   auto const want = expected(rest, with);

@@ -395,7 +395,7 @@ struct play {
       out << done.error << " for " << own << " on " << quoted(to) << "\nwant " << error;
     });
     if (!done) return;
-    law(done.id.view() == id.view(), "IDs are given in order");
+    law(done.value.view() == id.view(), "IDs are given in order");
     published.publish(published.channel_named(to), own, size);
   }
 
@@ -418,7 +418,7 @@ struct play {
     auto const start = how & 8 ? ssewire::start_at::beginning() : ssewire::start_at::now();
     auto const lag = how & 16 ? ssewire::lag_policy::close : ssewire::lag_policy::tell;
     std::vector<std::string_view> const names(following.begin(), following.end());
-    auto made = real->subscribe(names, id, {.start = start, .lag = lag});
+    auto made = real->subscribe(names, {.last_event_id = id, .start = start, .lag = lag});
     bool const good = std::all_of(names.begin(), names.end(), [&](auto name) { return good_name(name); });
     law(made.error == (good ? errc::ok : errc::channel_name_refused), "bad names are refused, and no others");
     if (!good) return {};
@@ -440,11 +440,11 @@ struct play {
       while (p.next < c.positions.size() && c.positions[p.next] <= from) ++p.next;
       p.lost_before = p.next < c.held_from;
     }
-    auto const outcome = made.subscription.outcome();
+    auto const outcome = made.value.outcome();
     law((outcome == ssewire::resume_outcome::fresh) == id.empty(), "who presents nothing is new");
     law((outcome == ssewire::resume_outcome::unknown) == !why_not.empty(),
         "an ID that is not ours says nothing", [&](std::ostream& out) { out << quoted(id); });
-    return joined{std::move(made.subscription), client(published, std::move(places), why_not)};
+    return joined{std::move(made.value), client(published, std::move(places), why_not)};
   }
 
   void connect(unsigned how) {

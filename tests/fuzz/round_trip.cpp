@@ -119,22 +119,6 @@ void comes_back(std::string_view bytes, client const& want) {
 // ---- every output
 // --------------------------------------------------------------------------------------------------
 
-/// Takes some bytes at a time, and from some byte on no more.
-struct taking_writer {
-  std::size_t at_a_time;
-  std::size_t most;
-  ssewire::write_status then;
-  std::string taken = {};
-
-  ssewire::write_result write(ssewire::buffers b) {
-    law(!b.empty() && !b.front().empty(), "a writer is offered something");
-    auto const n = (std::min)({b.front().size(), at_a_time, most - taken.size()});
-    taken += b.front().substr(0, n);
-    bool const last = then == ssewire::write_status::again ? taken.size() == most : n == 0;
-    return {last ? then : ssewire::write_status::ok, n};
-  }
-};
-
 /// `serialize(out..., framing)` is one of the library's overload sets, bound to what it serializes.
 template <class Serialize>
 void same_everywhere(Serialize serialize, std::string const& want, std::size_t some) {
@@ -171,26 +155,14 @@ void same_everywhere(Serialize serialize, std::string const& want, std::size_t s
       std::unique_ptr<char[]> const memory(new char[room]);
       std::fill_n(memory.get(), room, '!');
       auto const result = serialize(std::span(memory.get(), room), body);
-      law(result.error == errc::ok && result.bytes == whole.size(), "what fits into a span is written");
+      law(result.error == errc::ok && result.value == whole.size(), "what fits into a span is written");
       same({memory.get(), whole.size()}, "in a span it is the same");
     }
     if (!whole.empty()) {
       std::string room(whole.size() - 1, '!');
       auto const result = serialize(std::span(room.data(), room.size()), body);
-      law(result.error == errc::buffer_too_small && result.bytes == 0, "what does not fit is refused");
+      law(result.error == errc::buffer_too_small && result.value == 0, "what does not fit is refused");
       law(room.find_first_not_of('!') == std::string::npos, "what is refused is not begun");
-    }
-
-    using ssewire::write_status;
-    for (auto const then : {write_status::again, write_status::closed}) {
-      taking_writer writer{1 + some % 50, some * some, then};
-      auto const result = serialize(writer, body);
-      bool const all = writer.taken.size() == whole.size();
-      auto const error = then == write_status::again ? errc::writer_not_ready : errc::closed;
-      law(result.error == (all ? errc::ok : error), "a writer's answer is told");
-      law(result.bytes == writer.taken.size(), "what a writer took is told");
-      law(all || result.bytes == writer.most, "a writer gets all that it takes");
-      law(writer.taken == whole.substr(0, writer.taken.size()), "a writer gets the same");
     }
   }
 }

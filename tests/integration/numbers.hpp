@@ -30,7 +30,9 @@ struct numbers {
     constexpr std::string_view field = "Last-Event-ID: ";
     auto const at = request.find(field);
     auto const last = at == request.npos ? std::string_view() : request.substr(at + field.size());
-    return broker.subscribe("numbers", last.substr(0, last.find('\r')), {.lag = ssewire::lag_policy::close})
+    return broker
+        .subscribe("numbers",
+                   {.last_event_id = last.substr(0, last.find('\r')), .lag = ssewire::lag_policy::close})
         .subscription;
   }
 

@@ -83,10 +83,10 @@ struct server {
                            std::size_t*, void**) {
     auto& s = *static_cast<server*>(self);
     auto const* const last = MHD_lookup_connection_value(to, MHD_HEADER_KIND, "Last-Event-ID");
-    auto joined = s.broker.subscribe("news", last == nullptr ? "" : last);
+    auto joined = s.broker.subscribe("news", {.last_event_id = last == nullptr ? "" : last});
     if (!joined) return MHD_NO;
     auto* const stream =
-        new mhd_stream(s.streams, to, std::move(joined.subscription), {.heartbeat = 200ms, .stall_time = 3s});
+        new mhd_stream(s.streams, to, std::move(joined.value), {.heartbeat = 200ms, .stall_time = 3s});
     auto* const response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, &mhd_stream::read,
                                                              stream, &mhd_stream::free);
     for (auto const& field : ssewire::response_fields(ssewire::http_version::http_1_1))

@@ -96,10 +96,10 @@ class refusing_server {
 
  private:
   std::string numbers() {
-    auto joined = broker_.subscribe("numbers", {}, {.start = ssewire::start_at::beginning()});
+    auto joined = broker_.subscribe("numbers", {.start = ssewire::start_at::beginning()});
     std::string text;
     ssewire::batch next;
-    while (joined.subscription.pull(next, 4096) == ssewire::pull_status::frames) text += next.text();
+    while (joined.value.pull(next, 4096) == ssewire::pull_status::frames) text += next.text();
     return text;
   }
 

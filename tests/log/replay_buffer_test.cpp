@@ -47,8 +47,8 @@ TEST_CASE("events are numbered from 1, and their frames carry the number") {
   buffer b;
   auto const one = b.append({.type = "t", .data = "a\nb", .retry = ssewire::reconnection_time(5)});
   CHECK(one.error == errc::ok);
-  CHECK(one.id.view() == id(1));
-  CHECK(b.append({.data = "x"}).id.view() == id(2));
+  CHECK(one.value.view() == id(1));
+  CHECK(b.append({.data = "x"}).value.view() == id(2));
   CHECK(joined(b.after("")) == "id: " + id(1) + "\nevent: t\nretry: 5\ndata: a\ndata: b\n\n" + frame(2, "x"));
 }
 
@@ -120,8 +120,8 @@ TEST_CASE("a restart is another epoch: its IDs are unknown") {
   auto const last = before.append({.data = "x"});
   ssewire::replay_buffer after;
   REQUIRE(after.append({.data = "x"}));
-  CHECK(before.after(last.id.view()).outcome() == resume_outcome::up_to_date);
-  CHECK(after.after(last.id.view()).outcome() == resume_outcome::unknown);
+  CHECK(before.after(last.value.view()).outcome() == resume_outcome::up_to_date);
+  CHECK(after.after(last.value.view()).outcome() == resume_outcome::unknown);
 }
 
 TEST_CASE("max_events is kept to the event; 0 means 1") {
@@ -151,9 +151,9 @@ TEST_CASE("an event larger than max_bytes is refused and no number is used; one 
   REQUIRE(b.append({.data = "1"}));
   auto const refused = b.append({.data = "123456"});
   CHECK(refused.error == errc::event_too_large);
-  CHECK(refused.id.view() == "");
+  CHECK(refused.value.view() == "");
   CHECK(b.events() == 1);
-  CHECK(b.append({.data = "12345"}).id.view() == id(2));
+  CHECK(b.append({.data = "12345"}).value.view() == id(2));
   CHECK(joined(b.after("")) == frame(2, "12345"));
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("a type and an ID like the library's are refused, and no number is use
   CHECK(b.append({.data = "x", .id = "000000000000-0000000000000009"}).error == errc::id_refused);
   CHECK(b.append({.data = "x", .id = ""}).error == errc::id_refused);
   CHECK(b.events() == 0);
-  CHECK(b.append({.type = "ssewire", .data = "x"}).id.view() == id(1));
+  CHECK(b.append({.type = "ssewire", .data = "x"}).value.view() == id(1));
 }
 
 TEST_CASE("what follows every ID is right, for every size and trim") {
@@ -226,9 +226,9 @@ std::string own_frame(std::string_view own, std::string_view data) {
 
 TEST_CASE("an ID of one's own is kept, and what follows it is found") {
   buffer b;
-  CHECK(b.append({.data = "1", .id = "first"}).id.view() == id(1));
-  CHECK(b.append({.data = "2"}).id.view() == id(2));
-  CHECK(b.append({.data = "3", .id = "third"}).id.view() == id(3));
+  CHECK(b.append({.data = "1", .id = "first"}).value.view() == id(1));
+  CHECK(b.append({.data = "2"}).value.view() == id(2));
+  CHECK(b.append({.data = "3", .id = "third"}).value.view() == id(3));
   CHECK(joined(b.after("")) == own_frame("first", "1") + frame(2, "2") + own_frame("third", "3"));
   CHECK(b.after("first").outcome() == resume_outcome::resumed);
   CHECK(joined(b.after("first")) == frame(2, "2") + own_frame("third", "3"));
@@ -243,11 +243,11 @@ TEST_CASE("an ID of one's own is in use while its event is held, and a refused a
   REQUIRE(b.append({.data = "1", .id = "mine"}));
   auto const refused = b.append({.data = "2", .id = "mine"});
   CHECK(refused.error == errc::id_in_use);
-  CHECK(refused.id.view() == "");
-  CHECK(b.append({.data = "2"}).id.view() == id(2));
+  CHECK(refused.value.view() == "");
+  CHECK(b.append({.data = "2"}).value.view() == id(2));
   CHECK(b.append({.data = "3", .id = "mine"}).error == errc::id_in_use);
-  CHECK(b.append({.data = "3"}).id.view() == id(3));
-  CHECK(b.append({.data = "4", .id = "mine"}).id.view() == id(4));
+  CHECK(b.append({.data = "3"}).value.view() == id(3));
+  CHECK(b.append({.data = "4", .id = "mine"}).value.view() == id(4));
   CHECK(b.after("mine").outcome() == resume_outcome::up_to_date);
 }
 

@@ -37,14 +37,14 @@ void replay() {
   ssewire::replay_buffer buffer;
   auto const first = buffer.append({.data = "one"});
   must(first && buffer.append({.data = "two"}), "a replay_buffer takes events");
-  auto const rest = buffer.after(first.id.view());
+  auto const rest = buffer.after(first.value.view());
   must(rest.outcome() == ssewire::resume_outcome::resumed && rest.size() == 1,
        "and gives what follows an ID");
 }
 
 void publish_and_read() {
   ssewire::basic_broker<traits> broker;
-  ssewire::basic_pull_stream<traits> stream(broker.subscribe("news").subscription);
+  ssewire::basic_pull_stream<traits> stream(broker.subscribe("news").value);
   must(static_cast<bool>(broker.publish("news", {.data = "hello"})), "a broker takes an event");
   char room[4096];
   std::string got;
@@ -59,7 +59,7 @@ void write_through_a_reactor() {
   std::string got;
   auto const signal = [] {};
   ssewire::basic_reactor<ssewire::string_writer, traits> reactor(ssewire::loop_signal::of(signal));
-  (void)reactor.add(ssewire::string_writer(got), broker.subscribe("news").subscription);
+  (void)reactor.add(ssewire::string_writer(got), broker.subscribe("news").value);
   must(static_cast<bool>(broker.publish("news", {.data = "hello"})), "a broker takes an event");
   reactor.poll(ssewire::steady_time{});
   must(got.find("data: hello\n") != got.npos, "and its reactor writes it");

@@ -157,17 +157,17 @@ template <class Writer> struct history {
     auto& c = clients[i];
     std::vector<std::string_view> names;
     for (auto const channel : c.channels) names.push_back(channel_names[channel]);
-    auto from = b.subscribe(names, c.last_event_id);
+    auto from = b.subscribe(names, {.last_event_id = c.last_event_id});
     REQUIRE(from);
     c.begin(all);
     wires.push_back(std::make_unique<peer>());
     c.wire = wires.back().get();
     c.wire->chunked = body == framing::chunked;
-    auto const added = r.add(Writer(*c.wire), std::move(from.subscription),
+    auto const added = r.add(Writer(*c.wire), std::move(from.value),
                              {.body = body, .max_write_bytes = 200 + random.below(2000)});
     REQUIRE(added);
     if (ids.size() <= i) ids.resize(i + 1);
-    ids[i] = added.id;
+    ids[i] = added.value;
   }
 
   void publish() {
@@ -418,10 +418,10 @@ TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the othe
         CHECK(from.error == ssewire::errc::no_memory);
         continue;
       }
-      auto const added = r.add(frugal_writer{&ends[i]}, std::move(from.subscription),
+      auto const added = r.add(frugal_writer{&ends[i]}, std::move(from.value),
                                {.body = i % 2 == 0 ? framing::raw : framing::chunked, .preamble = {}});
       is_in[i] = static_cast<bool>(added);
-      ids[i] = added.id;
+      ids[i] = added.value;
       CHECK((added || added.error == ssewire::errc::no_memory));
     }
     std::array<bool, 12> published = {};

@@ -78,9 +78,9 @@ template <class Writer> stream_state pump_through(stream_to<Writer>& s, peer& to
 
 ssewire::basic_subscription<support::epoch_traits> follow(broker& b,
                                                           ssewire::subscribe_options const& how = {}) {
-  auto result = b.subscribe("c", {}, how);
+  auto result = b.subscribe("c", how);
   REQUIRE(result.error == errc::ok);
-  return std::move(result.subscription);
+  return std::move(result.value);
 }
 
 /// With a subscription of this broker, or, if there is none, without one.
@@ -1139,7 +1139,7 @@ TEST_CASE("a filter that sends to its own stream, ends it and pumps it tears no 
       }
       return how % 3 != 2;
     };
-    stream s(scripted_writer(to), std::move(b.subscribe("c", {}, {.filter = filter}).subscription));
+    stream s(scripted_writer(to), std::move(b.subscribe("c", {.filter = filter}).value));
     self = &s;
     pump_all(s);
     if (how % 3 == 0) to.script = {answer::again(8), answer::again(3)};
@@ -1157,8 +1157,8 @@ TEST_CASE("streams that share what they gather in may pump each other from insid
     broker b{{.replay = {.max_events = 1}}};
     peer one;
     peer two;
-    stream first(scripted_writer(one), std::move(b.subscribe("a").subscription));
-    stream second(scripted_writer(two), std::move(b.subscribe("b").subscription));
+    stream first(scripted_writer(one), std::move(b.subscribe("a").value));
+    stream second(scripted_writer(two), std::move(b.subscribe("b").value));
     std::unique_ptr<stream::flight> scratch;
     auto wake = [&](ssewire::wake) { (void)second.pump(scratch); };
     second.set_hook(ssewire::wake_hook::of(wake));

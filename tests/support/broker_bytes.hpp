@@ -73,10 +73,11 @@ std::string pull_all(ssewire::basic_subscription<Traits>& from, std::size_t room
 template <class Traits>
 ssewire::basic_subscription<Traits>
 follow(ssewire::basic_broker<Traits>& of, std::vector<std::string_view> const& channels,
-       std::string_view last_event_id = {}, ssewire::subscribe_options const& how = {}) {
-  auto made = of.subscribe(std::span(channels), last_event_id, how);
+       std::string_view last_event_id = {}, ssewire::subscribe_options how = {}) {
+  how.last_event_id = last_event_id;
+  auto made = of.subscribe(std::span(channels), how);
   REQUIRE(made.error == ssewire::errc::ok);
-  return std::move(made.subscription);
+  return std::move(made.value);
 }
 
 /// One that has been told where it stands.

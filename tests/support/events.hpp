@@ -66,7 +66,7 @@ inline parsed parse_whole(std::string_view bytes, ssewire::parser_limits limits 
   ssewire::parser p(limits, encoding);
   auto const result = p.feed(bytes, [&](ssewire::event const& e) { got.events.push_back(record(e)); });
   got.error = result.error;
-  got.consumed = result.consumed;
+  got.consumed = result.value;
   got.last_event_id = p.last_event_id();
   if (auto const time = p.reconnection_time()) got.retry = time->milliseconds;
   return got;

@@ -74,7 +74,7 @@ inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> 
     buffer.assign(piece.begin(), piece.end());
     std::string_view const view(buffer.data(), buffer.size());
     auto const before = p.error();
-    ssewire::feed_result result;
+    ssewire::result<std::size_t> result;
     switch (w) {
     case way::push: result = p.feed(view, on_event); break;
     case way::push_with_comments: result = p.feed(view, on_event, on_comment); break;
@@ -91,13 +91,12 @@ inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> 
     fed += piece.size();
     bool const pulled = w == way::pull || w == way::pull_with_comments;
     if (before != errc::ok) {  // it sticks
-      got.sound = got.sound && result.error == before && result.consumed == 0 && p.error() == before;
+      got.sound = got.sound && result.error == before && result.value == 0 && p.error() == before;
     } else if (p.error() == errc::ok) {
-      got.sound =
-          got.sound && result.error == errc::ok && result.consumed == piece.size() && p.offset() == fed;
+      got.sound = got.sound && result.error == errc::ok && result.value == piece.size() && p.offset() == fed;
     } else {
-      got.sound = got.sound && (pulled ? result.error == errc::ok && result.consumed == piece.size()
-                                       : result.error == p.error() && result.consumed <= piece.size());
+      got.sound = got.sound && (pulled ? result.error == errc::ok && result.value == piece.size()
+                                       : result.error == p.error() && result.value <= piece.size());
     }
   };
   auto const feed_nothing = [&] {

@@ -297,7 +297,7 @@ TEST_CASE("a stream whose channels' events lie apart in memory offers no more th
   for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
     ssewire::broker broker;
     peer to;
-    ssewire::stream<scripted_writer> stream(scripted_writer(to), broker.subscribe({"a", "b"}).subscription,
+    ssewire::stream<scripted_writer> stream(scripted_writer(to), broker.subscribe({"a", "b"}).value,
                                             {.body = body});
     for (int i = 0; i < 100; ++i) CHECK(broker.publish(i % 2 == 0 ? "a" : "b", {.data = "x"}));
     while (stream.pump() == stream_state::more) {
@@ -335,8 +335,8 @@ TEST_CASE("it drives a reactor's test as it does a stream's") {
     auto const a = reactor.add(scripted_writer(fast));
     auto const b = reactor.add(scripted_writer(stalled));
     REQUIRE((a && b));
-    CHECK(reactor.send(a.id, {.data = "x"}) == ssewire::errc::ok);
-    CHECK(reactor.send(b.id, {.data = "x"}) == ssewire::errc::ok);
+    CHECK(reactor.send(a.value, {.data = "x"}) == ssewire::errc::ok);
+    CHECK(reactor.send(b.value, {.data = "x"}) == ssewire::errc::ok);
     auto now = ssewire::steady_time() + std::chrono::hours(1);
     for (auto const end = now + std::chrono::seconds(60); now <= end; now += std::chrono::seconds(5))
       reactor.poll(now);

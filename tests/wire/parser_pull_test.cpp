@@ -34,7 +34,7 @@ TEST_CASE("next answers the events of the fed bytes, one at a time, and then not
   parser p;
   auto const fed = p.feed("id: 1\ndata: a\n\nevent: t\ndata: b\n\ndata: half");
   CHECK(fed.error == errc::ok);
-  CHECK(fed.consumed == 43);
+  CHECK(fed.value == 43);
   CHECK(p.offset() == 0);
   auto const a = p.next();
   REQUIRE(a);
@@ -263,10 +263,10 @@ TEST_CASE("on_comment may reset the parser: the rest is not read") {
     parser p;
     events got;
     auto const record = [&](event const& e) { got.push_back(support::record(e)); };
-    ssewire::feed_result last;
+    ssewire::result<std::size_t> last;
     for (auto const piece : pieces) last = p.feed(piece, record, [&](std::string_view) { p.reset(); });
     CHECK(last.error == errc::ok);
-    CHECK(pieces.back().substr(last.consumed) == "\ndata: b\n\n");
+    CHECK(pieces.back().substr(last.value) == "\ndata: b\n\n");
     CHECK(p.offset() == 0);
     p.feed("data: c\n\n", record);
     CHECK(got == events{{.data = "c"}});

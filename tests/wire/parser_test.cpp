@@ -38,7 +38,7 @@ TEST_CASE("a finished parser refuses bytes until it is reset") {
   CHECK(p.finish());  // twice is once
   auto const refused = p.feed("\n", [](event const&) { FAIL_CHECK("an event of a finished stream"); });
   CHECK(refused.error == errc::closed);
-  CHECK(refused.consumed == 0);
+  CHECK(refused.value == 0);
   p.reset();
   events got;
   CHECK(p.feed("\ndata: y\n\n", [&](event const& e) { got.push_back(support::record(e)); }));
@@ -189,11 +189,11 @@ TEST_CASE("an error sticks until reset, and the last event ID and reconnection t
   auto const record = [&](event const& e) { got.push_back(support::record(e)); };
   auto const first = p.feed("id: 1\nretry: 5\n\nid: 2\ndata: 123456\n\ndata: a\n\n", record);
   CHECK(first.error == errc::line_too_long);
-  CHECK(first.consumed == 22);
+  CHECK(first.value == 22);
   for (auto const more : {""sv, "\n"sv, "\n\ndata: b\n\n"sv}) {
     auto const again = p.feed(more, record);
     CHECK(again.error == errc::line_too_long);
-    CHECK(again.consumed == 0);
+    CHECK(again.value == 0);
   }
   CHECK(got.empty());
   CHECK(p.last_event_id() == "1");
@@ -213,12 +213,12 @@ TEST_CASE("feed and finish from inside the callback are refused, and the stream 
   auto const outer = p.feed("data: a\n\ndata: b\n\n", [&](event const& e) {
     auto const inner = p.feed("data: nested\n\n", never);
     CHECK(inner.error == errc::called_from_inside);
-    CHECK(inner.consumed == 0);
+    CHECK(inner.value == 0);
     CHECK(p.finish().error == errc::called_from_inside);
     got.push_back(support::record(e));
   });
   CHECK(outer);
-  CHECK(outer.consumed == 18);
+  CHECK(outer.value == 18);
   CHECK(got == events{{.data = "a"}, {.data = "b"}});
   CHECK(p.feed("data: c\n\n", ignore));
 }
@@ -233,7 +233,7 @@ TEST_CASE("after reset from inside the callback the rest of the bytes is not rea
   };
   auto const result = p.feed("id: 1\ndata: a\n\ndata: b\n\n", record);
   CHECK(result);
-  CHECK(result.consumed == 15);
+  CHECK(result.value == 15);
   CHECK(got == events{{.data = "a", .id = "1"}, {.data = "a", .id = "1"}});
   CHECK(p.last_event_id() == "1");
   got.clear();

@@ -24,8 +24,6 @@ using ssewire::framing;
 using ssewire::serialize;
 using ssewire::serialize_comment;
 using ssewire::serialized_size;
-using ssewire::write_result;
-using ssewire::write_status;
 
 // The rules again, a byte at a time.
 std::string lines(std::string_view prefix, std::string_view text) {
@@ -57,23 +55,12 @@ std::string chunk(std::string const& body) {
   return out.str();
 }
 
-// Takes a few bytes at a time.
-struct blocking_writer {
-  std::string got = {};
-  std::size_t at_most = 7;
-  write_result write(ssewire::buffers b) {
-    auto const n = (std::min)(b[0].size(), at_most);
-    got += b[0].substr(0, n);
-    return {write_status::ok, n};
-  }
-};
-
 // To memory that ends where the frame ends: a sanitizer sees what is written behind it.
 template <class Frame> std::string to_exact_span(Frame const& frame, framing body) {
   std::vector<char> exact(serialized_size(frame, body));
   auto const result = serialize(frame, std::span<char>(exact), body);
   CHECK(result.error == errc::ok);
-  CHECK(result.bytes == exact.size());
+  CHECK(result.value == exact.size());
   return std::string(exact.begin(), exact.end());
 }
 
@@ -86,7 +73,7 @@ template <class Frame> void agrees(Frame const& frame, std::string const& raw) {
 
     std::vector<char> large(8 * want.size() + 2048);
     auto const result = serialize(frame, std::span<char>(large), body);
-    REQUIRE(std::string_view(large.data(), result.bytes) == want);
+    REQUIRE(std::string_view(large.data(), result.value) == want);
 
     if (!want.empty()) {
       std::vector<char> small(want.size() - 1, '?');
@@ -101,12 +88,6 @@ template <class Frame> void agrees(Frame const& frame, std::string const& raw) {
     std::string iterated = "before";
     serialize(frame, std::back_inserter(iterated), body);
     REQUIRE(iterated == "before" + want);
-
-    blocking_writer writer;
-    auto const written = serialize(frame, writer, body);
-    CHECK(written.error == errc::ok);
-    CHECK(written.bytes == want.size());
-    REQUIRE(writer.got == want);
   }
 }
 
@@ -157,7 +138,7 @@ TEST_CASE("a line end at every place of a block, and every pair of them") {
         serialize(e, appended);
         REQUIRE(appended == expected(e));
         std::vector<char> large(8 * size + 2048);
-        REQUIRE(std::string_view(large.data(), serialize(e, std::span<char>(large)).bytes) == expected(e));
+        REQUIRE(std::string_view(large.data(), serialize(e, std::span<char>(large)).value) == expected(e));
       }
     }
   }
@@ -173,7 +154,7 @@ TEST_CASE("a text of nothing but line ends, in spans of every room, and behind s
         std::vector<char> out(room);
         auto const result = serialize(e, std::span<char>(out));
         REQUIRE(result.error == (room < want.size() ? errc::buffer_too_small : errc::ok));
-        if (result) REQUIRE(std::string_view(out.data(), result.bytes) == want);
+        if (result) REQUIRE(std::string_view(out.data(), result.value) == want);
       }
       for (std::size_t before = 0; before < 1500; before += 97) {
         auto out = std::string(before, '?');
@@ -202,8 +183,6 @@ TEST_CASE("many events in a row: one chunk, one write; of none nothing is writte
   agrees(std::vector<event>(three, three + 3), raw);
   agrees(std::array<event, 2>{three[0], three[2]}, expected(three[0]) + expected(three[2]));
   agrees(std::vector<event>(), "");
-  blocking_writer writer{.at_most = 1000};
-  CHECK(serialize(three, writer).bytes == raw.size());
 }
 
 TEST_CASE("comments go to every output too") {
@@ -212,7 +191,7 @@ TEST_CASE("comments go to every output too") {
     CHECK(serialize_comment(text) == raw);
     CHECK(serialize_comment(text, framing::chunked) == chunk(raw));
     std::vector<char> exact(raw.size());
-    CHECK(serialize_comment(text, std::span<char>(exact)).bytes == raw.size());
+    CHECK(serialize_comment(text, std::span<char>(exact)).value == raw.size());
     CHECK(std::string(exact.begin(), exact.end()) == raw);
     exact.pop_back();
     CHECK(serialize_comment(text, std::span<char>(exact)).error == errc::buffer_too_small);
@@ -220,9 +199,6 @@ TEST_CASE("comments go to every output too") {
     serialize_comment(text, out);
     serialize_comment(text, std::back_inserter(out), framing::chunked);
     CHECK(out == "x" + raw + chunk(raw));
-    blocking_writer writer;
-    CHECK(serialize_comment(text, writer));
-    CHECK(writer.got == raw);
   }
 }
 
@@ -230,7 +206,7 @@ TEST_CASE("a character array is a span, checked like one") {
   char small[8];
   CHECK(serialize({.data = "a"}, small).error == errc::buffer_too_small);
   char enough[9];
-  CHECK(serialize({.data = "a"}, enough).bytes == 9);
+  CHECK(serialize({.data = "a"}, enough).value == 9);
   static_assert(!ssewire::byte_iterator<char*>, "a pointer does not say where its memory ends");
   static_assert(ssewire::byte_iterator<std::back_insert_iterator<std::vector<char>>>);
   static_assert(ssewire::byte_iterator<std::ostreambuf_iterator<char>>);
@@ -241,55 +217,10 @@ TEST_CASE("serialized at compile time, alone, in a batch and as a chunk") {
     std::array<char, 64> out{};
     event const two[] = {{.data = "a\r\nb"}, {.id = "7", .retry = ssewire::reconnection_time(10)}};
     auto const result = serialize(two, std::span<char>(out), framing::chunked);
-    return std::pair(out, result.bytes);
+    return std::pair(out, result.value);
   }();
   CHECK(std::string_view(bytes.first.data(), bytes.second) ==
         "22\r\ndata: a\ndata: b\n\nid: 7\nretry: 10\n\n\r\n");
-}
-
-// Writers that do not take it all.
-
-struct answers {
-  write_result result;
-  std::string got = {};
-  write_result write(ssewire::buffers b) {
-    got = std::string(b[0].substr(0, (std::min)(result.bytes, b[0].size())));
-    return result;
-  }
-};
-
-TEST_CASE("a writer that is closed or not ready has taken the bytes that are reported") {
-  event const e{.data = "some text"};
-  answers again{{write_status::again, 5}};
-  auto const result = serialize(e, again);
-  CHECK(result.error == errc::writer_not_ready);
-  CHECK(result.bytes == 5);
-  CHECK(again.got + serialize(e).substr(result.bytes) == serialize(e));
-
-  answers full{{write_status::again, serialized_size(e)}};  // it has all, and wants no more for now
-  CHECK(serialize(e, full).error == errc::ok);
-
-  answers closed{{write_status::closed, 0}};
-  CHECK(serialize(e, closed).error == errc::closed);
-
-  answers nothing{{write_status::ok, 0}};
-  CHECK(serialize(e, nothing).error == errc::writer_broke_contract);
-  answers too_many{{write_status::ok, 1000}};
-  CHECK(serialize(e, too_many).error == errc::writer_broke_contract);
-}
-
-TEST_CASE("a writer that answers pending keeps what it was given") {
-  static auto& in_flight = *new std::string_view();  // for good, as the bytes
-  struct asynchronous {
-    write_result write(ssewire::buffers b) {
-      in_flight = b[0];
-      return {write_status::pending, 0};
-    }
-  } writer;
-  auto const result = serialize({.data = "some text"}, writer);
-  CHECK(result.error == errc::writer_not_ready);
-  CHECK(result.bytes == serialized_size({.data = "some text"}));
-  CHECK(in_flight == "data: some text\n\n");
 }
 
 }  // namespace

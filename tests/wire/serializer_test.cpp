@@ -36,12 +36,12 @@ TEST_CASE("a span that is one byte too small has nothing written to it, one that
     if (room < whole.size()) {
       CHECK_FALSE(result);
       CHECK(result.error == errc::buffer_too_small);
-      CHECK(result.bytes == 0);
+      CHECK(result.value == 0);
       CHECK(buffer == std::string(room + 8, '#'));
     } else {
       CHECK(result);
       CHECK(result.error == errc::ok);
-      CHECK(result.bytes == whole.size());
+      CHECK(result.value == whole.size());
       CHECK(buffer == whole + std::string(room + 8 - whole.size(), '#'));
     }
   }
@@ -68,8 +68,8 @@ TEST_CASE(
       auto const result = serialize(e, std::span<char>(buffer).first(room));
       bool const fits = room >= whole.size();
       bool const right = result.error == (fits ? errc::ok : errc::buffer_too_small) &&
-                         result.bytes == (fits ? whole.size() : 0) &&
-                         buffer.substr(0, result.bytes) == whole.substr(0, result.bytes) &&
+                         result.value == (fits ? whole.size() : 0) &&
+                         buffer.substr(0, result.value) == whole.substr(0, result.value) &&
                          buffer.find_first_not_of('#', fits ? room : 0) == std::string::npos;
       if (right) continue;
       CAPTURE(whole);
@@ -93,15 +93,15 @@ TEST_CASE("serializing into a span works in a constant expression") {
     std::array<char, 64> buffer = {};
     auto const result = serialize({.type = "t", .data = "a\r\nb", .id = "7", .retry = 12s}, buffer);
     std::array<char, 48> exact = {};
-    std::copy_n(buffer.begin(), result.bytes, exact.begin());
-    return std::pair(exact, result.bytes);
+    std::copy_n(buffer.begin(), result.value, exact.begin());
+    return std::pair(exact, result.value);
   }();
   static_assert(std::string_view(written.first.data(), written.second) ==
                 "id: 7\nevent: t\nretry: 12000\ndata: a\ndata: b\n\n");
   constexpr auto split = [] {
     std::array<char, 96> buffer = {};
     auto const result = serialize({.data = "a\r\nb\v\f\xC2\x85z\r\rc\n\rd\n"}, buffer);
-    return std::pair(buffer, result.bytes);
+    return std::pair(buffer, result.value);
   }();
   static_assert(std::string_view(split.first.data(), split.second) ==
                 "data: a\ndata: b\v\f\xC2\x85z\ndata: \ndata: c\ndata: \ndata: d\ndata: \n\n");

@@ -15,9 +15,10 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
+#include <ssewire/core/position.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
-#include <ssewire/log/publish_result.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -31,14 +32,6 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
-/// A subscription, or why there is none.
-template <class Traits = default_traits> struct basic_subscribe_result {
-  basic_subscription<Traits> subscription = {};
-  errc error = errc::ok;
-
-  explicit operator bool() const noexcept { return error == errc::ok; }
-};
 
 /// Channels in one order of events. Every event has a position in it, and so one last event ID is enough for
 /// a client that follows several channels on one connection.
@@ -55,7 +48,6 @@ template <class Traits = default_traits> class basic_broker {
 
  public:
   using subscription = basic_subscription<Traits>;
-  using subscribe_result = basic_subscribe_result<Traits>;
 
   /// Throws std::bad_alloc, and what the epoch's source throws.
   explicit basic_broker(broker_options options = {}) : core_(std::make_shared<core>(options)) {}
@@ -84,11 +76,18 @@ template <class Traits = default_traits> class basic_broker {
   /// Errors      no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
   /// Complexity  expected O(names), and for each channel what publishing to it alone costs. Each log has its
   ///             own copy; the lock is held for all of them.
-  publish_result publish(channel_names channels, event const& e, std::uint64_t tag = 0) noexcept {
-    if (!channels.is_one()) return publish(channels, std::span(&e, 1), tag);
-    auto const result = core_->publish(channels.one(), e, tag);
-    (void)core_->count_refusal(result.error);
-    return result;
+  result<position_id> publish(channel_names channels, event const& e,
+                              publish_options const& options = {}) noexcept {
+    if (!channels.is_one()) return publish(channels, std::span(&e, 1), options);
+    auto const published = core_->publish(channels.one(), e, options.tag);
+    (void)core_->count_refusal(published.error);
+    return published;
+  }
+
+  /// The same for an event of this data: `publish("news", "hello")`.
+  result<position_id> publish(channel_names channels, optional_text data,
+                              publish_options const& options = {}) noexcept {
+    return publish(channels, event{.data = data}, options);
   }
 
   /// Several events, in this order, with nothing between them, or none of them. Subscribers are woken once.
@@ -96,12 +95,13 @@ template <class Traits = default_traits> class basic_broker {
   /// Events borrow their text: what they were made of must live until this returns.
   /// Returns     the last one's position; the others lie directly before. event_too_large also if all
   ///             together exceed max_bytes. The lock is held for all of them.
-  publish_result publish(channel_names channels, std::span<event const> events,
-                         std::uint64_t tag = 0) noexcept {
-    publish_result result{{}, errc::no_memory};
-    detail::attempt([&] { result = core_->publish(detail::name_views(channels).all(), events, tag); });
-    (void)core_->count_refusal(result.error);
-    return result;
+  result<position_id> publish(channel_names channels, std::span<event const> events,
+                              publish_options const& options = {}) noexcept {
+    result<position_id> published{{}, errc::no_memory};
+    detail::attempt(
+        [&] { published = core_->publish(detail::name_views(channels).all(), events, options.tag); });
+    (void)core_->count_refusal(published.error);
+    return published;
   }
 
   /// Subscribes one stream to one or several channels, at one instant: what was published before comes from
@@ -113,17 +113,16 @@ template <class Traits = default_traits> class basic_broker {
   ///             user_full, closed, no_memory; then nothing has changed.
   /// Complexity  expected O(names); under the lock a search in each channel's log, O(log n) in what it holds,
   ///             and with start_at::last as many of them as the logarithm of all positions.
-  [[nodiscard]] subscribe_result subscribe(channel_names channels, optional_text last_event_id = {},
-                                           subscribe_options const& options = {}) noexcept {
-    subscribe_result result{{}, errc::no_memory};
+  [[nodiscard]] result<subscription> subscribe(channel_names channels,
+                                               subscribe_options const& options = {}) noexcept {
+    result<subscription> made{{}, errc::no_memory};
     detail::attempt([&] {
-      auto const [state, error] =
-          core_->subscribe(detail::name_views(channels).all(), last_event_id.value(), options);
-      if (state != nullptr) result.subscription = subscription(core_, state);
-      result.error = error;
+      auto const [state, error] = core_->subscribe(detail::name_views(channels).all(), options);
+      if (state != nullptr) made.value = subscription(core_, state);
+      made.error = error;
     });
-    (void)core_->count_refusal(result.error);
-    return result;
+    (void)core_->count_refusal(made.error);
+    return made;
   }
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any

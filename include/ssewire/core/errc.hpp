@@ -35,10 +35,6 @@ enum class errc : unsigned char {
   event_too_large,
   /// The output span is smaller than serialized_size(); nothing was written.
   buffer_too_small,
-  /// The writer answered `again` or `pending`; it has taken the bytes that are reported.
-  writer_not_ready,
-  /// The writer answered `ok` with no bytes, more than it was offered, or no status there is.
-  writer_broke_contract,
 
   // An event stream being parsed: the peer's bytes. These stick until reset().
   /// A line exceeds parser_limits::max_line_bytes.
@@ -96,10 +92,6 @@ constexpr std::string_view message(errc error) noexcept {
     return "the serialized event, or several together, exceed replay_limits::max_bytes; nothing was "
            "published";
   case errc::buffer_too_small: return "the buffer is smaller than serialized_size(); nothing was written";
-  case errc::writer_not_ready:
-    return "the writer would have to wait; it has taken the bytes reported; use a stream";
-  case errc::writer_broke_contract:
-    return "the writer answered ok with no bytes, too many, or no status there is; fix the writer";
   case errc::line_too_long: return "the peer sent a line longer than max_line_bytes; the stream cannot go on";
   case errc::event_too_long:
     return "the peer sent an event larger than max_event_bytes; the stream cannot go on";

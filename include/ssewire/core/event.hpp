@@ -6,6 +6,7 @@
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/optional_text.hpp>
+#include <ssewire/core/result.hpp>
 
 #include <stdlib.h>
 
@@ -20,14 +21,6 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
-/// A value that was checked at run time, or the reason why there is none. True means `value` is good.
-template <class T> struct checked {
-  T value = {};
-  errc error = errc::ok;
-
-  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
-};
 
 namespace detail {
 
@@ -62,11 +55,11 @@ class event_type {
   }
   template <std::convertible_to<std::string_view> Text>
   event_type(Text const&) = delete;  // text known only at run time: event_type::from(text) checks it
-  event_type(checked<event_type> const&) = delete;  // its `.value`, when you have looked at its `.error`
+  event_type(result<event_type> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
   /// Text known only at run time; absent is empty. Refused with errc::type_has_control if it holds CR, LF or
   /// NUL: never cleaned.
-  [[nodiscard]] static constexpr checked<event_type> from(optional_text text) noexcept {
+  [[nodiscard]] static constexpr result<event_type> from(optional_text text) noexcept {
     if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::type_has_control};
     return {event_type(text.value()), errc::ok};
   }
@@ -102,12 +95,12 @@ class event_id {
     if (literal[N - 1] != '\0') detail::a_literal_must_end_in_NUL();
   }
   template <std::convertible_to<std::string_view> Text>
-  event_id(Text const&) = delete;               // text known only at run time: event_id::from(text) checks it
-  event_id(checked<event_id> const&) = delete;  // its `.value`, when you have looked at its `.error`
+  event_id(Text const&) = delete;              // text known only at run time: event_id::from(text) checks it
+  event_id(result<event_id> const&) = delete;  // its `.value`, when you have looked at its `.error`
 
   /// Text known only at run time; an absent one is the absent ID. Refused with errc::id_has_control: never
   /// cleaned.
-  [[nodiscard]] static constexpr checked<event_id> from(optional_text text) noexcept {
+  [[nodiscard]] static constexpr result<event_id> from(optional_text text) noexcept {
     if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::id_has_control};
     return {text.has_value() ? event_id(text.value()) : event_id(), errc::ok};
   }

@@ -12,6 +12,7 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/core/wake.hpp>
@@ -67,13 +68,6 @@ struct loop_signal {
   }
 };
 
-struct add_result {
-  stream_id id = {};
-  errc error = errc::ok;
-
-  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
-};
-
 /// When the reactor wants to be polled next.
 struct poll_result {
   /// At once, after the loop has looked at its sockets: the turn's budget is used up.
@@ -114,12 +108,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from
   ///             inside the reactor's destructor. Then the writer was not called, and it and the subscription
   ///             are gone.
-  add_result add(Writer to, subscription from, stream_options options = {}) noexcept {
+  result<stream_id> add(Writer to, subscription from, stream_options options = {}) noexcept {
     if (!from) return {{}, errc::closed};
     return take(std::move(to), std::move(options), std::move(from));
   }
   /// One without a subscription: it sends what send() gets.
-  add_result add(Writer to, stream_options options = {}) noexcept {
+  result<stream_id> add(Writer to, stream_options options = {}) noexcept {
     return take(std::move(to), std::move(options));
   }
 
@@ -288,10 +282,11 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   };
 
   // `from`: a subscription, or nothing.
-  template <class... From> add_result take(Writer&& to, stream_options&& options, From&&... from) noexcept {
+  template <class... From>
+  result<stream_id> take(Writer&& to, stream_options&& options, From&&... from) noexcept {
     detail::check_writer<Writer>();
     if (ending_) return {{}, errc::closed};
-    add_result result{{}, errc::no_memory};
+    result<stream_id> added{{}, errc::no_memory};
     detail::attempt([&] {
       auto& s = seats_.emplace(std::move(to));
       if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
@@ -303,9 +298,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       idle_.insert(*s.alone);
       s.alone->stream.set_hook(s.alone->hook());
       turns_.add(*s.alone);
-      result = {s.id, errc::ok};
+      added = {s.id, errc::ok};
     });
-    return result;
+    return added;
   }
 
   [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return seats_.find({id.slot, id.generation}); }

@@ -9,6 +9,7 @@
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/identity.hpp>
@@ -16,7 +17,6 @@
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/log/detail/watermarks.hpp>
-#include <ssewire/log/publish_result.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 #include <ssewire/log/retention.hpp>
 #include <ssewire/wire/serializer.hpp>
@@ -96,7 +96,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   ///             event_too_large (beyond max_bytes), no_memory (in the child of a fork() also where
   ///             Traits::epoch() throws); then nothing has changed and no ID was used.
   /// Complexity  O(size of the event), and what it makes the buffer forget.
-  publish_result append(event const& e) noexcept {
+  result<position_id> append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
     std::array<char, detail::largest_copied_frame> room;
     auto const error = next.prepare(e, 0, hash_, limits_.max_bytes, room);

@@ -6,6 +6,7 @@
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/utf8.hpp>
 #include <ssewire/wire/detail/byte_buffer.hpp>
 #include <ssewire/wire/detail/line_ends.hpp>
@@ -46,15 +47,6 @@ struct parser_limits {
 /// untouched.
 enum class utf8 : unsigned char { repair, keep };
 
-/// How far a parser came, and what stopped it.
-struct feed_result {
-  /// Bytes of this call that were read: all of them, unless a limit was exceeded.
-  std::size_t consumed = 0;
-  errc error = errc::ok;
-
-  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
-};
-
 /// An incremental parser for one event stream, and then, after reset(), for the next. It is read in one of
 /// two ways:
 ///
@@ -92,7 +84,7 @@ class parser {
   /// Throws      std::bad_alloc, and what `on_event` throws (then only reset() and destruction are valid).
   /// Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
   template <std::invocable<event const&> OnEvent>
-  feed_result feed(std::string_view bytes, OnEvent&& on_event) {
+  result<std::size_t> feed(std::string_view bytes, OnEvent&& on_event) {
     return push(bytes, on_event, without_comments());
   }
 
@@ -100,20 +92,20 @@ class parser {
   /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may
   ///             do what `on_event` may. The view lives until it returns.
   template <std::invocable<event const&> OnEvent, std::invocable<std::string_view> OnComment>
-  feed_result feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
+  result<std::size_t> feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
     return push(bytes, on_event, on_comment);
   }
 
   /// A read buffer does not say how much of it was read: feed({buffer, bytes}).
   template <std::size_t N, class... Callbacks>
-  feed_result feed(char (&buffer)[N], Callbacks&&... callbacks) = delete;
+  result<std::size_t> feed(char (&buffer)[N], Callbacks&&... callbacks) = delete;
 
   /// Takes the next bytes of the stream, for next() to read.
   /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
   /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not yet
   ///             read all of the last call's; it does not stick. Limits that these bytes exceed show in
   ///             error().
-  feed_result feed(std::string_view bytes) noexcept {
+  result<std::size_t> feed(std::string_view bytes) noexcept {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
     if (bytes.empty()) return {};
@@ -123,7 +115,7 @@ class parser {
   }
 
   /// A temporary would be gone before next() reads it.
-  template <std::same_as<std::string> Text> feed_result feed(Text&& temporary) = delete;
+  template <std::same_as<std::string> Text> result<std::size_t> feed(Text&& temporary) = delete;
 
   /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is
   /// wrong.
@@ -142,7 +134,7 @@ class parser {
   /// standard says.
   /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is
   ///             errc::closed, and that is error() from now on.
-  feed_result finish() noexcept {
+  result<std::size_t> finish() noexcept {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ == errc::closed) return {};
     if (error_ != errc::ok) return {0, error_};  // also errc::bytes_waiting, which does not stick
@@ -294,7 +286,7 @@ class parser {
   }
 
   template <class OnEvent, class OnComment>
-  feed_result push(std::string_view bytes, OnEvent& on_event, OnComment&& on_comment) {
+  result<std::size_t> push(std::string_view bytes, OnEvent& on_event, OnComment&& on_comment) {
     if (inside_.on) return {0, errc::called_from_inside};
     if (error_ != errc::ok) return {0, error_};
     if (bytes.empty()) return {};
@@ -307,7 +299,7 @@ class parser {
     if (inside_.on || error_ != errc::bytes_waiting) return found;
     auto rest = waiting_;
     pulled<std::remove_reference_t<OnComment>> to{*this, found, on_comment};
-    rest.remove_prefix(read(rest, to).consumed);
+    rest.remove_prefix(read(rest, to).value);
     if (found && !rest.empty()) {
       waiting_ = rest;
       error_ = errc::bytes_waiting;
@@ -315,7 +307,7 @@ class parser {
     return found;
   }
 
-  template <class To> feed_result read(std::string_view bytes, To& to) {
+  template <class To> result<std::size_t> read(std::string_view bytes, To& to) {
     auto const* const first = bytes.data();
     auto const* const last = first + bytes.size();
     error_ = errc::
@@ -332,7 +324,8 @@ class parser {
   }
 
   // `begun`: bytes of the line that came with earlier calls.
-  [[gnu::noinline]] feed_result give_up(errc error, std::size_t consumed, std::size_t begun) noexcept {
+  [[gnu::noinline]] result<std::size_t> give_up(errc error, std::size_t consumed,
+                                                std::size_t begun) noexcept {
     error_ = error;
     offset_ += consumed;
     offset_ -= begun;
@@ -357,7 +350,8 @@ class parser {
   }
 
   // Reads [line, last), which is not empty and begins with the rest of the unfinished line if there is one.
-  template <class To> feed_result scan(char const* first, char const* line, char const* last, To& to) {
+  template <class To>
+  result<std::size_t> scan(char const* first, char const* line, char const* last, To& to) {
     constexpr auto block_bytes = static_cast<std::ptrdiff_t>(detail::block_bytes);
     detail::block_scanner const scanner;
     auto const consumed = [first](char const* at) { return static_cast<std::size_t>(at - first); };
@@ -435,7 +429,7 @@ class parser {
     return all_read(consumed(last));
   }
 
-  feed_result all_read(std::size_t consumed) noexcept {
+  result<std::size_t> all_read(std::size_t consumed) noexcept {
     offset_ += consumed;
     error_ = errc::ok;
     return {consumed, errc::ok};

@@ -10,14 +10,13 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/framing.hpp>
-#include <ssewire/core/writer.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/wire/detail/frame.hpp>
 #include <ssewire/wire/detail/outputs.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <iterator>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,14 +28,6 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many bytes were written to a caller's buffer or writer, and what kept the rest back.
-struct serialize_result {
-  std::size_t bytes = 0;
-  errc error = errc::ok;
-
-  constexpr explicit operator bool() const noexcept { return error == errc::ok; }
-};
-
 /// Several events in a row: an array, a vector, a span.
 template <class Events> concept event_batch = std::convertible_to<Events const&, std::span<event const>>;
 
@@ -47,7 +38,7 @@ namespace detail {
 
 // To the front of `out`, or nothing.
 template <class Frame>
-constexpr serialize_result write_frame(Frame const& frame, std::span<char> out, framing body) noexcept {
+constexpr result<std::size_t> write_frame(Frame const& frame, std::span<char> out, framing body) noexcept {
   if (!surely_fits(frame, body, out.size()) && framed_size(frame, body) > out.size()) {
     return {0, errc::buffer_too_small};
   }
@@ -87,32 +78,6 @@ template <class Frame, byte_iterator Out> Out write_frame(Frame const& frame, Ou
   return out;
 }
 
-template <class Frame, writer Writer>
-serialize_result write_frame(Frame const& frame, Writer& out, framing body) {
-  auto const size = framed_size(frame, body);
-  auto bytes = std::make_unique<char[]>(size);
-  span_output to({bytes.get(), size});
-  put_framed(to, frame, body);
-  std::size_t sent = 0;
-  while (sent < size) {
-    std::string_view const rest[] = {{bytes.get() + sent, size - sent}};
-    auto const answer = out.write(rest);
-    auto const taken = taken_of(answer, rest->size());
-    if (taken == no_answer) return {sent, errc::writer_broke_contract};
-    sent += taken;
-    switch (answer.status) {
-    case write_status::ok: break;
-    case write_status::again: return {sent, sent == size ? errc::ok : errc::writer_not_ready};
-    case write_status::pending:
-      // Nobody will say when they have been sent: rather a leak than freed bytes on the wire.
-      (void)bytes.release();
-      return {sent, errc::writer_not_ready};
-    case write_status::closed: return {sent, errc::closed};
-    }
-  }
-  return {sent, errc::ok};
-}
-
 }  // namespace detail
 
 /// The bytes that `serialize` writes for this event, or for all of these.
@@ -135,8 +100,8 @@ template <event_batch Events>
 /// effect.
 /// Complexity  O(size of the event).
 /// Source      WHATWG HTML, 9.2.5.
-[[nodiscard]] constexpr serialize_result serialize(event const& e, std::span<char> out,
-                                                   framing body = framing::raw) noexcept {
+[[nodiscard]] constexpr result<std::size_t> serialize(event const& e, std::span<char> out,
+                                                      framing body = framing::raw) noexcept {
   return detail::write_frame(e, out, body);
 }
 
@@ -159,22 +124,10 @@ template <byte_iterator Out> Out serialize(event const& e, Out out, framing body
   return detail::write_frame(e, std::move(out), body);
 }
 
-/// Offers it to a writer that can take it now: one that waits for its peer, or keeps what the peer does not
-/// take yet. For others, and for more than a few events, there are streams (stream.hpp).
-/// Returns     the bytes it took, and if these are not all of them: errc::closed; errc::writer_not_ready for
-///             `again` (what serialize(e) has behind these bytes must go out before anything else); the same
-///             for `pending`, which has them all, and for whose sake they are never freed;
-///             errc::writer_broke_contract.
-/// Throws      std::bad_alloc, and what the writer throws.
-template <writer Writer>
-[[nodiscard]] serialize_result serialize(event const& e, Writer& out, framing body = framing::raw) {
-  return detail::write_frame(e, out, body);
-}
-
 /// Several events at once, to all the same places: one chunk, one write. Of none, nothing is written.
 template <event_batch Events>
-[[nodiscard]] constexpr serialize_result serialize(Events const& batch, std::span<char> out,
-                                                   framing body = framing::raw) noexcept {
+[[nodiscard]] constexpr result<std::size_t> serialize(Events const& batch, std::span<char> out,
+                                                      framing body = framing::raw) noexcept {
   return detail::write_frame(detail::event_span(batch), out, body);
 }
 template <event_batch Events>
@@ -189,16 +142,12 @@ template <event_batch Events, byte_iterator Out>
 Out serialize(Events const& batch, Out out, framing body = framing::raw) {
   return detail::write_frame(detail::event_span(batch), std::move(out), body);
 }
-template <event_batch Events, writer Writer>
-[[nodiscard]] serialize_result serialize(Events const& batch, Writer& out, framing body = framing::raw) {
-  return detail::write_frame(detail::event_span(batch), out, body);
-}
 
 /// A comment, which clients ignore: a heartbeat, a note for who reads the wire. Any text; each of its lines
 /// becomes a comment line, and a blank line follows, so that a frame always ends in one. To all the same
 /// places.
-[[nodiscard]] constexpr serialize_result serialize_comment(std::string_view text, std::span<char> out,
-                                                           framing body = framing::raw) noexcept {
+[[nodiscard]] constexpr result<std::size_t> serialize_comment(std::string_view text, std::span<char> out,
+                                                              framing body = framing::raw) noexcept {
   return detail::write_frame(detail::comment{text}, out, body);
 }
 inline void serialize_comment(std::string_view text, std::string& out, framing body = framing::raw) {
@@ -210,11 +159,6 @@ inline void serialize_comment(std::string_view text, std::string& out, framing b
 template <byte_iterator Out>
 Out serialize_comment(std::string_view text, Out out, framing body = framing::raw) {
   return detail::write_frame(detail::comment{text}, std::move(out), body);
-}
-template <writer Writer>
-[[nodiscard]] serialize_result serialize_comment(std::string_view text, Writer& out,
-                                                 framing body = framing::raw) {
-  return detail::write_frame(detail::comment{text}, out, body);
 }
 
 }  // namespace SSEWIRE_DETAIL_ABI

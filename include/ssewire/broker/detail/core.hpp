@@ -22,6 +22,7 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/core/wake.hpp>
@@ -30,7 +31,6 @@
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/log/detail/watermarks.hpp>
-#include <ssewire/log/publish_result.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
@@ -73,7 +73,7 @@ template <class Traits> struct broker_core {
   // ---- publish
   // -------------------------------------------------------------------------------------------------
 
-  publish_result publish(std::string_view name, event const& e, std::uint64_t tag) noexcept {
+  result<position_id> publish(std::string_view name, event const& e, std::uint64_t tag) noexcept {
     if (!good_name(name)) return {{}, errc::channel_name_refused};
     prepared_event<Traits> prepared;
     std::array<char, largest_copied_frame> room;
@@ -87,8 +87,8 @@ template <class Traits> struct broker_core {
   }
 
   // Several events on several channels, or nothing. Throws std::bad_alloc; then nothing has changed.
-  publish_result publish(std::span<std::string_view const> names, std::span<event const> events,
-                         std::uint64_t tag) {
+  result<position_id> publish(std::span<std::string_view const> names, std::span<event const> events,
+                              std::uint64_t tag) {
     std::vector<std::string_view> distinct;
     if (auto const error = take_names(names, distinct); error != errc::ok) return {{}, error};
     if (events.empty()) return {{}, errc::ok};
@@ -124,7 +124,8 @@ template <class Traits> struct broker_core {
 
   // Null, and the reason, if the newcomer is refused. Throws std::bad_alloc; then nothing has changed.
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
-                                         std::string_view last_event_id, subscribe_options const& how) {
+                                         subscribe_options const& how) {
+    auto const last_event_id = how.last_event_id.value();
     std::vector<std::string_view> distinct;
     if (auto const error = take_names(names, distinct); error != errc::ok) return {nullptr, error};
     auto s = std::make_unique<subscriber>();
@@ -481,9 +482,9 @@ template <class Traits> struct broker_core {
   // -------------------------------------------------------------------------------------------------
 
   // The moment of a publish; see histories::append. `woken`: an empty list for each channel.
-  publish_result commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
-                        std::span<prepared_event<Traits>> prepared,
-                        std::span<parked_list<Traits>> woken) noexcept {
+  result<position_id> commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
+                             std::span<prepared_event<Traits>> prepared,
+                             std::span<parked_list<Traits>> woken) noexcept {
     if (closed || draining) return {{}, errc::closed};
     if (!is_of_this_process()) return {{}, errc::no_memory};
     if (auto const error = logs.append(names, to, prepared, ids.unset(), sequence); error != errc::ok)

@@ -69,7 +69,7 @@ template <class Traits> class prepared_event {
     if (written.error == errc::ok) {
       take_facts(e, tag, hash);
       text_ = room.data();
-      size_ = written.bytes;
+      size_ = written.value;
       return size_ > max_bytes ? errc::event_too_large : errc::ok;
     }
     if (auto const error = measure(e, max_bytes); error != errc::ok) return error;
