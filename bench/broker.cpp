@@ -57,6 +57,7 @@ struct toucher {
     }
     return {ssewire::write_status::ok, bytes};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 // An event loop that has nothing but its streams.

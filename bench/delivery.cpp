@@ -51,6 +51,7 @@ struct sink_writer {
     to->bytes += bytes;
     return {ssewire::write_status::ok, bytes};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 constexpr auto no_time = ssewire::steady_time{};

@@ -149,6 +149,7 @@ struct peer_writer {
     takes -= taken;
     return {taken == bytes ? ssewire::write_status::ok : ssewire::write_status::again, taken};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 struct idle_writer {
@@ -159,6 +160,7 @@ struct idle_writer {
     for (auto const piece : pieces) bytes += piece.size();
     return {ssewire::write_status::ok, bytes};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 template <class Writer> struct driven {

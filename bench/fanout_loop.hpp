@@ -101,7 +101,7 @@ struct socket_writer {
     if (sent > 0) return {ssewire::write_status::ok, static_cast<std::size_t>(sent)};
     return {errno == EAGAIN ? ssewire::write_status::again : ssewire::write_status::closed, 0};
   }
-  void on_closed(ssewire::close_reason) noexcept { ::close(socket); }
+  void on_closed(ssewire::close_reason, ssewire::ending) { ::close(socket); }
 };
 
 /// The broker's default traits, with its memory counted.
@@ -134,7 +134,7 @@ template <class Traits = fanout_traits> class through_reactor {
     return std::uint64_t{added.value.generation} << 32 | added.value.slot;
   }
   void writable(std::uint64_t token) { streams_.writable(id_of(token)); }
-  void remove(std::uint64_t token) { streams_.remove(id_of(token), ssewire::close_reason::peer_gone); }
+  void remove(std::uint64_t token) { streams_.close(id_of(token), ssewire::close_reason::peer_gone); }
   void publish(std::string_view channel, std::string_view data) {
     must(static_cast<bool>(broker_.publish(channel, {.data = data})), "publish");
   }

@@ -48,11 +48,15 @@ struct client {  // and its socket, which holds one event until the client reads
     socket += pieces[0];
     return {ssewire::write_status::again, pieces[0].size()};
   }
-  void finish() { socket += "-- the response ends here\n"; }
+  void on_closed(ssewire::close_reason, ssewire::ending how) {
+    if (how == ssewire::ending::complete) {
+      socket += "-- the response ends here\n";
+    }
+  }
 };
 
 void read(ssewire::stream<client>& bar) {
-  std::cout << std::exchange(bar.writer_ref().socket, {});
+  std::cout << std::exchange(bar.writer().socket, {});
   bar.writable();
 }
 
@@ -66,10 +70,10 @@ void run_job(int reads_every, int goes_at) {
       bar.pump();
     }
     if (percent % reads_every == 0) read(bar);
-    bar.writer_ref().gone = percent >= goes_at;
+    bar.writer().gone = percent >= goes_at;
   }
   if (bar.send({.type = "done", .data = "result.pdf"}) != ssewire::errc::ok)
-    bar.abort();  // without its result
+    bar.close();  // without its result
   bar.finish();
   while (bar.pump() != ssewire::stream_state::closed) read(bar);
   read(bar);

@@ -69,10 +69,11 @@ struct client {  // and its socket, which holds 40 bytes until the client reads 
     socket += taken;
     return {socket.size() < 40 ? ssewire::write_status::ok : ssewire::write_status::again, taken.size()};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 void read(ssewire::stream<client>& answer) {
-  std::cout << std::exchange(answer.writer_ref().socket, {});
+  std::cout << std::exchange(answer.writer().socket, {});
   answer.writable();
 }
 
@@ -90,15 +91,15 @@ void answer(std::size_t reads_every, std::size_t goes_after) {
   ssewire::text_pieces text;
   model of;
   while (!of.done()) {
-    if (text.append(of.next()) != ssewire::errc::ok) to.abort();  // 8 KiB wait: far too slow
+    if (text.append(of.next()) != ssewire::errc::ok) to.close();  // 8 KiB wait: far too slow
     if (!send(text, to)) break;                                   // and the model stops
     if (of.tokens % reads_every == 0) read(to);
-    to.writer_ref().gone = of.tokens == goes_after;
+    to.writer().gone = of.tokens == goes_after;
   }
   text.end();
   while (!text.ready().empty() && send(text, to)) read(to);
   bool const whole = text.ready().empty() && to.send({.type = "done", .data = ""}) == ssewire::errc::ok;
-  if (!whole) to.abort();  // a client must not take it for the whole answer
+  if (!whole) to.close();  // a client must not take it for the whole answer
   to.finish();
   while (to.pump() != ssewire::stream_state::closed) read(to);
   read(to);

@@ -16,7 +16,7 @@ namespace {
 struct into_span {
   explicit into_span(prepared const& from) : p(from), out(8 * (from.largest + 64), '\0') {}
   std::string_view operator()(std::size_t i) {
-    return {out.data(), ssewire::serialize(p.events[i], std::span<char>(out)).bytes};
+    return {out.data(), ssewire::serialize(p.events[i], std::span<char>(out)).value};
   }
   prepared const& p;
   std::string out;

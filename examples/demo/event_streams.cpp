@@ -113,7 +113,7 @@ void event_streams::open(request const& asked, connection& on) {
       greet(added.value, outcome, backlog);
     }
   } else {
-    on.abort();
+    on.close();
   }
 }
 
@@ -154,7 +154,7 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
 
 // A page that is not greeted cannot prove anything: it comes back.
 void event_streams::greet(ssewire::stream_id stream, ssewire::event const& greeting) {
-  if (streams_.send(stream, greeting) != ssewire::errc::ok) streams_.remove(stream);
+  if (streams_.send(stream, greeting) != ssewire::errc::ok) streams_.close(stream);
 }
 
 // Names no stream if there is none; one that has ended names nothing either.
@@ -166,7 +166,7 @@ ssewire::stream_id event_streams::stream_of(std::string_view client) {
 bool event_streams::drop(std::string_view client) {
   auto const its = stream_of(client);
   if (!streams_.writer(its)) return false;
-  streams_.remove(its);
+  streams_.close(its);
   return true;
 }
 

@@ -35,8 +35,13 @@ struct socket_writer {
     bool const full = result.status == send_status::again;
     return {full ? ssewire::write_status::again : ssewire::write_status::ok, result.bytes};
   }
-  void finish() { to->shutdown_write(); }
-  void abort() { to->abort(); }
+  void on_closed(ssewire::close_reason, ssewire::ending how) {
+    if (how == ssewire::ending::complete) {
+      to->shutdown_write();
+    } else {
+      to->abort();
+    }
+  }
 };
 
 using stream_reactor = ssewire::reactor<socket_writer>;
@@ -47,13 +52,13 @@ class event_peer : public stream_peer {
   explicit event_peer(stream_reactor& streams) : streams_(streams) {}
   event_peer(event_peer const&) = delete;
   event_peer& operator=(event_peer const&) = delete;
-  ~event_peer() override { streams_.remove(id_); }
+  ~event_peer() override { streams_.close(id_); }
 
   void is(ssewire::stream_id id) { id_ = id; }
   void on_writable() override { streams_.writable(id_); }
   // A blank line, which no client takes for anything: the write shows whether there is still somebody.
   void on_half_closed() override { static_cast<void>(streams_.send(id_, {})); }
-  void on_gone() override { streams_.remove(id_, ssewire::close_reason::peer_gone); }
+  void on_gone() override { streams_.close(id_, ssewire::close_reason::peer_gone); }
 
  private:
   stream_reactor& streams_;

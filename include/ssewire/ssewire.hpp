@@ -9,6 +9,7 @@
 #include <ssewire/broker/presence.hpp>
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/callback.hpp>
 #include <ssewire/core/channel_names.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>

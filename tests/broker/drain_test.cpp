@@ -73,8 +73,12 @@ struct client_writer {
     to->bytes += pieces.front();
     return {ssewire::write_status::ok, pieces.front().size()};
   }
-  void finish() { to->finished = true; }
-  void on_closed(ssewire::close_reason why) { to->end(why); }
+  void on_closed(close_reason why, ssewire::ending how) {
+    if (how == ssewire::ending::complete) {
+      to->finished = true;
+    }
+    to->end(why);
+  }
 };
 
 // ---- drivers
@@ -307,8 +311,8 @@ struct by_asking {
         case ssewire::read_status::nothing:
           if (stream.park()) return;
           break;
-        case ssewire::read_status::finished: to.finished = true; [[fallthrough]];
-        case ssewire::read_status::dropped: to.end(stream.reason()); return;
+        case ssewire::read_status::complete: to.finished = true; [[fallthrough]];
+        case ssewire::read_status::cut: to.end(stream.reason()); return;
         }
       }
     }
@@ -702,8 +706,12 @@ struct moody_writer {
     to->bytes += pieces.front();
     return {ssewire::write_status::ok, pieces.front().size()};
   }
-  void finish() { to->finished = true; }
-  void on_closed(close_reason why) { to->why = why; }
+  void on_closed(close_reason why, ssewire::ending how) {
+    if (how == ssewire::ending::complete) {
+      to->finished = true;
+    }
+    to->why = why;
+  }
 };
 
 TEST_CASE("who is blocked or sending when its turn comes ends in order as soon as it can, or by force") {

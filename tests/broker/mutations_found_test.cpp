@@ -148,6 +148,7 @@ TEST_CASE("a reactor holds no event that a writer threw at") {
       if (offered[0].size() > large) throw 1;
       return {ssewire::write_status::ok, offered[0].size()};
     }
+    void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
   };
   broker b(one_large_event(std::size_t{1} << 20));
   ssewire::basic_reactor<throwing_writer, support::epoch_traits> r;

@@ -172,6 +172,7 @@ struct to_string {
     text->append(pieces[0]);
     return {ssewire::write_status::ok, pieces[0].size()};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 TEST_CASE("without position events a stream is not told when to come back from a drain: the field would come "

@@ -114,6 +114,7 @@ struct reader {
   }
 
   bool subscribe() {
+    how.last_event_id = last_event_id;
     auto result = scheduler::get().at(subscribed, [&] { return b.subscribe(channels, how); });
     refused = result.error;
     if (!result) return false;

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
 // An error that is ignored where that loses something draws a warning, which these tests make an error. A
-// publish that is refused is counted, and need not be looked at. refused 1: nodiscard refused 2: nodiscard
-// refused 3: nodiscard refused 4: nodiscard refused 5: nodiscard refused 6: nodiscard refused 7: nodiscard
-// refused 8: nodiscard refused 9: nodiscard refused 10: nodiscard
+// publish that is refused is counted, and need not be looked at.
+// refused 1: nodiscard
+// refused 2: nodiscard
+// refused 3: nodiscard
+// refused 4: nodiscard
+// refused 5: nodiscard
+// refused 6: nodiscard
+// refused 7: nodiscard
+// refused 8: nodiscard
+// refused 9: nodiscard
+// refused 10: nodiscard
 #include <ssewire/ssewire.hpp>
 
 #include <string>

@@ -16,10 +16,11 @@ namespace {
 
 using ssewire::buffers;
 using ssewire::close_reason;
+using ssewire::ending;
 using ssewire::write_result;
 using ssewire::write_status;
 
-// A writer: one member.
+// A writer: two members.
 struct exemplar {
   std::string taken;
 
@@ -31,92 +32,89 @@ struct exemplar {
     }
     return {write_status::ok, bytes};
   }
+  void on_closed(close_reason, ending) {}
 };
 static_assert(ssewire::writer<exemplar>);
 
-// A writer with all that is optional.
-struct complete : exemplar {
-  static constexpr bool same_bytes_again = true;
-  void finish() {}
-  void abort() {}
-  void on_closed(close_reason) {}
+// What the near-misses below have, so that only write() is wrong.
+struct closable {
+  void on_closed(close_reason, ending) const noexcept {}
 };
-static_assert(ssewire::writer<complete>);
 
-struct takes_a_reference_to_const {
+struct takes_a_reference_to_const : closable {
   write_result write(buffers const&);
 };
 static_assert(ssewire::writer<takes_a_reference_to_const>);
 
-struct is_const_and_noexcept {
+struct is_const_and_noexcept : closable {
   write_result write(buffers) const noexcept;
 };
 static_assert(ssewire::writer<is_const_and_noexcept>);
 static_assert(ssewire::writer<is_const_and_noexcept const>);
 
-struct takes_anything {
+struct takes_anything : closable {
   template <class Buffers> write_result write(Buffers const&);
 };
 static_assert(ssewire::writer<takes_anything>);
 
-struct is_move_only {
+struct is_move_only : closable {
   std::unique_ptr<int> socket;
   write_result write(buffers);
 };
 static_assert(ssewire::writer<is_move_only>);
 
-template <class Send> struct of_lambda {
+template <class Send> struct of_lambda : closable {
   Send send;
   write_result write(buffers offered) { return send(offered); }
 };
-template <class Send> of_lambda(Send) -> of_lambda<Send>;
+template <class Send> of_lambda(closable, Send) -> of_lambda<Send>;
 
-struct answers_bool {
+struct answers_bool : closable {
   bool write(buffers);
 };
 static_assert(!ssewire::writer<answers_bool>, "true and false cannot say again");
 
-struct answers_nothing {
+struct answers_nothing : closable {
   void write(buffers);
 };
 static_assert(!ssewire::writer<answers_nothing>, "a writer that cannot say closed never leaves");
 
-struct answers_a_count {
+struct answers_a_count : closable {
   std::size_t write(buffers);
 };
 static_assert(!ssewire::writer<answers_a_count>, "a count cannot tell again from closed");
 
-struct answers_a_status {
+struct answers_a_status : closable {
   write_status write(buffers);
 };
 static_assert(!ssewire::writer<answers_a_status>, "a status cannot say how much was taken");
 
-struct answers_a_reference {
+struct answers_a_reference : closable {
   write_result const& write(buffers);
 };
 static_assert(!ssewire::writer<answers_a_reference>, "a result is a value");
 
-struct takes_one_string {
+struct takes_one_string : closable {
   write_result write(std::string_view);
 };
 static_assert(!ssewire::writer<takes_one_string>, "a gathered write offers several pieces");
 
-struct takes_pointer_and_size {
+struct takes_pointer_and_size : closable {
   write_result write(char const*, std::size_t);
 };
 static_assert(!ssewire::writer<takes_pointer_and_size>, "a gathered write offers several pieces");
 
-struct takes_mutable_pieces {
+struct takes_mutable_pieces : closable {
   write_result write(std::span<std::string_view>);
 };
 static_assert(!ssewire::writer<takes_mutable_pieces>, "the list of pieces is the library's");
 
-struct takes_a_copy {
+struct takes_a_copy : closable {
   write_result write(std::vector<std::string_view>);
 };
 static_assert(!ssewire::writer<takes_a_copy>, "a span does not become a vector by itself");
 
-struct hides_write {
+struct hides_write : closable {
  private:
   write_result write(buffers);
 };
@@ -132,12 +130,29 @@ using callable = std::function<write_result(buffers)>;
 static_assert(!ssewire::writer<callable>, "callback_writer makes one of a callable");
 static_assert(!ssewire::writer<int>);
 
+struct has_no_end {
+  write_result write(buffers);
+};
+static_assert(!ssewire::writer<has_no_end>, "nobody would end the response");
+
+struct misspells_the_end {
+  write_result write(buffers);
+  void on_close(close_reason, ending);
+};
+static_assert(!ssewire::writer<misspells_the_end>, "on_closed");
+
+struct takes_no_ending {
+  write_result write(buffers);
+  void on_closed(close_reason);
+};
+static_assert(!ssewire::writer<takes_no_ending>, "it could not tell a complete response from a cut one");
+
 TEST_CASE("a struct that holds a lambda is a writer") {
   std::size_t calls = 0;
-  of_lambda w{[&calls](buffers offered) {
-    ++calls;
-    return write_result{write_status::again, offered.front().size()};
-  }};
+  of_lambda w{{}, [&calls](buffers offered) {
+                ++calls;
+                return write_result{write_status::again, offered.front().size()};
+              }};
   static_assert(ssewire::writer<decltype(w)>);
   std::string_view const piece = "data: x\n\n";
   auto const result = w.write(buffers(&piece, 1));

@@ -100,7 +100,8 @@ template <class Writer> void stream_that_is_pending(bool of_broker, framing body
     broker b;
     peer to;
     to.chunked = body == framing::chunked;
-    auto s = make<Writer>(to, of_broker ? &b : nullptr, {.body = body});
+    auto s =
+        make<Writer>(to, of_broker ? &b : nullptr, {.body = body, .same_bytes_again = Writer::same_bytes});
     if (!of_broker) REQUIRE(s.send({.data = "x"}) == errc::ok);
     if (first != 0) to.script.push_back(answer::take(first));
     to.script.push_back(answer::pending(bytes));
@@ -272,7 +273,7 @@ TEST_CASE(
       broker b;
       peer to;
       scripted_writer w(to);
-      to.at_abort = [&] { to.stop_transport(); };
+      to.at_closed = [&](close_reason, ssewire::ending) { to.stop_transport(); };
       to.script.push_back(answer::exactly(says.status, says.bytes).calling([&] {
         if (!ended) return;
         b.drain({}, {});

@@ -124,7 +124,7 @@ TEST_CASE("a coroutine waits for a pull stream, and is resumed through the execu
   CHECK(j.waits == 2);
   b.drain({}, {}, ssewire::reconnection_time(0));
   e.run();
-  CHECK(j.ended == read_status::finished);
+  CHECK(j.ended == read_status::complete);
   CHECK(j.why == close_reason::drained);
   CHECK(j.gone);
   CHECK(e.evictions == 0);
@@ -203,7 +203,7 @@ TEST_CASE("an empty subscription is over; an empty stream waits for what is sent
     for (;;) {
       auto const got = stream->read(room, sizeof room);
       text.append(room, got.bytes);
-      if (got.status == read_status::finished) co_return;
+      if (got.status == read_status::complete) co_return;
       if (got.status == read_status::nothing) CHECK(co_await stream == close_reason::none);
     }
   };
@@ -306,7 +306,7 @@ TEST_CASE("evicted while the coroutine writes: resume.evicted() is called, once,
     CHECK(j.why == (by_stream ? close_reason::none : close_reason::drain_forced));
     if (by_stream) CHECK(stream->read(nullptr, 0).status == read_status::nothing);
     char room[10];
-    if (by_stream) CHECK(stream->read(room, sizeof room).status == read_status::finished);
+    if (by_stream) CHECK(stream->read(room, sizeof room).status == read_status::complete);
   }
 }
 

@@ -72,8 +72,10 @@ template <class Writer> struct history {
     c.wire = std::make_unique<peer>();
     c.wire->chunked = body == framing::chunked;
     c.wire->otherwise = std::move(answers);
-    c.stream = ssewire::post_stream(Writer(*c.wire), post_to{&on}, std::move(from.value),
-                                    {.body = body, .max_write_bytes = 200 + random.below(2000)}, {10s, 0s});
+    c.stream = ssewire::post_stream(
+        Writer(*c.wire), post_to{&on}, std::move(from.value),
+        {.body = body, .max_write_bytes = 200 + random.below(2000), .same_bytes_again = Writer::same_bytes},
+        {10s, 0s});
     c.stream->start();
   }
 
@@ -94,7 +96,7 @@ template <class Writer> struct history {
 
   void cut(connection& c) {
     auto const completion = c.stream;
-    c.stream->remove();
+    c.stream->close();
     if (c.wire->pending()) {
       c.wire->landed();
       completion->written(random.one_in(2));
@@ -286,7 +288,7 @@ struct frugal_writer {
     if (to->completes) return {ssewire::write_status::pending, 0};
     return {to->blocked ? ssewire::write_status::again : ssewire::write_status::ok, n};
   }
-  void on_closed(close_reason r) noexcept {
+  void on_closed(close_reason r, ssewire::ending) {
     ++to->closed;
     to->why = r;
   }

@@ -231,7 +231,7 @@ struct sink_writer {
     });
     return {write_status::again, part.size()};
   }
-  void on_closed(close_reason why) {
+  void on_closed(close_reason why, ssewire::ending) {
     to->closed.push_back(why);
     to->of.reset();
   }
@@ -315,6 +315,7 @@ TEST_CASE("each event alone wakes a stream that sleeps") {
       seen->add_one();
       return {write_status::ok, n};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   };
   broker b;
   pool threads(2);
@@ -332,7 +333,7 @@ TEST_CASE("each event alone wakes a stream that sleeps") {
   seen.wait_for(1001);
   counter ended;
   on.post([&] {
-    s->remove();
+    s->close();
     s.reset();
     ended.add_one();
   });
@@ -379,7 +380,7 @@ TEST_CASE("a writer that keeps its executor's thread holds up nobody else") {
       released.wait_for(1);
       return {write_status::closed, 0};
     }
-    void on_closed(close_reason why) {
+    void on_closed(close_reason why, ssewire::ending) {
       CHECK(why == close_reason::peer_gone);
       over.add_one();
     }
@@ -439,7 +440,7 @@ TEST_CASE("streams begin, are removed, dropped, ended and evicted while publishe
       victim.on->post([&victim, how] {
         auto const of = victim.of;
         if (!of) return;
-        if (how == 0) of->remove();
+        if (how == 0) of->close();
         if (how == 1) of->finish();
         if (how == 2) (void)of->send({.data = "own"});
         if (how == 3) (void)of->poll({});
@@ -448,7 +449,7 @@ TEST_CASE("streams begin, are removed, dropped, ended and evicted while publishe
     }
     for (auto& s : sinks) {
       s.on->post([&s] {
-        if (auto const of = s.of) of->remove();
+        if (auto const of = s.of) of->close();
       });
     }
     gone.wait_for(sinks.size());
@@ -505,7 +506,7 @@ TEST_CASE("an executor stops, with tasks and completions under way, while publis
       // lost.
       for (auto& s : sinks) {
         auto const of = std::move(s.of);
-        of->remove();
+        of->close();
       }
     }
     for (auto const& s : sinks) {

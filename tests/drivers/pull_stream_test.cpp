@@ -113,7 +113,7 @@ TEST_CASE("whatever room each read has, the bytes are those of the subscription"
     auto in_chunks = read_all(chunked, n).text;
     chunked.finish();
     auto const rest = read_all(chunked, n);
-    CHECK(rest.end == read_status::finished);
+    CHECK(rest.end == read_status::complete);
     auto const decoded = support::decode_chunked(in_chunks + rest.text);
     CHECK(decoded.error.empty());
     CHECK(decoded.ended);
@@ -195,8 +195,8 @@ TEST_CASE("a read without room brings nothing, and does no harm") {
   CHECK(read_all(s).text == frame(1, "x"));
   s.finish();
   CHECK(s.read(nullptr, 0).status == read_status::nothing);
-  CHECK(read_all(s).end == read_status::finished);
-  CHECK(s.read(nullptr, 0).status == read_status::finished);
+  CHECK(read_all(s).end == read_status::complete);
+  CHECK(s.read(nullptr, 0).status == read_status::complete);
 }
 
 TEST_CASE("the preamble comes first, and outside the chunks") {
@@ -266,7 +266,7 @@ TEST_CASE("without a broker its own calls wake it") {
   s.finish();
   CHECK(hook.ready == 3);
   CHECK(s.send({.data = "late"}) == errc::closed);
-  CHECK(read_all(s).end == read_status::finished);
+  CHECK(read_all(s).end == read_status::complete);
   CHECK(s.reason() == close_reason::finished);
   CHECK(hook.evicted == 0);
 }
@@ -300,17 +300,17 @@ TEST_CASE("behind the end every read says so again, and nothing else happens") {
     counting_hook hook;
     s.set_hook(ssewire::wake_hook::of(hook));
     read_all(s);
-    in_order ? s.finish() : s.abort(close_reason::peer_gone);
+    in_order ? s.finish() : s.close(close_reason::peer_gone);
     for (int i = 0; i < 3; ++i) {
       auto const got = read_all(s);
       CHECK(got.text.empty());
-      CHECK(got.end == (in_order ? read_status::finished : read_status::dropped));
+      CHECK(got.end == (in_order ? read_status::complete : read_status::cut));
       CHECK_FALSE(s.park());
       CHECK(s.send({.data = "x"}) == errc::closed);
       CHECK(s.comment("x") == errc::closed);
       CHECK_FALSE(s.poll(start));
       s.finish();
-      s.abort();
+      s.close();
     }
     CHECK(s.reason() == (in_order ? close_reason::finished : close_reason::peer_gone));
     CHECK(b.stats().subscribers == 0);
@@ -333,7 +333,7 @@ TEST_CASE("drained: what was published, when to come back, and the end") {
     auto const got = read_all(s, 11);
     CHECK((body == framing::raw ? got.text : support::decode_chunked(got.text).body) ==
           frame(1, "x") + retry_1000);
-    CHECK(got.end == read_status::finished);
+    CHECK(got.end == read_status::complete);
     CHECK(s.reason() == close_reason::drained);
   }
 }
@@ -361,7 +361,7 @@ TEST_CASE("evicted while parked: it is woken as for bytes, and the read says how
   CHECK(hook.ready == 1);
   CHECK(hook.evicted == 0);
   CHECK_FALSE(s.park());
-  CHECK(read_all(s).end == read_status::finished);
+  CHECK(read_all(s).end == read_status::complete);
   CHECK(s.reason() == close_reason::drained);
 }
 
@@ -382,7 +382,7 @@ TEST_CASE(
     CHECK_FALSE(s.park());
     auto const got = read_all(s);
     CHECK(got.text.empty());
-    CHECK(got.end == (inside ? read_status::dropped : read_status::finished));
+    CHECK(got.end == (inside ? read_status::cut : read_status::complete));
     CHECK(s.reason() == close_reason::drain_forced);
     CHECK(hook.evicted == 1);
   }
@@ -400,7 +400,7 @@ TEST_CASE("evicted between the read and the park: park is false, and the hook is
   CHECK(hook.ready == 0);
   CHECK(hook.evicted == 1);
   CHECK_FALSE(s.park());
-  CHECK(read_all(s).end == read_status::finished);
+  CHECK(read_all(s).end == read_status::complete);
 }
 
 TEST_CASE("a lagging stream whose policy is close ends so") {
@@ -408,7 +408,7 @@ TEST_CASE("a lagging stream whose policy is close ends so") {
   pull_stream s(follow(b, {.lag = ssewire::lag_policy::close}));
   read_all(s);
   for (int i = 0; i < 3; ++i) b.publish("c", {.data = "x"});
-  CHECK(read_all(s).end == read_status::finished);
+  CHECK(read_all(s).end == read_status::complete);
   CHECK(s.reason() == close_reason::lagged);
 }
 
@@ -452,7 +452,7 @@ TEST_CASE("from inside the hook: read, park, send, publish, join, end, destroy")
         case 2: CHECK(b.publish("c", {.data = "published inside"})); break;
         case 3: CHECK(s->source().join("d") == errc::ok); break;
         case 4: s->finish(); break;
-        case 5: s->abort(); break;
+        case 5: s->close(); break;
         default: s.reset();
         }
       };
@@ -469,8 +469,8 @@ TEST_CASE("from inside the hook: read, park, send, publish, join, end, destroy")
       auto const x = by_publish ? frame(1, "x") : "data: x\n\n";
       std::uint64_t const last = by_publish ? 1 : 0;
       auto const got = read_all(*s);
-      CHECK(got.end == (what == 4   ? read_status::finished
-                        : what == 5 ? read_status::dropped
+      CHECK(got.end == (what == 4   ? read_status::complete
+                        : what == 5 ? read_status::cut
                                     : read_status::nothing));
       switch (what) {
       case 0: CHECK(inside == x); [[fallthrough]];
@@ -508,7 +508,7 @@ TEST_CASE("from inside the filter: reads bring nothing, parks are false, and wha
       case 1: CHECK(inner->send({.data = "own"}) == errc::ok); break;
       case 2: CHECK(b.publish("c", {.data = "published"})); break;
       case 3: inner->finish(); break;
-      default: inner->abort();
+      default: inner->close();
       }
       return true;
     };
@@ -528,8 +528,8 @@ TEST_CASE("from inside the filter: reads bring nothing, parks are false, and wha
     case 4: CHECK(got.text.empty()); break;
     default: CHECK(got.text == frame(1, "x"));
     }
-    CHECK(got.end == (what == 3   ? read_status::finished
-                      : what == 4 ? read_status::dropped
+    CHECK(got.end == (what == 3   ? read_status::complete
+                      : what == 4 ? read_status::cut
                                   : read_status::nothing));
     if (what < 3) CHECK(s.park());
   }
@@ -540,7 +540,7 @@ TEST_CASE("a filter that throws ends its own stream") {
   pull_stream s(follow(b, {.filter = [](ssewire::event_header const&) -> bool { throw 1; }}));
   read_all(s);
   b.publish("c", {.data = "x"});
-  CHECK(read_all(s).end == read_status::dropped);
+  CHECK(read_all(s).end == read_status::cut);
   CHECK(b.stats().subscribers == 0);
 }
 
@@ -650,7 +650,7 @@ TEST_CASE("not read for the stall time, though there is something: it is over, a
   CHECK(hook.evicted == 1);
   CHECK(hook.ready == 1);
   CHECK(s.reason() == close_reason::stalled);
-  CHECK(read_all(s).end == read_status::dropped);
+  CHECK(read_all(s).end == read_status::cut);
   CHECK(b.stats().subscribers == 0);
 }
 
@@ -666,7 +666,7 @@ TEST_CASE("one that the broker has ended and that is never asked again is told t
   CHECK(hook.evicted == 1);
   for (auto now = start; now <= start + 40s; now += 4s) s.poll(now);
   CHECK(hook.evicted == 1);
-  CHECK(read_all(s).end == read_status::dropped);
+  CHECK(read_all(s).end == read_status::cut);
 }
 
 TEST_CASE("the hook may destroy it in each of its own calls") {
@@ -687,7 +687,7 @@ TEST_CASE("the hook may destroy it in each of its own calls") {
     case 0: CHECK(s->send({.data = "x"}) == errc::ok); break;
     case 1: CHECK(s->comment("x") == errc::ok); break;
     case 2: s->finish(); break;
-    case 3: s->abort(); break;
+    case 3: s->close(); break;
     case 4: CHECK(s->poll(start + 10s) == start + 15s); break;
     default:
       for (auto now = start; s; now += 3s) (void)s->poll(now);
@@ -751,7 +751,7 @@ TEST_CASE("random rooms, trims and chunks: in order, whole, and what is missing 
       CHECK(hook.ready + (waits ? 1 : 0) == parks);
     }
     b.drain({}, {}, ssewire::reconnection_time(0));
-    while (read(1 + random.below(200)) != read_status::finished) CHECK_FALSE(waits);
+    while (read(1 + random.below(200)) != read_status::complete) CHECK_FALSE(waits);
 
     auto const decoded = support::decode_chunked(body == framing::chunked ? bytes : "");
     if (body == framing::chunked) CHECK(decoded.ended);
@@ -861,7 +861,7 @@ TEST_CASE(
       ++lost;
       CHECK(s.reason() == close_reason::no_memory);
       CHECK(support::allocations_failed == 1);
-      CHECK(read(1) == read_status::dropped);
+      CHECK(read(1) == read_status::cut);
       CHECK(b.stats().subscribers == 1);
     } else {
       std::string expected = position_event(0);

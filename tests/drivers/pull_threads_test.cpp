@@ -183,7 +183,7 @@ support::detached_coroutine serve(Resume resume, subscription from, received& to
       auto const r = stream->read(room, sizeof room);
       to.take({room, r.bytes});
       if (r.status == read_status::nothing) co_await stream;
-      if (r.status == read_status::finished || r.status == read_status::dropped) break;
+      if (r.status == read_status::complete || r.status == read_status::cut) break;
     }
   }
   --running;

@@ -97,7 +97,7 @@ TEST_CASE("one that took a part of the flight leaves nothing of the log held") {
       p->script.push_back(then);
     }
     c.run();
-    for (auto const id : c.ids) c.r.remove(id);
+    for (auto const id : c.ids) c.r.close(id);
     CHECK(c.r.size() == 0);
     REQUIRE(c.b->publish("c", {.data = std::string(9000, 'y')}));
     CHECK(c.b->stats().pinned_bytes == 0);

@@ -94,7 +94,7 @@ TEST_CASE("a stream is served by poll, not by add and not by publish") {
   run(r, at(0s));
   CHECK(to.taken == position_event(0) + frame(1, "x"));
   REQUIRE(r.writer(id) != nullptr);
-  r.remove(id);
+  r.close(id);
   CHECK(to.closed == once(close_reason::removed));
   CHECK(r.size() == 0);
   CHECK(b.stats().subscribers == 0);
@@ -167,7 +167,7 @@ TEST_CASE("a name whose stream has ended names nothing, also when its place is u
     auto const id = add(r, *gone.back(), follow(b));
     CHECK(std::count(stale.begin() + 4, stale.end(), id) == 0);
     if (i % 2 == 0) run(r, at(0s));  // also removed before it was ever served
-    r.remove(id);
+    r.close(id);
     run(r, at(0s));
     CHECK(gone.back()->writer_gone);
     stale.push_back(id);
@@ -182,7 +182,7 @@ TEST_CASE("a name whose stream has ended names nothing, also when its place is u
     r.written(old, true);
     r.written(old, false);
     r.finish(old);
-    r.remove(old);
+    r.close(old);
     CHECK(r.send(old, {.data = "x"}) == errc::closed);
     CHECK(r.writer(old) == nullptr);
   }
@@ -200,7 +200,7 @@ TEST_CASE("a stream removed while it waits to be served frees its place after th
   peer third;
   reactor r;
   auto const id = add(r, first, follow(b));
-  r.remove(id);
+  r.close(id);
   CHECK(r.size() == 0);
   CHECK(first.closed == once(close_reason::removed));
   auto const next = add(r, second, follow(b));
@@ -354,7 +354,7 @@ TEST_CASE("a peer that takes no byte for the stall time is dropped, at exactly t
     to.stop_transport();
     CHECK_FALSE(run(r, at(60s)).next.has_value());
     CHECK(to.closed == once(close_reason::stalled));
-    CHECK(to.aborted == 1);
+    CHECK(to.cut == 1);
     CHECK(r.size() == 0);
     CHECK(r.writer(id) == nullptr);
     CHECK(b.stats().closes[static_cast<std::size_t>(close_reason::stalled)] == 1);
@@ -504,7 +504,7 @@ TEST_CASE("a slow stream whose policy is close is ended by the broker's tick, al
       run(r, at(1s));
     }
     CHECK(to.closed == once(close_reason::lagged));
-    CHECK(to.aborted == (how == 2 ? 0 : 1));
+    CHECK(to.cut == (how == 2 ? 0 : 1));
     CHECK(r.size() == 1);
     CHECK(other.closed.empty());
   }
@@ -578,13 +578,13 @@ TEST_CASE("a reactor that is destroyed drops its streams, whatever they wait for
     to[2].script.push_back(answer::pending());
     run(r, at(0s));
     b.publish("c", {.data = "x"});  // the first is queued
-    r.remove(ids[3]);
+    r.close(ids[3]);
     add(r, to[4], follow(b));  // never served
     to[2].stop_transport();
   }
   for (auto const& p : to) {
     CHECK(p.closed == once(close_reason::removed));
-    CHECK(p.aborted == 1);
+    CHECK(p.cut == 1);
     CHECK(p.writer_gone);
   }
   CHECK(b.stats().subscribers == 0);
@@ -598,7 +598,7 @@ TEST_CASE("a reactor that is being destroyed takes no new stream") {
   auto r = std::make_unique<reactor>();
   auto* const ending = r.get();
   for (auto& p : to) {
-    p.at_closed = [&](close_reason) {
+    p.at_closed = [&](close_reason, ssewire::ending) {
       peer late;
       CHECK(ending->add(scripted_writer(late), follow(b)).error == errc::closed);
       CHECK(late.writer_gone);
@@ -624,9 +624,9 @@ TEST_CASE("a broker may go before its reactor") {
   b.reset();
   run(r, at(0s));
   CHECK(to.closed == once(close_reason::drained));
-  CHECK(to.finished == 1);
+  CHECK(to.completed == 1);
   CHECK(slow.closed == once(close_reason::drained));
-  CHECK(slow.aborted == 1);
+  CHECK(slow.cut == 1);
 }
 
 TEST_CASE("a stream that is removed keeps the bytes of its pending write until written") {
@@ -641,7 +641,7 @@ TEST_CASE("a stream that is removed keeps the bytes of its pending write until w
     to.script.push_back(answer::pending());
     b.publish("c", {.data = std::string(6000, 'x')});
     run(r, at(0s));
-    if (how == 0) r.remove(id);
+    if (how == 0) r.close(id);
     if (how == 1) pass(r, at(60s));  // stalled
     for (int i = 0; i < 5; ++i) b.publish("c", {.data = std::string(6000, 'y')});
     if (how == 2) b.tick(at(1s));  // evicted
@@ -694,8 +694,8 @@ struct scene {
     case 2:
       if (!std::exchange(added, true)) (void)r->add(scripted_writer(third), follow(b));
       return true;
-    case 3: r->remove(self_id); return true;
-    case 4: r->remove(other_id); return true;
+    case 3: r->close(self_id); return true;
+    case 4: r->close(other_id); return true;
     case 5: r->finish(self_id); return true;
     case 6: r->finish(other_id); return true;
     case 7: (void)r->send(self_id, {.data = "private"}); return true;
@@ -720,8 +720,8 @@ struct scene {
     case 17: b.drain(at(0s), at(0s)); return true;
     case 18: b.tick(at(0s)); return true;
     case 19:
-      r->remove(self_id);
-      r->remove(other_id);
+      r->close(self_id);
+      r->close(other_id);
       self.landed();
       r->written(self_id, true);
       r->writable(other_id);
@@ -769,7 +769,7 @@ struct scene {
         CHECK(std::count_if(events.begin(), events.end(), [](auto const& e) { return e.data == "after"; }) ==
               3);
     }
-    if (other.finished == 1) CHECK(others.ended);
+    if (other.completed == 1) CHECK(others.ended);
     std::size_t alive = 0;
     for (auto* p : {&self, &other, &third}) {
       CHECK(p->closed.size() <= 1);
@@ -808,21 +808,20 @@ TEST_CASE("every call is legal inside write, whatever it answers") {
   }
 }
 
-TEST_CASE("every call is legal inside on_closed, abort and finish, however they come about") {
+TEST_CASE("every call is legal inside on_closed, however it comes about") {
   for (int which = 0; which < scene::calls_there_are; ++which) {
     for (int how = 0; how < 9; ++how) {
       CAPTURE(which);
       CAPTURE(how);
       scene s;
-      s.self.at_closed = [&s, which](close_reason) { CHECK(s.call(which)); };
-      s.self.at_abort = s.self.at_finish = [&s, which] { CHECK(s.call(which)); };
+      s.self.at_closed = [&s, which](close_reason, ssewire::ending) { CHECK(s.call(which)); };
       auto const now_answer = [&s](answer a) {
         s.self.script.push_back(std::move(a));
         s.b.publish("c", {.data = "trigger"});
         run(*s.r, at(0s));
       };
       switch (how) {
-      case 0: s.r->remove(s.self_id); break;
+      case 0: s.r->close(s.self_id); break;
       case 1: s.r->finish(s.self_id); break;
       case 2: now_answer(answer::closed()); break;
       case 3: now_answer(answer::raise()); break;
@@ -837,17 +836,17 @@ TEST_CASE("every call is legal inside on_closed, abort and finish, however they 
         break;
       case 6:  // removed while blocked
         now_answer(answer::again(3));
-        s.r->remove(s.self_id);
+        s.r->close(s.self_id);
         break;
       case 7:  // from inside its own write
-        now_answer(answer::take(3).calling([&s] { s.r->remove(s.self_id); }));
+        now_answer(answer::take(3).calling([&s] { s.r->close(s.self_id); }));
         break;
       default: s.end_reactor();
       }
       if (s.r) run(*s.r, at(0s));
-      CHECK(s.calls == 2);
+      CHECK(s.calls == 1);
       CHECK(s.self.closed.size() == 1);
-      CHECK(s.self.finished == (how == 1 ? 1 : 0));
+      CHECK(s.self.completed == (how == 1 ? 1 : 0));
       if (how != 8) s.check(true);
     }
   }
@@ -881,7 +880,7 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
   run(r, at(0s));
   CHECK(r.state(ids[2]) == ssewire::stream_state::pending);
   to[2].landed();
-  r.remove(ids[2]);
+  r.close(ids[2]);
   CHECK(r.state(ids[2]) == ssewire::stream_state::closed);
   CHECK(r.state({}) == ssewire::stream_state::closed);
 }
@@ -920,7 +919,7 @@ TEST_CASE("a thousand streams come and go in random order, each hears on_closed 
   for (std::size_t i = 0; i < 1000; ++i) {
     all.push_back(std::make_unique<peer>());
     ids.push_back(add(r, *all.back(), follow(b)));
-    if (i % 3 == 0) r.remove(ids[i / 2]);
+    if (i % 3 == 0) r.close(ids[i / 2]);
     if (i % 5 == 0) r.finish(ids[i / 3]);
     if (i % 7 == 0) (void)r.poll(at(0s));
   }
@@ -932,7 +931,7 @@ TEST_CASE("a thousand streams come and go in random order, each hears on_closed 
   }
   CHECK(r.size() == open);
   CHECK(b.stats().subscribers == open);
-  for (auto const id : ids) r.remove(id);
+  for (auto const id : ids) r.close(id);
   CHECK(r.size() == 0);
   for (auto const& p : all) CHECK(p->closed.size() == 1);
 }

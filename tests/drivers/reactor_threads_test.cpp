@@ -65,7 +65,7 @@ struct sink_writer {
     to->wants_writable = to->stutters;
     return {to->stutters ? write_status::again : write_status::ok, all.size()};
   }
-  void on_closed(close_reason why) { to->closed.push_back(why); }
+  void on_closed(close_reason why, ssewire::ending) { to->closed.push_back(why); }
 };
 
 using reactor = ssewire::reactor<sink_writer>;
@@ -200,6 +200,7 @@ TEST_CASE("each event alone wakes a sleeping loop") {
       on_write();
       return {write_status::ok, n};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   };
   struct sleeper {
     std::mutex guard;
@@ -212,7 +213,7 @@ TEST_CASE("each event alone wakes a sleeping loop") {
       s.signalled.notify_one();
     }
   } sleeping;
-  ssewire::reactor<counting_writer> r({&sleeper::call, &sleeping}, {0s, 0s});
+  ssewire::reactor<counting_writer> r({&sleeper::call, &sleeping}, {.heartbeat = 0s});
   auto const on_write = [&] {
     std::unique_lock const held(guard);
     ++seen;
@@ -294,7 +295,7 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
   std::vector<std::unique_ptr<sink>> sinks;
   {
     support::random random(5);
-    reactor r({}, {0s, 0s});
+    reactor r({}, {.heartbeat = 0s});
     std::vector<ssewire::stream_id> ids;
     for (int i = 0; i < 150; ++i) {
       sinks.push_back(std::make_unique<sink>());
@@ -304,7 +305,7 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
       REQUIRE(from);
       ids.push_back(r.add(sink_writer{sinks.back().get()}, std::move(from.value)).value);
       (void)r.poll(ssewire::steady_time{});
-      if (random.one_in(2)) r.remove(ids[random.below(ids.size())]);
+      if (random.one_in(2)) r.close(ids[random.below(ids.size())]);
       if (random.one_in(4)) r.finish(ids[random.below(ids.size())]);
     }
   }
@@ -356,6 +357,7 @@ TEST_CASE("each event alone wakes a thread that sleeps in serve_blocking") {
       for (auto const piece : offered) n += piece.size();
       return {write_status::ok, n};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   } w{[&] {
     std::unique_lock const held(guard);
     ++seen;
@@ -363,7 +365,7 @@ TEST_CASE("each event alone wakes a thread that sleeps in serve_blocking") {
   }};
   auto from = b.subscribe("c");
   std::thread serving([&] {
-    CHECK(ssewire::serve_blocking(std::move(from.value), w, {}, {0s, 0s}) == close_reason::drained);
+    CHECK(ssewire::serve_blocking(std::move(from.value), w, {}, {.heartbeat = 0s}) == close_reason::drained);
   });
   for (std::size_t i = 1; i <= 1000; ++i) {
     {
@@ -388,6 +390,7 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
       wait();
       return {write_status::closed, 0};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   } stuck{[&] {
     std::unique_lock held(guard);
     blocked = true;
@@ -403,7 +406,7 @@ TEST_CASE("a writer that blocks does not hold up a publisher or another stream")
   }
   // It is inside write() and stays there.
   sink other;
-  reactor r({}, {0s, 0s});
+  reactor r({}, {.heartbeat = 0s});
   auto second = b.subscribe("c");
   REQUIRE(r.add(sink_writer{&other}, std::move(second.value)));
   for (int i = 0; i < 1500; ++i) {

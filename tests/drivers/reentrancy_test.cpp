@@ -104,17 +104,13 @@ enum class callback {
   stream_write,
   stream_write_again,
   stream_write_pending,
-  stream_finish,
-  stream_abort,
   stream_closed_in_order,
-  stream_closed_by_abort,
+  stream_closed_by_cut,
   reactor_write,
   reactor_write_again,
   reactor_write_pending,
-  reactor_finish,
-  reactor_abort,
   reactor_closed_in_order,
-  reactor_closed_by_abort,
+  reactor_closed_by_cut,
   reactor_signal,
   filter,
   stream_filter,
@@ -207,17 +203,13 @@ class world {
     first_one.s.set_hook(ssewire::wake_hook::of(first_hook));
     last_one.s.set_hook(ssewire::wake_hook::of(last_hook));
 
-    to_single.at_finish = [this] { inside(callback::stream_finish); };
-    to_single.at_abort = [this] { inside(callback::stream_abort); };
-    to_single.at_closed = [this](close_reason why) {
-      inside(why == close_reason::finished ? callback::stream_closed_in_order
-                                           : callback::stream_closed_by_abort);
+    to_single.at_closed = [this](close_reason, ssewire::ending how) {
+      inside(how == ssewire::ending::complete ? callback::stream_closed_in_order
+                                              : callback::stream_closed_by_cut);
     };
-    to_mine.at_finish = [this] { inside(callback::reactor_finish); };
-    to_mine.at_abort = [this] { inside(callback::reactor_abort); };
-    to_mine.at_closed = [this](close_reason why) {
-      inside(why == close_reason::finished ? callback::reactor_closed_in_order
-                                           : callback::reactor_closed_by_abort);
+    to_mine.at_closed = [this](close_reason, ssewire::ending how) {
+      inside(how == ssewire::ending::complete ? callback::reactor_closed_in_order
+                                              : callback::reactor_closed_by_cut);
     };
     alone.emplace(scripted_writer(to_single), follow(filter(callback::stream_filter)));
     alone->set_hook(ssewire::wake_hook::of(stream_hook));
@@ -271,16 +263,14 @@ class world {
       publish("a");
       alone->pump();
       break;
-    case callback::stream_finish:
     case callback::stream_closed_in_order:
       publish("a");
       alone->finish();
       pump(*alone);
       break;
-    case callback::stream_abort:
-    case callback::stream_closed_by_abort:
+    case callback::stream_closed_by_cut:
       publish("a");
-      alone->abort();
+      alone->close();
       break;
     case callback::reactor_write:
     case callback::reactor_write_again:
@@ -289,16 +279,14 @@ class world {
       publish("a");
       in_reactor->poll(now);
       break;
-    case callback::reactor_finish:
     case callback::reactor_closed_in_order:
       publish("a");
       in_reactor->finish(mine_id);
       in_reactor->poll(now);
       break;
-    case callback::reactor_abort:
-    case callback::reactor_closed_by_abort:
+    case callback::reactor_closed_by_cut:
       publish("a");
-      in_reactor->remove(mine_id);
+      in_reactor->close(mine_id);
       break;
     }
     CHECK_MESSAGE(made_ > 0, "the callback was never called");
@@ -308,14 +296,10 @@ class world {
   [[nodiscard]] unsigned row_ends() const {
     switch (row_) {
     case callback::hook_evicted: return own;
-    case callback::stream_finish:
     case callback::stream_closed_in_order:
-    case callback::stream_abort:
-    case callback::stream_closed_by_abort: return single;
-    case callback::reactor_finish:
+    case callback::stream_closed_by_cut: return single;
     case callback::reactor_closed_in_order:
-    case callback::reactor_abort:
-    case callback::reactor_closed_by_abort: return mine;
+    case callback::reactor_closed_by_cut: return mine;
     default: return nobody;
     }
   }
@@ -359,10 +343,8 @@ class world {
     case callback::reactor_write:
     case callback::reactor_write_again:
     case callback::reactor_write_pending:
-    case callback::reactor_finish:
-    case callback::reactor_abort:
     case callback::reactor_closed_in_order:
-    case callback::reactor_closed_by_abort:
+    case callback::reactor_closed_by_cut:
     case callback::reactor_filter:
       CHECK(result.more);
       CHECK(taken() == before);
@@ -456,7 +438,7 @@ class world {
     // The end: everybody is closed once, and nobody is left.
     for (auto* f : {&own_one, &first_one, &last_one}) f->close();
     for (auto& f : more) f->f.close();
-    alone->abort();
+    alone->close();
     in_reactor.reset();
     CHECK(b->stats().subscribers == 0);
     alone.reset();
@@ -601,7 +583,7 @@ class world {
   }
   static void check_end(peer const& p) {
     CHECK(p.closed.size() == 1);
-    CHECK(p.finished + p.aborted == 1);
+    CHECK(p.completed + p.cut == 1);
     CHECK(p.writer_gone);
     CHECK(p.violations == "");
   }
@@ -669,17 +651,13 @@ constexpr struct {
     {callback::stream_write, "a stream's writer.write"},
     {callback::stream_write_again, "a stream's writer.write that answers again"},
     {callback::stream_write_pending, "a stream's writer.write that answers pending"},
-    {callback::stream_finish, "a stream's writer.finish"},
-    {callback::stream_abort, "a stream's writer.abort"},
-    {callback::stream_closed_in_order, "a stream's writer.on_closed behind finish"},
-    {callback::stream_closed_by_abort, "a stream's writer.on_closed behind abort"},
+    {callback::stream_closed_in_order, "a stream's writer.on_closed, complete"},
+    {callback::stream_closed_by_cut, "a stream's writer.on_closed, cut"},
     {callback::reactor_write, "a reactor's writer.write"},
     {callback::reactor_write_again, "a reactor's writer.write that answers again"},
     {callback::reactor_write_pending, "a reactor's writer.write that answers pending"},
-    {callback::reactor_finish, "a reactor's writer.finish"},
-    {callback::reactor_abort, "a reactor's writer.abort"},
-    {callback::reactor_closed_in_order, "a reactor's writer.on_closed behind finish"},
-    {callback::reactor_closed_by_abort, "a reactor's writer.on_closed behind abort"},
+    {callback::reactor_closed_in_order, "a reactor's writer.on_closed, complete"},
+    {callback::reactor_closed_by_cut, "a reactor's writer.on_closed, cut"},
     {callback::reactor_signal, "a loop_signal"},
     {callback::filter, "a filter"},
     {callback::stream_filter, "a stream's filter"},
@@ -751,7 +729,7 @@ constexpr call calls[] = {
     {"stream.comment", nobody, [](world& w) { (void)w.alone->comment("c"); }},
     {"stream.heartbeat", nobody, [](world& w) { w.alone->heartbeat(); }},
     {"stream.finish", single, [](world& w) { w.alone->finish(); }},
-    {"stream.abort", single, [](world& w) { w.alone->abort(); }},
+    {"stream.abort", single, [](world& w) { w.alone->close(); }},
     {"stream.evicted", nobody, [](world& w) { w.alone->evicted(); }},
     {"stream.written, good", nobody,
      [](world& w) {
@@ -778,16 +756,16 @@ constexpr call calls[] = {
     {"stream.set_hook", nobody, [](world& w) { w.alone->set_hook(ssewire::wake_hook::of(w.stream_hook)); }},
 
     {"reactor.add", nobody, [](world& w) { w.add_more(); }},
-    {"reactor.remove, its own", mine, [](world& w) { w.in_reactor->remove(w.mine_id); }},
-    {"reactor.remove, another", other, [](world& w) { w.in_reactor->remove(w.other_id); }},
+    {"reactor.remove, its own", mine, [](world& w) { w.in_reactor->close(w.mine_id); }},
+    {"reactor.remove, another", other, [](world& w) { w.in_reactor->close(w.other_id); }},
     {"reactor.remove, both", mine | other,
      [](world& w) {
-       w.in_reactor->remove(w.mine_id);
-       w.in_reactor->remove(w.other_id);
+       w.in_reactor->close(w.mine_id);
+       w.in_reactor->close(w.other_id);
      }},
     {"reactor.remove and add", mine,
      [](world& w) {
-       w.in_reactor->remove(w.mine_id);
+       w.in_reactor->close(w.mine_id);
        w.add_more();
      }},
     {"reactor.finish, its own", mine, [](world& w) { w.in_reactor->finish(w.mine_id); }},

@@ -91,10 +91,10 @@ TEST_CASE(
     CHECK(s.pump() == stream_state::closed);
     CHECK(to.closed == once(close_reason::removed));
     CHECK(s.pump() == stream_state::closed);
-    s.abort();
+    s.close();
   }
   CHECK(to.closed == once(close_reason::removed));
-  CHECK(to.aborted == 1);
+  CHECK(to.cut == 1);
   CHECK(to.offers.empty());
 }
 
@@ -105,7 +105,7 @@ TEST_CASE(
     peer to;
     {
       stream s(scripted_writer(to), of.refused());
-      if (by_abort) s.abort();
+      if (by_abort) s.close();
       CHECK(to.closed.size() == (by_abort ? 1 : 0));
     }
     CHECK(to.closed == once(close_reason::removed));
@@ -147,7 +147,7 @@ TEST_CASE(
     switch (how) {
     case 0: s->start(); break;
     case 1: CHECK_FALSE(s->poll(at(0s))); break;
-    case 2: s->remove(); break;
+    case 2: s->close(); break;
     default: s.reset();
     }
     CHECK(to.closed == once(close_reason::removed));
@@ -171,12 +171,12 @@ TEST_CASE("a pull stream of a refused subscription is over: read says dropped") 
     char room[100];
     if (reads) {
       auto const got = s.read(room, sizeof room);
-      CHECK(got.status == read_status::dropped);
+      CHECK(got.status == read_status::cut);
       CHECK(got.bytes == 0);
     }
     CHECK_FALSE(s.park());
     CHECK_FALSE(s.poll(at(20s)));
-    CHECK(s.read(room, sizeof room).status == read_status::dropped);
+    CHECK(s.read(room, sizeof room).status == read_status::cut);
     CHECK(hooks == 0);
   }
 }

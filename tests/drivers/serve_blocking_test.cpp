@@ -33,7 +33,7 @@ using support::peer;
 using support::position_event;
 using support::scripted_writer;
 
-constexpr ssewire::timing_options no_heartbeat{0s, 0s};
+constexpr ssewire::blocking_options no_heartbeat{.heartbeat = 0s};
 
 /// A condition variable that never sleeps: it takes down until when it would have slept, and lets the test
 /// act.
@@ -96,7 +96,7 @@ TEST_CASE("it sends what is there, and returns when the broker has drained") {
     CHECK(to.taken.substr(0, 5) == "head\n");
     CHECK((body == ssewire::framing::raw ? to.taken.substr(5)
                                          : support::decode_chunked(to.taken.substr(5)).body) == frames);
-    CHECK(to.finished == 1);
+    CHECK(to.completed == 1);
     CHECK(to.closed == once(close_reason::drained));
     CHECK_FALSE(to.writer_gone);  // the writer stays the caller's
     CHECK(b.stats().subscribers == 0);
@@ -152,7 +152,41 @@ TEST_CASE("an eviction wakes it: a lagging stream, a forced drain, a broker that
   scripted_writer w2(to_ending);
   watched_traits::asleep = [&] { ending.reset(); };
   CHECK(serve_blocking(follow(*ending), w2, {}, no_heartbeat) == close_reason::drained);
-  CHECK(to_ending.finished == 1);
+  CHECK(to_ending.completed == 1);
+}
+
+TEST_CASE("a peer that is asked for each second, and has gone, ends the stream before the next heartbeat") {
+  broker b;
+  peer to;
+  scripted_writer w(to);
+  int asked = 0;
+  auto const is_there = [&] { return ++asked < 2; };
+  auto const began = ssewire::steady_time::clock::now();
+  CHECK(
+      serve_blocking(follow(b), w, {}, {.heartbeat = 1h, .alive = ssewire::callback<bool()>::of(is_there)}) ==
+      close_reason::peer_gone);
+  CHECK(asked == 2);
+  CHECK(ssewire::steady_time::clock::now() - began >= 2s);
+  CHECK(to.taken == position_event(0));
+  CHECK(to.closed == once(close_reason::peer_gone));
+  CHECK(to.cut == 1);
+}
+
+TEST_CASE("a peer that is there is asked, and gets its heartbeats all the same") {
+  watched_broker b;
+  peer to;
+  scripted_writer w(to);
+  int asked = 0;
+  auto const is_there = [&] { return ++asked != 0; };
+  watched_traits::deadlines.clear();
+  watched_traits::asleep = [&] {
+    if (to.taken.find(":\n\n") != std::string::npos) b.drain({}, {}, ssewire::reconnection_time(0));
+  };
+  CHECK(serve_blocking(follow(b), w, {},
+                       {.heartbeat = 1100ms, .alive = ssewire::callback<bool()>::of(is_there)}) ==
+        close_reason::drained);
+  CHECK(asked >= 1);
+  CHECK(to.taken == position_event(0) + ":\n\n" + "retry: 1000\n\n");
 }
 
 TEST_CASE("a lagging stream whose policy is close ends so") {
@@ -174,7 +208,7 @@ TEST_CASE("a spurious wake-up sends nothing") {
     if (++slept == 5) b.drain({}, {}, ssewire::reconnection_time(0));
   };
   watched_traits::deadlines.clear();
-  CHECK(serve_blocking(follow(b), w, {}, {1h, 0s}) == close_reason::drained);
+  CHECK(serve_blocking(follow(b), w, {}, {.heartbeat = 1h}) == close_reason::drained);
   CHECK(to.taken == position_event(0) + "retry: 1000\n\n");
   for (auto const d : watched_traits::deadlines) CHECK(d == watched_traits::deadlines.front());
 }
@@ -200,7 +234,8 @@ TEST_CASE("the heartbeat counts from the last byte that was sent") {
       CHECK(watched_traits::deadlines.back() >= last_write + 1h);
       b.drain({}, {});
     };
-    CHECK(serve_blocking(std::move(from), w, {.max_write_bytes = 1}, {1h, 0s}) == close_reason::drained);
+    CHECK(serve_blocking(std::move(from), w, {.max_write_bytes = 1}, {.heartbeat = 1h}) ==
+          close_reason::drained);
     CHECK(watched_traits::deadlines.size() == 1);
     CHECK(to.offers.size() == static_cast<std::size_t>(events) + 2);
   }
@@ -219,7 +254,7 @@ TEST_CASE("heartbeats come while it is idle, between frames, and end with the st
       if (heartbeats == 4) b.drain({}, {}, ssewire::reconnection_time(0));
     });
   };
-  CHECK(serve_blocking(follow(b), w, {}, {2ms, 0s}) == close_reason::drained);
+  CHECK(serve_blocking(follow(b), w, {}, {.heartbeat = 2ms}) == close_reason::drained);
   std::string const beat = ":\n\n";
   auto const events = position_event(0) + beat + beat + frame(1, "x") + beat + beat + "retry: 1000\n\n";
   CHECK(to.taken == events);
@@ -233,7 +268,7 @@ TEST_CASE("what the writer throws leaves serve_blocking, and the subscription is
   to.script.push_back(answer::raise());
   CHECK_THROWS_AS(serve_blocking(follow(b), w), support::scripted_error);
   CHECK(to.closed == once(close_reason::writer_threw));
-  CHECK(to.aborted == 1);
+  CHECK(to.cut == 1);
   CHECK(b.stats().subscribers == 0);
 }
 
@@ -251,10 +286,10 @@ TEST_CASE("a peer that is gone, one whose send times out twice, and a writer tha
     peer to;
     scripted_writer w(to);
     to.script.push_back(r.says);
-    to.at_abort = [&] { to.stop_transport(); };
+    to.at_closed = [&](close_reason, ssewire::ending) { to.stop_transport(); };
     CHECK(serve_blocking(follow(b), w) == r.why);
     CHECK(to.closed == once(r.why));
-    CHECK(to.aborted == 1);
+    CHECK(to.cut == 1);
     CHECK(to.offers.size() == 1);
     CHECK(b.stats().subscribers == 0);
   }
@@ -299,6 +334,7 @@ TEST_CASE("`again` with some bytes goes on, and the frame with it") {
       *to += offered.front().substr(0, 1);
       return {write_status::again, 1};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   } w{&taken};
   auto from = follow(b);
   b.publish("c", {.data = "x"});
@@ -308,7 +344,6 @@ TEST_CASE("`again` with some bytes goes on, and the frame with it") {
 }
 
 struct tls_like {
-  static constexpr bool same_bytes_again = true;
   std::string taken = {};
   std::string rest = {};
   bool same = true;
@@ -322,6 +357,7 @@ struct tls_like {
     rest = all.substr(n);
     return {write_status::again, n};
   }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
 };
 
 TEST_CASE("a writer that must be offered the same bytes again is") {
@@ -330,7 +366,8 @@ TEST_CASE("a writer that must be offered the same bytes again is") {
   auto from = follow(b);
   for (int i = 0; i < 9; ++i) b.publish("c", {.data = "x"});
   b.drain({}, {}, ssewire::reconnection_time(0));
-  CHECK(serve_blocking(std::move(from), w, {.body = ssewire::framing::chunked}) == close_reason::drained);
+  CHECK(serve_blocking(std::move(from), w, {.body = ssewire::framing::chunked, .same_bytes_again = true}) ==
+        close_reason::drained);
   CHECK(w.same);
   CHECK(w.pieces == 1);
   CHECK(support::decode_chunked(w.taken).ended);
@@ -345,6 +382,7 @@ TEST_CASE("a writer needs nothing but write, and may be incapable of moving") {
       got += offered.front();
       return {write_status::ok, offered.front().size()};
     }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
   } w;
   broker b;
   auto from = follow(b);

@@ -50,7 +50,7 @@ struct traits : support::failing_traits {
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
 
-constexpr ssewire::timing_options timeless{0s, 0s};
+constexpr ssewire::blocking_options timeless{.heartbeat = 0s};
 
 struct peer_error {};
 constexpr write_result throws{write_status::pending, 1};
@@ -78,16 +78,17 @@ struct wire {
     again = answer.status == write_status::again ? all.substr(answer.bytes) : "";
     return answer;
   }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
 };
 
 template <bool SameBytes> struct writer {
-  static constexpr bool same_bytes_again = SameBytes;
   wire& to;
 
   write_result write(ssewire::buffers offered) { return to.write(offered, SameBytes); }
-  void finish() noexcept { ++to.ends; }
-  void abort() noexcept { ++to.ends; }
-  void on_closed(close_reason r) noexcept { to.why = r; }
+  void on_closed(close_reason r, ssewire::ending) {
+    ++to.ends;
+    to.why = r;
+  }
 };
 
 struct history {
@@ -116,8 +117,9 @@ struct history {
     reader.begin(last);
     auto from = support::follow(b, {"c"}, reader.last_event_id);
     writer<SameBytes> w{to};
-    return ssewire::serve_blocking(std::move(from), w,
-                                   {.body = body, .max_write_bytes = 200 + random.below(2000)}, timeless);
+    return ssewire::serve_blocking(
+        std::move(from), w,
+        {.body = body, .max_write_bytes = 200 + random.below(2000), .same_bytes_again = SameBytes}, timeless);
   }
 };
 
@@ -256,7 +258,7 @@ TEST_CASE(
         taken += part;
         return {write_status::again, part.size()};
       }
-      void on_closed(close_reason r) noexcept { why = r; }
+      void on_closed(close_reason r, ssewire::ending) { why = r; }
     } w;
     w.taken.reserve(64 * 1024);
     std::size_t tried = 0;

@@ -278,6 +278,7 @@ struct wire {
     *blocked = n < all.size() && n % 2 != 0;
     return {*blocked ? ssewire::write_status::again : ssewire::write_status::ok, n};
   }
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 
 /// One response, and who reads it.

@@ -33,7 +33,7 @@ struct numbers {
     return broker
         .subscribe("numbers",
                    {.last_event_id = last.substr(0, last.find('\r')), .lag = ssewire::lag_policy::close})
-        .subscription;
+        .value;
   }
 
   static std::string response_head() {

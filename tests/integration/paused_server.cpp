@@ -68,7 +68,7 @@ void run_loop(ssewire::broker& broker, std::vector<int> const& sockets) {
   documents::event_loop loop;
   for (int const socket : sockets) {
     ::fcntl(socket, F_SETFL, O_NONBLOCK);
-    loop.add(socket, std::move(broker.subscribe("news").subscription));
+    loop.add(socket, std::move(broker.subscribe("news").value));
   }
   std::atomic<bool> over{false};
   std::thread turns([&] {
@@ -86,7 +86,7 @@ void run_threads(ssewire::broker& broker, std::vector<int> const& sockets) {
     ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof send_timeout);
     threads.emplace_back([&broker, socket] {
       documents::socket_writer to{socket};
-      ssewire::serve_blocking(std::move(broker.subscribe("news").subscription), to);
+      ssewire::serve_blocking(std::move(broker.subscribe("news").value), to);
       ::close(socket);
     });
   }

@@ -55,8 +55,8 @@ class mhd_stream {
     auto const got = s.stream_.read(to, n);
     switch (got.status) {
     case ssewire::read_status::bytes: return static_cast<ssize_t>(got.bytes);
-    case ssewire::read_status::finished: return MHD_CONTENT_READER_END_OF_STREAM;
-    case ssewire::read_status::dropped: return MHD_CONTENT_READER_END_WITH_ERROR;
+    case ssewire::read_status::complete: return MHD_CONTENT_READER_END_OF_STREAM;
+    case ssewire::read_status::cut: return MHD_CONTENT_READER_END_WITH_ERROR;
     case ssewire::read_status::nothing: break;
     }
     MHD_suspend_connection(s.connection_);  // first this

@@ -44,9 +44,7 @@ EVERYTHING = """
 namespace {
 struct sink {
   ssewire::write_result write(ssewire::buffers) { return {}; }
-  void finish() {}
-  void abort() {}
-  void on_closed(ssewire::close_reason) {}
+  void on_closed(ssewire::close_reason, ssewire::ending) noexcept {}
 };
 }
 template class ssewire::basic_broker<ssewire::default_traits>;

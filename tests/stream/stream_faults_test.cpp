@@ -163,8 +163,9 @@ template <class Writer> struct history {
     wires.push_back(std::make_unique<peer>());
     c.wire = wires.back().get();
     c.wire->chunked = body == framing::chunked;
-    auto const added = r.add(Writer(*c.wire), std::move(from.value),
-                             {.body = body, .max_write_bytes = 200 + random.below(2000)});
+    auto const added = r.add(
+        Writer(*c.wire), std::move(from.value),
+        {.body = body, .max_write_bytes = 200 + random.below(2000), .same_bytes_again = Writer::same_bytes});
     REQUIRE(added);
     if (ids.size() <= i) ids.resize(i + 1);
     ids[i] = added.value;
@@ -246,7 +247,7 @@ template <class Writer> void run_histories(framing body, std::uint64_t seeds) {
       if (!h.random.one_in(40)) continue;
       auto& c = h.clients[who];
       c.wire->landed();
-      h.r.remove(h.ids[who]);
+      h.r.close(h.ids[who]);
       h.r.written(h.ids[who], true);
       c.read(h.all, c.wire->taken, body);
       h.connect(who);
@@ -381,7 +382,7 @@ struct frugal_writer {
     to->blocked = to->sips && to->offers % 2 == 0;
     return {to->blocked ? ssewire::write_status::again : ssewire::write_status::ok, n};
   }
-  void on_closed(close_reason r) noexcept {
+  void on_closed(close_reason r, ssewire::ending) {
     ++to->closed;
     to->why = r;
   }

@@ -106,13 +106,13 @@ TEST_CASE("what is queued is sent in its order, and then the stream is finished"
   CHECK(to.taken == "event: token\ndata: a\n\n: note\n: b\n\ndata: c\n\n");
   CHECK(s.send({.data = "last"}) == errc::ok);
   s.finish();
-  CHECK(to.finished == 0);
+  CHECK(to.completed == 0);
   CHECK(s.state() == stream_state::more);
   CHECK(pump_all(s) == stream_state::closed);
   CHECK(to.taken == "event: token\ndata: a\n\n: note\n: b\n\ndata: c\n\ndata: last\n\n");
   CHECK(s.reason() == close_reason::finished);
-  CHECK(to.finished == 1);
-  CHECK(to.aborted == 0);
+  CHECK(to.completed == 1);
+  CHECK(to.cut == 0);
   CHECK(to.closed == once(close_reason::finished));
   CHECK(s.bytes_sent() == to.taken.size());
 }
@@ -181,7 +181,7 @@ TEST_CASE("a stream that ends takes nothing more") {
     peer to;
     stream s{scripted_writer(to)};
     CHECK(s.send({.data = "x"}) == errc::ok);
-    in_order ? s.finish() : s.abort();
+    in_order ? s.finish() : s.close();
     CHECK(s.send({.data = "y"}) == errc::closed);
     CHECK(s.comment("y") == errc::closed);
     pump_all(s);
@@ -239,7 +239,7 @@ TEST_CASE("chunked framing puts one chunk around each gathered write, and the la
   CHECK(pump_all(s) == stream_state::closed);
   wire += in_chunk("data: p\n\ndata: q\n\n") + "0\r\n\r\n";
   CHECK(to.taken == wire);
-  CHECK(to.finished == 1);
+  CHECK(to.completed == 1);
   CHECK(s.bytes_sent() == wire.size());
 }
 
@@ -248,9 +248,9 @@ TEST_CASE("an aborted chunked stream has no last chunk: the client must see that
   stream s(scripted_writer(to), chunked());
   CHECK(s.send({.data = "x"}) == errc::ok);
   pump_all(s);
-  s.abort();
+  s.close();
   CHECK(to.taken == in_chunk("data: x\n\n"));
-  CHECK(to.aborted == 1);
+  CHECK(to.cut == 1);
 }
 
 template <class Writer> void take_in_two(framing body) {
@@ -264,7 +264,7 @@ template <class Writer> void take_in_two(framing body) {
         broker b;
         peer to;
         to.chunked = body == framing::chunked;
-        stream_to<Writer> s(Writer(to), follow(b), {.body = body});
+        stream_to<Writer> s(Writer(to), follow(b), {.body = body, .same_bytes_again = Writer::same_bytes});
         b.publish("c", {.data = "a"});
         b.publish("c", {.data = std::string(300, 'b')});
         to.script.push_back({how, first, {}, {}});
@@ -489,7 +489,7 @@ TEST_CASE("a pending write that fails says that the peer is gone") {
     if (!inside) fail();
     CHECK(s.state() == stream_state::closed);
     CHECK(to.closed == once(close_reason::peer_gone));
-    CHECK(to.aborted == 1);
+    CHECK(to.cut == 1);
     s.written(true);
     s.written(false);
     CHECK(s.pump() == stream_state::closed);
@@ -526,7 +526,7 @@ TEST_CASE("a stream that is aborted keeps its pending bytes until they were writ
         if (!of_broker) CHECK(s.send({.data = std::string(6000, 'x')}) == errc::ok);
         to.script.push_back(answer::pending());
         CHECK(s.pump() == stream_state::pending);
-        s.abort();
+        s.close();
         CHECK(to.closed == once(close_reason::removed));
         for (int i = 0; i < 9; ++i) b.publish("c", {.data = std::string(6000, 'y')});
         to.check_in_flight("after abort()");
@@ -548,7 +548,7 @@ TEST_CASE("a stream that is aborted from inside the write that becomes pending k
   peer to;
   stream s(scripted_writer(to), follow(b));
   b.publish("c", {.data = std::string(6000, 'x')});
-  to.script.push_back(answer::pending().calling([&] { s.abort(); }));
+  to.script.push_back(answer::pending().calling([&] { s.close(); }));
   CHECK(s.pump() == stream_state::closed);
   CHECK(to.closed == once(close_reason::removed));
   for (int i = 0; i < 9; ++i) b.publish("c", {.data = std::string(6000, 'y')});
@@ -617,7 +617,7 @@ TEST_CASE("a writer that breaks its contract loses its stream") {
         s.pump();
         CHECK((s.state() == stream_state::closed) == breaks);
         CHECK(s.reason() == (breaks ? close_reason::writer_broke_contract : close_reason::none));
-        CHECK(to.aborted == (breaks ? 1 : 0));
+        CHECK(to.cut == (breaks ? 1 : 0));
         CHECK(s.pump() == (breaks            ? stream_state::closed
                            : status == again ? stream_state::blocked
                                              : stream_state::idle));
@@ -641,31 +641,30 @@ TEST_CASE("what a writer throws leaves pump, and the stream is closed") {
     auto s = make(to, of_broker ? &b : nullptr);
     if (!of_broker) CHECK(s.send({.data = "x"}) == errc::ok);
     to.script.push_back(answer::take(3));
-    to.script.push_back(answer::raise().calling([&] { s.abort(close_reason::stalled); }));
+    to.script.push_back(answer::raise().calling([&] { s.close(close_reason::stalled); }));
     CHECK_THROWS_AS(pump_all(s), support::scripted_error);
     CHECK(s.state() == stream_state::closed);
     CHECK(s.reason() == close_reason::writer_threw);
-    CHECK(to.aborted == 1);
-    CHECK(to.finished == 0);
+    CHECK(to.cut == 1);
+    CHECK(to.completed == 0);
     CHECK(to.closed == once(close_reason::writer_threw));
     CHECK(s.pump() == stream_state::closed);
     CHECK(b.stats().subscribers == 0);
   }
 }
 
-TEST_CASE("what finish, abort and on_closed throw is dropped") {
+TEST_CASE("what on_closed throws is dropped") {
   for (bool const in_order : {true, false}) {
     peer to;
-    to.at_finish = to.at_abort = [] { throw std::runtime_error("no"); };
-    to.at_closed = [](close_reason) { throw std::runtime_error("no"); };
+    to.at_closed = [](close_reason, ssewire::ending) { throw std::runtime_error("no"); };
     stream s{scripted_writer(to)};
-    in_order ? s.finish() : s.abort();
+    in_order ? s.finish() : s.close();
     CHECK(s.pump() == stream_state::closed);
     CHECK(to.closed.size() == 1);
   }
 }
 
-TEST_CASE("a writer that says `closed` hears abort and nothing more") {
+TEST_CASE("a writer that says `closed` hears that it was cut and nothing more") {
   for (bool const of_broker : {true, false}) {
     broker b;
     peer to;
@@ -675,7 +674,7 @@ TEST_CASE("a writer that says `closed` hears abort and nothing more") {
     to.script.push_back(answer::closed());
     CHECK(s.pump() == stream_state::closed);
     CHECK(to.closed == once(close_reason::peer_gone));
-    CHECK(to.aborted == 1);
+    CHECK(to.cut == 1);
     CHECK(to.offers.size() == 1);
     CHECK(s.bytes_sent() == 0);
     CHECK(b.stats().subscribers == 0);
@@ -697,8 +696,8 @@ TEST_CASE("a stream destroyed in any state tells its writer once") {
       to.stop_transport();
     }
     CHECK(to.writer_gone);
-    CHECK(to.finished == (how == 4 ? 1 : 0));
-    CHECK(to.aborted == (how == 4 ? 0 : 1));
+    CHECK(to.completed == (how == 4 ? 1 : 0));
+    CHECK(to.cut == (how == 4 ? 0 : 1));
     CHECK(to.closed == once(how == 4 ? close_reason::finished : close_reason::removed));
     CHECK(b.stats().subscribers == 0);
   }
@@ -715,13 +714,13 @@ TEST_CASE("abort from inside the writer comes after it, whatever it answers") {
       answer answers[] = {answer::take(),  answer::take(4),  answer::again(4),
                           answer::again(), answer::closed(), answer::exactly(write_status::ok, 0)};
       to.script.push_back(std::move(answers[how]).calling([&] {
-        s.abort(close_reason::stalled);
-        s.abort(close_reason::removed);  // the first reason counts
+        s.close(close_reason::stalled);
+        s.close(close_reason::removed);  // the first reason counts
         CHECK(to.closed.empty());
       }));
       CHECK(s.pump() == stream_state::closed);
       CHECK(to.offers.size() == 1);
-      CHECK(to.aborted == 1);
+      CHECK(to.cut == 1);
       CHECK(to.closed == once(how == 4   ? close_reason::peer_gone
                               : how == 5 ? close_reason::writer_broke_contract
                                          : close_reason::stalled));
@@ -752,13 +751,13 @@ TEST_CASE("finish from inside the writer lets the frame it has begun be sent") {
   }
 }
 
-TEST_CASE("calls from inside on_closed, abort and finish do no harm") {
+TEST_CASE("calls from inside on_closed do no harm") {
   for (bool const in_order : {true, false}) {
     broker b;
     peer to;
     stream* self = nullptr;
     auto const call_everything = [&] {
-      self->abort();
+      self->close();
       self->finish();
       self->evicted();
       self->heartbeat();
@@ -769,12 +768,11 @@ TEST_CASE("calls from inside on_closed, abort and finish do no harm") {
       CHECK(self->send({.data = "x"}) == errc::closed);
       b.publish("c", {.data = "x"});
     };
-    to.at_finish = to.at_abort = call_everything;
-    to.at_closed = [&](close_reason) { call_everything(); };
+    to.at_closed = [&](close_reason, ssewire::ending) { call_everything(); };
     stream s(scripted_writer(to), follow(b));
     self = &s;
     pump_all(s);
-    in_order ? s.finish() : s.abort();
+    in_order ? s.finish() : s.close();
     CHECK(pump_all(s) == stream_state::closed);
     CHECK(to.closed.size() == 1);
   }
@@ -792,7 +790,7 @@ TEST_CASE("a drain sends what was published, the time to come back, and the end"
     CHECK(s.send({.data = "p"}) == errc::ok);
     CHECK(pump_all(s) == stream_state::closed);
     CHECK(to.closed == once(close_reason::drained));
-    CHECK(to.finished == 1);
+    CHECK(to.completed == 1);
     auto const got = body == framing::raw ? to.taken : decode_chunked(to.taken).body;
     CHECK(got == position_event(0) + "data: p\n\n" + frame(1, "x") + "retry: 1000\n\n");
     if (body == framing::chunked) CHECK(decode_chunked(to.taken).ended);
@@ -808,7 +806,7 @@ TEST_CASE("a broker that ends ends its streams in order") {
   s.evicted();
   CHECK(pump_all(s) == stream_state::closed);
   CHECK(to.closed == once(close_reason::drained));
-  CHECK(to.finished == 1);
+  CHECK(to.completed == 1);
   CHECK(decode_chunked(to.taken).ended);
 }
 
@@ -838,7 +836,7 @@ TEST_CASE("an eviction ends an idle stream in order, and one that waits or has b
     to.stop_transport();
     CHECK(pump_all(s) == stream_state::closed);
     CHECK(to.closed == once(close_reason::lagged));
-    CHECK(to.finished == (how == 0 ? 1 : 0));
+    CHECK(to.completed == (how == 0 ? 1 : 0));
     CHECK(b.stats().closes[static_cast<std::size_t>(close_reason::lagged)] == 1);
   }
 }
@@ -853,7 +851,7 @@ TEST_CASE("an eviction from inside the writer ends the stream after it") {
   }));
   CHECK(s.pump() == stream_state::closed);
   CHECK(to.closed == once(close_reason::drained));
-  CHECK(to.aborted == 1);
+  CHECK(to.cut == 1);
 }
 
 TEST_CASE("one that the broker has ended ends for the broker's reason, as stats counts it, whatever its "
@@ -868,8 +866,8 @@ TEST_CASE("one that the broker has ended ends for the broker's reason, as stats 
     b.drain({}, {});
     b.tick({});
     if (how == 1) s.finish();
-    if (how == 2) s.abort();
-    if (how == 3) s.abort(close_reason::peer_gone);
+    if (how == 2) s.close();
+    if (how == 3) s.close(close_reason::peer_gone);
     CHECK(pump_all(s) == stream_state::closed);
     CHECK(s.reason() == close_reason::drain_forced);
     CHECK(to.closed == once(close_reason::drain_forced));
@@ -900,7 +898,7 @@ template <class Writer> void notices_are_kept(framing body) {
     broker b({.replay = {.max_events = 2}});
     peer to;
     to.chunked = body == framing::chunked;
-    stream_to<Writer> s(Writer(to), follow(b), {.body = body});
+    stream_to<Writer> s(Writer(to), follow(b), {.body = body, .same_bytes_again = Writer::same_bytes});
     CHECK(pump_all(s) == stream_state::idle);
     to.taken.clear();
     for (int i = 0; i < 3; ++i) b.publish("c", {.data = "d"});
@@ -963,7 +961,7 @@ TEST_CASE("a writer that must be offered the same bytes again is, and news wait 
     broker b({.replay = {.max_events = 2}});
     peer to;
     to.chunked = body == framing::chunked;
-    tls_stream s(scripted_tls_writer(to), follow(b), {.body = body});
+    tls_stream s(scripted_tls_writer(to), follow(b), {.body = body, .same_bytes_again = true});
     b.publish("c", {.data = "1"});
     for (int i = 0; i < 5; ++i) {
       to.script.push_back(answer::again(i == 3 ? 7 : 0));
@@ -989,7 +987,7 @@ TEST_CASE("a writer that must be offered the same bytes again is offered 16 KiB 
     broker b;
     peer to;
     to.chunked = body == framing::chunked;
-    tls_stream s(scripted_tls_writer(to), follow(b), {.body = body});
+    tls_stream s(scripted_tls_writer(to), follow(b), {.body = body, .same_bytes_again = true});
     for (int i = 0; i < 100; ++i) b.publish("c", {.data = std::string(1000, 'x')});
     to.otherwise = [n = 0](std::size_t) mutable { return ++n % 2 != 0 ? answer::again() : answer::take(); };
     CHECK(pump_through(s, to) == stream_state::idle);
@@ -1004,7 +1002,7 @@ TEST_CASE("what is queued is offered in 16 KiB at most, too, where the same byte
   for (auto const body : {framing::raw, framing::chunked}) {
     peer to;
     to.chunked = body == framing::chunked;
-    tls_stream s(scripted_tls_writer(to), {.body = body});
+    tls_stream s(scripted_tls_writer(to), {.body = body, .same_bytes_again = true});
     for (int i = 0; i < 50; ++i) CHECK(s.send({.data = std::string(1000, 'x')}) == errc::ok);
     to.otherwise = [n = 0](std::size_t) mutable {
       return ++n % 3 != 0 ? answer::again(n % 3 == 1 ? 9 : 0) : answer::take();
@@ -1028,6 +1026,7 @@ struct plain_writer {
     }
     return {write_status::ok, n};
   }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
 };
 
 TEST_CASE("a writer needs nothing but write") {
@@ -1041,7 +1040,7 @@ TEST_CASE("a writer needs nothing but write") {
     CHECK(s.pump() == stream_state::closed);
     CHECK(s.reason() == close_reason::finished);
     stream_to<plain_writer> aborted(plain_writer{&got}, follow(b));
-    aborted.abort(close_reason::stalled);
+    aborted.close(close_reason::stalled);
     CHECK(aborted.reason() == close_reason::stalled);
   }
   CHECK(got == in_chunk(position_event(0) + frame(1, "x")) + "0\r\n\r\n");
@@ -1050,29 +1049,30 @@ TEST_CASE("a writer needs nothing but write") {
 struct owning_writer {
   std::unique_ptr<std::string> own = std::make_unique<std::string>();
   ssewire::write_result write(ssewire::buffers b) { return plain_writer{own.get()}.write(b); }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
 };
 
 TEST_CASE("a writer may be move-only, and stays reachable") {
   ssewire::stream<owning_writer> s{owning_writer{}};
   CHECK(s.send({.data = "x"}) == errc::ok);
   CHECK(s.pump() == stream_state::idle);
-  CHECK(*s.writer_ref().own == "data: x\n\n");
+  CHECK(*s.writer().own == "data: x\n\n");
 }
 
 struct undecided_writer {
-  static constexpr bool same_bytes_again = false;
   ssewire::write_result write(ssewire::buffers b) {
     pieces = b.size();
     return {write_status::again, 0};
   }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
   std::size_t pieces = 0;
 };
 
-TEST_CASE("same_bytes_again may be said to be false") {
+TEST_CASE("a writer that does not ask for the same bytes is offered all pieces at once") {
   broker b;
   stream_to<undecided_writer> s(undecided_writer{}, follow(b), chunked());
   CHECK(s.pump() == stream_state::blocked);
-  CHECK(s.writer_ref().pieces == 3);  // head, frames and tail, gathered
+  CHECK(s.writer().pieces == 3);  // head, frames and tail, gathered
 }
 
 // ---- the decoder itself

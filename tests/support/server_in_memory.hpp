@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@ namespace support {
 using namespace std::chrono_literals;
 using ssewire::buffers;
 using ssewire::close_reason;
+using ssewire::ending;
 using ssewire::write_result;
 using ssewire::write_status;
 using ssewire::testing::check_writer;
@@ -50,7 +52,11 @@ struct connection {
   }
 };
 
+struct tls_writer;
+
 template <class Writer> struct in_memory {
+  static constexpr bool same_bytes_again = std::is_same_v<Writer, tls_writer>;
+
   std::shared_ptr<connection> c;
 
   Writer connect(driver_calls& driver) {
@@ -103,9 +109,14 @@ struct try_writer {
     }
     return {write_status::ok, taken};
   }
-  void finish() { c->end = far_end::ended; }
-  void abort() { c->end = far_end::dropped; }
-  void on_closed(close_reason) { ++c->releases; }
+  void on_closed(close_reason, ending how) {
+    if (how == ending::complete) {
+      c->end = far_end::ended;
+    } else {
+      c->end = far_end::dropped;
+    }
+    ++c->releases;
+  }
 };
 
 // Right: the loop sends what is pending, and says written().
@@ -132,7 +143,6 @@ struct completing_writer : try_writer {
 
 // Right: as a TLS library, it must get the rest of a record again, the same bytes.
 struct tls_writer : try_writer {
-  static constexpr bool same_bytes_again = true;
   std::string record;
 
   write_result write(buffers pieces) {

@@ -95,7 +95,7 @@ struct socket_writer {
     if (sent > 0) return {write_status::ok, static_cast<std::size_t>(sent)};
     return {errno == EAGAIN || errno == EWOULDBLOCK ? write_status::again : write_status::closed, 0};
   }
-  void on_closed(close_reason) { pair->close_ours(); }
+  void on_closed(ssewire::close_reason, ssewire::ending) { pair->close_ours(); }
 };
 
 }  // namespace support

@@ -18,6 +18,7 @@ namespace {
 
 using ssewire::buffers;
 using ssewire::close_reason;
+using ssewire::ending;
 using ssewire::stream_state;
 using ssewire::write_status;
 using ssewire::testing::answer;
@@ -64,7 +65,7 @@ TEST_CASE("whatever it answers by chance, it has taken the whole stream, and its
       auto const expected = sent_through(*to);
       CHECK(to->taken == expected);
       CHECK(to->violations == "");
-      CHECK(to->finished == 1);
+      CHECK(to->completed == 1);
       CHECK(to->closed == std::vector{close_reason::finished});
     }
   }
@@ -142,6 +143,7 @@ struct rough {
     std::string_view const piece = bytes;
     return writer.write(buffers(&piece, 1));
   }
+  void on_closed(close_reason, ssewire::ending) noexcept {}
 };
 
 TEST_CASE("it objects to a write before writable(), while one is pending, and after the end") {
@@ -205,56 +207,41 @@ TEST_CASE("it objects to empty offers, to other bytes behind again, and to a wro
   writer.write(buffers(&piece, 1));
   CHECK(tls.violations == "other bytes than before were offered; ");
 
-  rough order;
-  order.writer.on_closed(close_reason::finished);
-  CHECK(order.to.violations == "on_closed() without finish() or abort(); ");
   rough twice;
-  twice.writer.finish();
-  twice.writer.abort();
-  CHECK(twice.to.violations == "abort() after finish() or abort(); ");
+  twice.writer.on_closed(close_reason::finished, ending::complete);
+  CHECK(twice.to.violations == "");
+  twice.writer.on_closed(close_reason::finished, ending::cut);
+  CHECK(twice.to.violations == "on_closed() twice; ");
 }
 
-TEST_CASE("it objects to a finish() with bytes on their way, and to calls behind on_closed()") {
+TEST_CASE("it objects to an end that is complete with bytes on their way") {
   rough rest;
   rest.to.script = {answer::again(2)};
   rest.write();
-  rest.writer.finish();
-  CHECK(rest.to.violations == "finish() before the last byte was taken; ");
+  rest.writer.on_closed(close_reason::finished, ending::complete);
+  CHECK(rest.to.violations == "`complete` before the last byte was taken; ");
   rough none_left;
   none_left.to.script = {answer::again(9)};
   none_left.write();
-  none_left.writer.finish();
+  none_left.writer.on_closed(close_reason::finished, ending::complete);
   CHECK(none_left.to.violations == "");
 
   rough pending;
   pending.to.script = {answer::pending()};
   pending.write();
-  pending.writer.finish();
-  CHECK(pending.to.violations == "finish() while a write is pending; ");
-
-  rough closed;
-  closed.writer.finish();
-  closed.writer.on_closed(close_reason::finished);
-  CHECK(closed.to.violations == "");
-  closed.writer.on_closed(close_reason::finished);
-  CHECK(closed.to.violations == "on_closed() twice; ");
-  closed.writer.abort();
-  CHECK(closed.to.violations.ends_with("abort() after finish() or abort(); abort() after on_closed(); "));
+  pending.writer.on_closed(close_reason::finished, ending::complete);
+  CHECK(pending.to.violations == "`complete` while a write is pending; ");
 }
 
 TEST_CASE("it objects to every call from inside write(), and to bytes that change meanwhile") {
-  rough write, finish, abort, changed;
+  rough write, closed, changed;
   write.to.script = {answer::take().calling([&] { write.write(); })};
-  finish.to.script = {answer::take().calling([&] { finish.writer.finish(); })};
-  abort.to.script = {answer::take().calling([&] {
-    abort.writer.abort();
-    abort.writer.on_closed(close_reason::removed);
-  })};
+  closed.to.script = {
+      answer::take().calling([&] { closed.writer.on_closed(close_reason::removed, ending::cut); })};
   changed.to.script = {answer::take().calling([&] { changed.bytes[0] = 'X'; })};
-  for (auto* const each : {&write, &finish, &abort, &changed}) each->write();
+  for (auto* const each : {&write, &closed, &changed}) each->write();
   CHECK(write.to.violations == "write() inside write(); ");
-  CHECK(finish.to.violations == "finish() inside write(); ");
-  CHECK(abort.to.violations == "abort() inside write(); on_closed() inside write(); ");
+  CHECK(closed.to.violations == "on_closed() inside write(); ");
   CHECK(changed.to.violations == "the bytes changed while write() looked at them; ");
 }
 

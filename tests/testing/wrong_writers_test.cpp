@@ -27,6 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 using ssewire::buffers;
 using ssewire::close_reason;
+using ssewire::ending;
 using ssewire::write_result;
 using ssewire::write_status;
 using ssewire::testing::check_writer;
@@ -252,9 +253,9 @@ TEST_CASE("wrong: says written() and reads the bytes behind it") {
 }
 
 struct forgets_written_when_dropped : completing_writer {
-  void abort() {
-    c->tasks.clear();  // the operation is cancelled, and its completion not called
-    try_writer::abort();
+  void on_closed(close_reason why, ending how) {
+    if (how == ending::cut) c->tasks.clear();  // the operation is cancelled, and its completion not called
+    try_writer::on_closed(why, how);
   }
 };
 TEST_CASE("wrong: dropped with a write pending, it never says written()") {
@@ -284,11 +285,11 @@ struct throws : try_writer {
 TEST_CASE("wrong: throws") { complains_of<throws>("write() threw would block: its stream would end there"); }
 
 struct throws_what_is_no_exception : try_writer {
-  void finish() { throw 7; }
+  void on_closed(close_reason, ending) { throw 7; }
 };
-TEST_CASE("wrong: throws from finish()") {
+TEST_CASE("wrong: throws from on_closed()") {
   complains_of<throws_what_is_no_exception>(
-      "finish() threw something that is no std::exception: nobody hears that");
+      "on_closed() threw something that is no std::exception: nobody hears that");
 }
 
 struct says_closed_when_full : try_writer {
@@ -325,8 +326,8 @@ TEST_CASE("wrong: the peer goes, and it goes on answering ok") {
 }
 
 struct writes_after_closed : try_writer {
-  void on_closed(close_reason) {
-    ++c->releases;
+  void on_closed(close_reason why, ending how) {
+    try_writer::on_closed(why, how);
     if (!c->peer_open) c->buffer += "data: bye\n\n";
   }
 };
@@ -335,46 +336,43 @@ TEST_CASE("wrong: writes after it has answered closed") {
 }
 
 struct says_goodbye_when_dropped : try_writer {
-  void abort() {
-    c->buffer += "data: bye\n\n";
-    try_writer::abort();
+  void on_closed(close_reason why, ending how) {
+    if (how == ending::cut) c->buffer += "data: bye\n\n";
+    try_writer::on_closed(why, how);
   }
 };
 TEST_CASE("wrong: sends a goodbye when the stream is dropped inside a frame") {
   complains_of<says_goodbye_when_dropped>("sent bytes that nobody offered, 'data: bye\\x0a\\x0a'");
 }
 
-struct has_no_finish {
-  std::shared_ptr<connection> c;
-  write_result write(buffers pieces) { return try_writer{c}.write(pieces); }
-  void abort() { c->end = far_end::dropped; }
-  void on_closed(close_reason) { ++c->releases; }
+struct ends_and_tells_nobody : try_writer {
+  void on_closed(close_reason why, ending how) {
+    if (how == ending::cut) return try_writer::on_closed(why, how);
+    ++c->releases;
+  }
 };
-TEST_CASE("wrong: has no finish(), and the response never ends") {
-  complains_of<has_no_finish>("the response never ended: the writer has no finish()");
-}
-
-struct finishes_and_tells_nobody : try_writer {
-  void finish() {}
-};
-TEST_CASE("wrong: its finish() does not end the response") {
-  complains_of<finishes_and_tells_nobody>(
-      "the response never ended: finish() was called, and the peer still waits");
+TEST_CASE("wrong: a complete stream does not end the response") {
+  complains_of<ends_and_tells_nobody>(
+      "the response never ended: on_closed() was called with `complete`, and the peer still waits");
 }
 
 struct cuts_the_connection_at_the_end : try_writer {
-  void finish() { c->end = far_end::dropped; }
+  void on_closed(close_reason why, ending) { try_writer::on_closed(why, ending::cut); }
 };
-TEST_CASE("wrong: its finish() cuts the connection") {
+TEST_CASE("wrong: a complete stream cuts the connection") {
   complains_of<cuts_the_connection_at_the_end>(
       "its connection was cut: the peer takes the response for broken");
 }
 
-struct does_not_abort : try_writer {
-  void abort() {}
+struct does_not_cut : try_writer {
+  void on_closed(close_reason why, ending how) {
+    if (how == ending::complete) return try_writer::on_closed(why, how);
+    ++c->releases;
+  }
 };
-TEST_CASE("wrong: its abort() leaves the connection open") {
-  complains_of<does_not_abort>("the response stayed open: abort() was called, and the peer still waits");
+TEST_CASE("wrong: a stream that is cut leaves the connection open") {
+  complains_of<does_not_cut>(
+      "the response stayed open: on_closed() was called with `cut`, and the peer still waits");
 }
 
 struct keeps_small_events_back : try_writer {
@@ -438,7 +436,7 @@ struct needs_the_same_bytes_and_does_not_say_so : try_writer {
   }
 };
 TEST_CASE("wrong: needs the same bytes again, and does not declare it") {
-  complains_of<needs_the_same_bytes_and_does_not_say_so>("say static constexpr bool same_bytes_again = true");
+  complains_of<needs_the_same_bytes_and_does_not_say_so>("say same_bytes_again in the harness");
 }
 
 struct changes_the_bytes : try_writer {
@@ -462,7 +460,7 @@ TEST_CASE("wrong: answers a status that does not exist") {
 struct calls_its_own_on_closed : try_writer {
   write_result write(buffers pieces) {
     auto const answer = try_writer::write(pieces);
-    if (answer.status == write_status::closed) on_closed(close_reason::peer_gone);
+    if (answer.status == write_status::closed) on_closed(close_reason::peer_gone, ending::cut);
     return answer;
   }
 };
@@ -482,7 +480,9 @@ TEST_CASE("wrong: its destructor closes the connection, also of what was moved f
 }
 
 struct leaks : try_writer {
-  void on_closed(close_reason) {}
+  void on_closed(close_reason, ending how) {
+    c->end = how == ending::complete ? far_end::ended : far_end::dropped;
+  }
 };
 TEST_CASE("wrong: never gives its connection back") {
   complains_of<leaks>("never gave its connection back: it leaks");

@@ -2,12 +2,11 @@
 // presence.hpp - how a program hears that a channel's subscribers have become more or fewer.
 #pragma once
 
+#include <ssewire/core/callback.hpp>
 #include <ssewire/core/cplusplus.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
-#include <type_traits>
 
 #include <ssewire/core/begin.hpp>
 
@@ -28,18 +27,7 @@ struct presence {
 /// anything of the library. For one channel it never overlaps itself and comes in order; what happens while
 /// it runs is said in one further call, by the same thread, and so is left out what was undone meanwhile.
 /// When the broker's destructor has returned it is not running and never will.
-struct presence_hook {
-  void (*call)(void*, presence const&) noexcept = nullptr;
-  void* context = nullptr;
-
-  /// Calls `action(presence)`, which must outlive the broker and must not throw.
-  template <class Action> [[nodiscard]] static presence_hook of(Action& action) noexcept {
-    static_assert(std::is_invocable_v<Action&, presence const&>,
-                  "the hook is called with an ssewire::presence");
-    return {[](void* at, presence const& p) noexcept { (*static_cast<Action*>(at))(p); },
-            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
-  }
-};
+using presence_hook = callback<void(presence const&)>;
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire

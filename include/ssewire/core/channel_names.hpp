@@ -32,6 +32,8 @@ concept range_of_texts =
     !channel_text<Range const&> && channel_text<element_of<Range>> &&
     (std::is_lvalue_reference_v<element_of<Range>> || std::is_trivially_copyable_v<element_of<Range>>);
 
+template <class Other> concept no_channels = !channel_text<Other const&> && !range_of_texts<Other>;
+
 }  // namespace detail
 
 /// The channels of one call: `"news"`, `{"news", user}`, or a range of texts (`std::vector<std::string>`,
@@ -54,6 +56,9 @@ class channel_names {
   channel_names(Range const& names) : many_(&names), copy_(copy_range<Range>) {
     for (auto it = std::begin(names); it != std::end(names); ++it) ++count_;
   }
+
+  template <detail::no_channels Other>
+  channel_names(Other const&) = delete;  // a name, names in braces, or a range of texts
 
   [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
 

@@ -2,10 +2,8 @@
 // wake.hpp - how a parked subscriber is called: a function and a pointer, never a lock.
 #pragma once
 
+#include <ssewire/core/callback.hpp>
 #include <ssewire/core/cplusplus.hpp>
-
-#include <memory>
-#include <type_traits>
 
 #include <ssewire/core/begin.hpp>
 
@@ -28,17 +26,7 @@ enum class wake : unsigned char {
 /// it is not running and never will, unless close() was called from inside it (as std::stop_callback): then
 /// its context must live until it has returned. Two hooks on two threads that close each other's
 /// subscriptions wait for each other for ever.
-struct wake_hook {
-  void (*call)(void*, wake) noexcept = nullptr;
-  void* context = nullptr;
-
-  /// Calls `action(wake)`, which must outlive the subscription and must not throw.
-  template <class Action> [[nodiscard]] static wake_hook of(Action& action) noexcept {
-    static_assert(std::is_invocable_v<Action&, wake>, "the hook is called with an ssewire::wake");
-    return {[](void* at, wake why) noexcept { (*static_cast<Action*>(at))(why); },
-            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
-  }
-};
+using wake_hook = callback<void(wake)>;
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
@@ -38,22 +39,29 @@ struct write_result {
 /// destruction.
 using buffers = std::span<std::string_view const>;
 
-/// A writer. Exceptions: one that throws closes its own stream and harms no other.
+/// How the response ends for its peer.
+enum class ending : unsigned char {
+  complete,  // every byte of the stream was taken: end the response
+  cut,       // inside a frame, or against the peer's will: drop the connection
+};
+
+/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its own stream
+/// and harms no other.
 ///
-/// | expression    | result         | meaning                                                                     |
-/// |---------------|----------------|-----------------------------------------------------------------------------|
-/// | `w.write(b)`  | `write_result` | tries to send `b`, a `buffers`; must not wait unless its driver may block    |
-/// | `w.finish()`  | any; optional  | the last byte of the stream has been taken: end the response                |
-/// | `w.abort()`   | any; optional  | the stream ends inside a frame or against the peer's will: drop the connection |
-/// | `w.on_closed(r)` | any; optional | once, the last call: the stream is over, `r` is the `close_reason`          |
-/// | `W::same_bytes_again` | `static constexpr bool`; optional | after `again`, write() must be offered exactly the same bytes |
+/// | expression          | result         | meaning                                                            |
+/// |---------------------|----------------|--------------------------------------------------------------------|
+/// | `w.write(b)`        | `write_result` | tries to send `b`, a `buffers`; waits only if its driver may block |
+/// | `w.on_closed(r, e)` | not read       | the stream is over: `r` is the `close_reason`, `e` an `ending`     |
 ///
-/// A misspelt optional member is not noticed here; testing/writer_conformance.hpp does. One of the right name
-/// and other parameters does not compile. Every `pending` is answered by one written(), also behind abort():
-/// until then the bytes are kept for it. `ok` with no bytes, `ok` and `again` with more than were offered,
-/// and a status that is none of the four close the stream with close_reason::writer_broke_contract.
-template <class W> concept writer = requires(W& w, buffers b) {
+/// on_closed() is the last call, made exactly once, on the driver's thread. What it throws is ignored.
+/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for it.
+/// `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the four close the
+/// stream with close_reason::writer_broke_contract.
+/// A writer that must be offered exactly the same bytes after `again`, as TLS libraries want, sets
+/// stream_options::same_bytes_again.
+template <class W> concept writer = requires(W& w, buffers b, close_reason why, ending how) {
   { w.write(b) } -> std::same_as<write_result>;
+  w.on_closed(why, how);
 };
 
 namespace detail {
@@ -73,23 +81,17 @@ constexpr std::size_t taken_of(write_result answer, std::size_t offered) noexcep
   return no_answer;  // a number that names no status
 }
 
-// A member that has an optional one's name and cannot be called as a driver calls it would be passed over in
-// silence.
-template <class W>
-constexpr bool has_fitting_members = (
-                                         !requires { &W::finish; } || requires(W & w) { w.finish(); }) &&
-                                     (
-                                         !requires { &W::abort; } || requires(W & w) { w.abort(); }) &&
-                                     (
-                                         !requires { &W::on_closed; } ||
-                                         requires(W & w) { w.on_closed(close_reason::none); });
-
 // Says what is wrong with a writer. Inside a function: a writer may be incomplete where its driver is named.
 template <class W> constexpr void check_writer() noexcept {
-  static_assert(writer<W>, "a writer has: write_result write(ssewire::buffers)");
+  constexpr bool writes = requires(W & w, buffers b) { w.write(b); };
+  static_assert(writes, "a writer has: ssewire::write_result write(ssewire::buffers)");
+  if constexpr (writes) {
+    static_assert(std::same_as<decltype(std::declval<W&>().write(buffers())), write_result>,
+                  "write() answers an ssewire::write_result: true and false cannot say `again`");
+  }
   static_assert(
-      has_fitting_members<W>,
-      "a writer's optional members are called so: finish(), abort(), on_closed(ssewire::close_reason)");
+      requires(W & w) { w.on_closed(close_reason::none, ending::cut); },
+      "a writer has: void on_closed(ssewire::close_reason, ssewire::ending), its last call");
 }
 
 }  // namespace detail

@@ -37,7 +37,7 @@ template <class Writer, class Post, class Traits> class basic_posted_stream;
 ///             the executor. `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is
 ///             closed from the start, with close_reason::removed; its writer is told by start(). Without that
 ///             argument it sends what send() gets.
-/// Returns     the only reference to it. Dropping the last one ends it, as remove() does.
+/// Returns     the only reference to it. Dropping the last one ends it, as close() does.
 /// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is
 ///             closed then.
 /// Threads     the executor's.
@@ -106,7 +106,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   }
 
   /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer
-  /// hears abort() and on_closed() before this returns. Owed for every pending write, also behind abort().
+  /// hears on_closed() before this returns. Owed for every pending write, also after that.
   void written(bool good) noexcept {
     auto const keep = kept();
     stream_.written(good);
@@ -121,17 +121,24 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     return error;
   }
 
+  /// Queues a comment, as send() does an event.
+  [[nodiscard]] errc comment(std::string_view text) noexcept {
+    auto const error = stream_.comment(text);
+    if (error == errc::ok) ask_if_awake();
+    return error;
+  }
+
   /// Ends the stream in order, after what is queued for it, by a task.
   void finish() noexcept {
     stream_.finish();
     ask_if_awake();
   }
 
-  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed()
+  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears on_closed()
   /// before this returns, or, from inside its own write(), after that; then no task touches it any more.
-  void remove(close_reason why = close_reason::removed) noexcept {
+  void close(close_reason why = close_reason::removed) noexcept {
     auto const keep = kept();
-    stream_.abort(why);
+    stream_.close(why);
   }
 
   /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
@@ -148,7 +155,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     go_on();
     look(now);
     if (quiet_.is_due() && is_waiting()) {
-      stream_.abort(close_reason::stalled);
+      stream_.close(close_reason::stalled);
     } else if (quiet_.is_due() && stream_.state() == stream_state::idle) {
       stream_.heartbeat();
       go_on();
@@ -159,7 +166,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
 
   [[nodiscard]] stream_state state() const noexcept { return stream_.state(); }
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
-  [[nodiscard]] Writer& writer() noexcept { return stream_.writer_ref(); }
+  [[nodiscard]] Writer& writer() noexcept { return stream_.writer(); }
   /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
   [[nodiscard]] subscription& source() noexcept { return stream_.source(); }
 

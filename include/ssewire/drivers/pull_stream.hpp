@@ -40,9 +40,9 @@ enum class read_status : unsigned char {
   /// Not now: suspend, then park().
   nothing,
   /// The stream is over, and all of it was read: end the response as a response should end.
-  finished,
+  complete,
   /// The stream is over, perhaps inside an event: cut the connection, or reset the HTTP/2 stream.
-  dropped,
+  cut,
 };
 
 struct read_result {
@@ -57,7 +57,7 @@ namespace detail {
 struct read_buffer {
   char* to = nullptr;
   std::size_t room = 0;
-  bool finished = false;
+  ending end = ending::cut;
 
   write_result write(buffers pieces) noexcept {
     std::size_t taken = 0;
@@ -69,7 +69,7 @@ struct read_buffer {
     }
     return {write_status::again, taken};
   }
-  void finish() noexcept { finished = true; }
+  void on_closed(close_reason, ending how) noexcept { end = how; }
 };
 
 }  // namespace detail
@@ -90,7 +90,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   explicit basic_pull_stream(stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
   /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start:
-  /// read() says dropped.
+  /// read() says `cut`.
   explicit basic_pull_stream(subscription from, stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   basic_pull_stream(basic_pull_stream const&) = delete;
@@ -100,7 +100,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   /// its end; with `evicted` at most once, when the stream is over and was not parked: the server is busy
   /// with bytes that it has got, or cannot send any, and may not ask again for long. Then shut the connection
   /// down; do not resume it. Publishers, drain(), tick() and the broker's end call it on their threads, and
-  /// these of its own on theirs: send(), comment(), finish(), abort(), poll(). Set it once, before the first
+  /// these of its own on theirs: send(), comment(), finish(), close(), poll(). Set it once, before the first
   /// read.
   void set_hook(wake_hook hook) noexcept {
     hook_ = hook;
@@ -111,13 +111,13 @@ template <class Traits = default_traits> class basic_pull_stream {
   /// what follows in its channels whole events, as many as have room, but at least a part of one.
   /// Input       `to`: room for `n` bytes. An `n` of 0 brings nothing, and park() says whether there is
   ///             something.
-  /// Errors      no memory, and a filter that throws, end the stream: dropped.
+  /// Errors      no memory, and a filter that throws, end the stream: `cut`.
   read_result read(char* to, std::size_t n) noexcept {
     if (reading_) return {};  // its filter asks
     waiting_.store(waiting::no, std::memory_order_relaxed);
     ++reads_;
     notice_eviction();
-    auto& buffer = stream_.writer_ref();
+    auto& buffer = stream_.writer();
     buffer.to = to;
     buffer.room = n;
     reading_ = true;
@@ -129,7 +129,7 @@ template <class Traits = default_traits> class basic_pull_stream {
     if (buffer.room != n) return {read_status::bytes, n - buffer.room};
     scratch_.reset();
     if (!is_over()) return {};
-    return {buffer.finished ? read_status::finished : read_status::dropped, 0};
+    return {buffer.end == ending::complete ? read_status::complete : read_status::cut, 0};
   }
 
   /// True: there is nothing to read, and the hook will be called once when there is; it may have been before
@@ -153,9 +153,9 @@ template <class Traits = default_traits> class basic_pull_stream {
     wake_up();
   }
 
-  /// Ends the stream now: the next read says dropped. Of a peer that has gone: peer_gone.
-  void abort(close_reason why = close_reason::removed) noexcept {
-    stream_.abort(why);
+  /// Ends the stream now: the next read says `cut`. Of a peer that has gone: peer_gone.
+  void close(close_reason why = close_reason::removed) noexcept {
+    stream_.close(why);
     wake_up();
   }
 
@@ -170,7 +170,7 @@ template <class Traits = default_traits> class basic_pull_stream {
     quiet_.look(idle ? stream_.bytes_sent() : reads_, !idle, now);
     if (quiet_.is_due()) {
       if (!idle) {
-        stream_.abort(close_reason::stalled);
+        stream_.close(close_reason::stalled);
         call_evicted();
         return std::nullopt;
       }

@@ -6,6 +6,7 @@
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/callback.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
@@ -56,17 +57,7 @@ struct stream_id {
 /// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the
 /// next poll(). Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by
 /// itself.
-struct loop_signal {
-  void (*call)(void*) noexcept = nullptr;
-  void* context = nullptr;
-
-  /// Calls `action()`, which must outlive the reactor and its subscriptions, and must not throw.
-  template <class Action> [[nodiscard]] static loop_signal of(Action& action) noexcept {
-    static_assert(std::is_invocable_v<Action&>, "the signal is called without arguments");
-    return {[](void* at) noexcept { (*static_cast<Action*>(at))(); },
-            const_cast<void*>(static_cast<void const*>(std::addressof(action)))};
-  }
-};
+using loop_signal = callback<void()>;
 
 /// When the reactor wants to be polled next.
 struct poll_result {
@@ -79,7 +70,7 @@ struct poll_result {
 };
 
 /// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle
-/// the sockets (writable(), written(), remove()), then poll(now).
+/// the sockets (writable(), written(), close()), then poll(now).
 /// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its
 ///             on_closed are legal; poll() from there only asks for another turn. Its destructor: not from
 ///             inside.
@@ -128,8 +119,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and
-  /// the writer hears abort() and on_closed() before this returns. Owed for every pending write, also behind
-  /// abort(): until then its bytes are kept.
+  /// the writer hears on_closed() before this returns. Owed for every pending write, also after
+  /// that: until then its bytes are kept.
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
     if (s == nullptr || is_in_step(*s)) return;
@@ -144,9 +135,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_if_unused(*s);
   }
 
-  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears abort() and on_closed()
+  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears on_closed()
   /// before this returns, or, from inside its own write(), after that.
-  void remove(stream_id id, close_reason why = close_reason::removed) noexcept {
+  void close(stream_id id, close_reason why = close_reason::removed) noexcept {
     if (auto* const s = find(id)) drop(*s, why);
   }
 
@@ -163,6 +154,15 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
     auto const error = its->stream.send(e);
+    turns_.add(*its);
+    return error;
+  }
+
+  /// Queues a comment, as send() does an event.
+  [[nodiscard]] errc comment(stream_id id, std::string_view text) noexcept {
+    auto* const its = find_alone(id);
+    if (its == nullptr) return errc::closed;
+    auto const error = its->stream.comment(text);
     turns_.add(*its);
     return error;
   }
@@ -237,7 +237,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     // `from`: a subscription, or nothing.
     template <class... From>
     slot(basic_reactor& r, seat& s, stream_options&& options, From&&... from)
-        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from)..., std::move(options)) {}
+        : waiting(false), owner(r), at(s), stream({&s.writer}, std::move(from)..., std::move(options)),
+          goes_alone(stream.same_bytes_again()) {}
 
     [[nodiscard]] wake_hook hook() noexcept { return {&woken, this}; }
 
@@ -254,8 +255,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     std::uint64_t sent =
         (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
     std::atomic<bool> evicted{false};
-    bool goes_alone = detail::needs_same_bytes<Writer>;  // there is no cohort for it
-    bool waits = false;                                  // in blocked_, not in idle_
+    bool goes_alone;     // there is no cohort for it
+    bool waits = false;  // in blocked_, not in idle_
   };
 
   // What there is of every stream. One that is in step with others has its place in their cohort, and nothing
@@ -331,7 +332,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   // On a publisher's thread.
   void call(detail::waiting& w) noexcept {
-    if (turns_.call(w) && signal_.call != nullptr) signal_.call(signal_.context);
+    if (turns_.call(w) && signal_) signal_();
   }
 
   void serve(slot& s) noexcept {
@@ -395,7 +396,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       leave_place(s, false);
       end_in_step(s, why);
     } else if (auto* const its = step_out(s)) {
-      act(s, [&] { its->stream.abort(why); });
+      act(s, [&] { its->stream.close(why); });
     }
   }
 
@@ -470,7 +471,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     s.dead = s.acting = true;
     ++inside_;
     auto const counted = in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
-    detail::tell_end(s.writer, counted, false);
+    detail::tell_end(s.writer, counted, ending::cut);
     --inside_;
     s.acting = false;
     bury(s);
@@ -658,7 +659,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     for (auto* s = blocked_.front();
          s != nullptr && drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();
          s = blocked_.front()) {
-      act(s->at, [&] { s->stream.abort(close_reason::stalled); });
+      act(s->at, [&] { s->stream.close(close_reason::stalled); });
     }
   }
 

@@ -5,6 +5,7 @@
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/callback.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
@@ -15,17 +16,29 @@
 #include <ssewire/drivers/timing.hpp>
 #include <ssewire/stream/stream.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What serve_blocking does while there is nothing to send.
+struct blocking_options {
+  /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s. 0: none.
+  steady_duration heartbeat = std::chrono::seconds(15);
+  /// Asked each second: is the peer still there? false ends the stream with close_reason::peer_gone, so that a closed
+  /// tab frees its thread at once, and not at the second heartbeat. `callback<bool()>::of(callable)`; the callable must
+  /// not wait, and must outlive the call. None: only a write notices.
+  callback<bool()> alive = {};
+};
 
 /// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing
 /// to send.
@@ -38,11 +51,11 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
 /// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has
-///             gone is seen when a write fails: the second one behind that, over TCP, so within two
-///             heartbeats, unless the writer looks before it writes.
+///             gone is seen when a write fails: the second one after that, over TCP, so within two
+///             heartbeats; within a second if blocking_options::alive can see it.
 template <class Writer, class Traits>
 close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
-                            timing_options timing = {}) {
+                            blocking_options idle = {}) {
   detail::check_writer<Writer>();
   using clock = steady_time::clock;
 
@@ -81,7 +94,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   };
 
   basic_stream<told_writer, Traits> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
-  stream.writer_ref().of = &stream;
+  stream.writer().of = &stream;
   stream.set_hook(wake_hook::of(doorbell));
   std::unique_ptr<detail::flight<Traits>> scratch;
   auto last_sent = clock::now();
@@ -90,25 +103,34 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     switch (stream.pump(scratch)) {
     case stream_state::more: break;
     case stream_state::closed: return stream.reason();
-    case stream_state::pending: stream.abort(close_reason::writer_broke_contract); return stream.reason();
+    case stream_state::pending: stream.close(close_reason::writer_broke_contract); return stream.reason();
     case stream_state::blocked:
-      if (stream.writer_ref().timeouts >= 2) stream.abort(close_reason::stalled);
+      if (stream.writer().timeouts >= 2) stream.close(close_reason::stalled);
       stream.writable();
       break;
     case stream_state::idle: {
       if (std::exchange(sent_by_then, stream.bytes_sent()) != stream.bytes_sent()) last_sent = clock::now();
       std::unique_lock held(doorbell.guard);
-      auto const beat = detail::deadline(last_sent, timing.heartbeat);
-      while (!doorbell.woken && !(beat && clock::now() >= *beat)) {
-        if (beat) {
-          doorbell.rung.wait_until(held, *beat);
+      auto const beat = detail::deadline(last_sent, idle.heartbeat);
+      std::optional<steady_time> until = beat;
+      if (idle.alive) {
+        auto const next_question = clock::now() + std::chrono::seconds(1);
+        until = beat ? (std::min)(*beat, next_question) : next_question;
+      }
+      while (!doorbell.woken && !(until && clock::now() >= *until)) {
+        if (until) {
+          doorbell.rung.wait_until(held, *until);
         } else {
           doorbell.rung.wait(held);
         }
       }
       bool const woken = std::exchange(doorbell.woken, false);
       held.unlock();
-      if (!woken) stream.heartbeat();
+      if (!woken && idle.alive && !idle.alive()) {
+        stream.close(close_reason::peer_gone);
+      } else if (!woken && beat && clock::now() >= *beat) {
+        stream.heartbeat();
+      }
       break;
     }
     }

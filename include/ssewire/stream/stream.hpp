@@ -45,6 +45,8 @@ struct stream_options {
   std::size_t max_write_bytes = 64 * 1024;
   /// Frames of send() that wait for a slow writer; beyond it send() refuses.
   std::size_t max_outbox_bytes = 64 * 1024;
+  /// After `again` the writer must be offered exactly the same bytes, in one piece of at most 16 KiB: TLS libraries.
+  bool same_bytes_again = false;
 };
 
 enum class stream_state : unsigned char {
@@ -118,23 +120,9 @@ struct one_holder_less {
 // A reference to a flight. Threads: all holders are on one.
 template <class Traits> using held_flight = std::unique_ptr<flight<Traits>, one_holder_less>;
 
-template <class Writer>
-constexpr bool needs_same_bytes = [] {
-  if constexpr (requires { Writer::same_bytes_again; }) {
-    return static_cast<bool>(Writer::same_bytes_again);
-  } else {
-    return false;
-  }
-}();
-
-// The last calls of a writer. What they throw is nobody's.
-template <class Writer> void tell_end(Writer& w, [[maybe_unused]] close_reason why, bool in_order) noexcept {
-  if (in_order) {
-    if constexpr (requires { w.finish(); }) attempt([&] { w.finish(); });
-  } else {
-    if constexpr (requires { w.abort(); }) attempt([&] { w.abort(); });
-  }
-  if constexpr (requires { w.on_closed(why); }) attempt([&] { w.on_closed(why); });
+// The last call of a writer. What it throws is nobody's.
+template <class Writer> void tell_end(Writer& w, close_reason why, ending how) noexcept {
+  attempt([&] { w.on_closed(why, how); });
 }
 
 // What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent
@@ -158,8 +146,8 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   /// Without a subscription: it sends what send() is given.
   explicit basic_stream(Writer to, stream_options options = {})
-      : writer_(std::move(to)), body_(options.body), max_outbox_(options.max_outbox_bytes),
-        owed_(std::move(options.preamble)) {
+      : writer_(std::move(to)), body_(options.body), same_bytes_(options.same_bytes_again),
+        max_outbox_(options.max_outbox_bytes), owed_(std::move(options.preamble)) {
     detail::check_writer<Writer>();
     set_room(options.max_write_bytes);
   }
@@ -177,11 +165,11 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   basic_stream(basic_stream const&) = delete;
   basic_stream& operator=(basic_stream const&) = delete;
   ~basic_stream() {
-    abort();
+    close();
     tell_end();
   }
 
-  [[nodiscard]] Writer& writer_ref() noexcept { return writer_; }
+  [[nodiscard]] Writer& writer() noexcept { return writer_; }
   [[nodiscard]] stream_state state() const noexcept { return state_; }
   [[nodiscard]] close_reason reason() const noexcept { return reason_; }
   /// Its subscription: to join and leave channels, to set a filter, to ask. Empty without one. To end it, end
@@ -222,11 +210,11 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       (void)queue(0, [&] { outbox_ += detail::heartbeat_frame; });
   }
 
-  /// Ends the stream in order: what is queued is sent, then the writer is told finish().
+  /// Ends the stream in order: what is queued is sent, then the writer is told `complete`.
   void finish() noexcept { end_in_order(close_reason::finished); }
 
-  /// Drops the stream now: the writer is told abort(), also in the middle of a frame.
-  void abort(close_reason why = close_reason::removed) noexcept {
+  /// Drops the stream now, also in the middle of a frame: the writer is told `cut`.
+  void close(close_reason why = close_reason::removed) noexcept {
     if (inside_writer_) {
       if (asked_to_end_ == close_reason::none) asked_to_end_ = why;  // after the callback
     } else {
@@ -241,7 +229,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     if (why == close_reason::none || state_ == stream_state::closed) return;
     forced_ = why == close_reason::drain_forced;
     if (waits() || inside_writer_ || !owed_.empty()) {
-      abort(why);
+      close(why);
     } else {
       end_in_order(why);
     }
@@ -258,7 +246,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   void written(bool good) noexcept {
     if (inside_writer_) {
       written_early_ = true;
-      if (!good) abort(close_reason::peer_gone);
+      if (!good) close(close_reason::peer_gone);
       return;
     }
     sending_ = false;
@@ -318,6 +306,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
 
   [[nodiscard]] framing body() const noexcept { return body_; }
   [[nodiscard]] std::size_t room() const noexcept { return room_; }
+  [[nodiscard]] bool same_bytes_again() const noexcept { return same_bytes_; }
   [[nodiscard]] std::size_t max_outbox_bytes() const noexcept { return max_outbox_; }
 
   /// Its writer's stream goes on without it, idle: this one is closed, and nobody is told.
@@ -383,9 +372,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     return state_ == stream_state::blocked || state_ == stream_state::pending;
   }
 
-  [[nodiscard]] bool needs_copy() const noexcept {
-    return detail::needs_same_bytes<Writer> || body_ == framing::chunked;
-  }
+  [[nodiscard]] bool needs_copy() const noexcept { return same_bytes_ || body_ == framing::chunked; }
 
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
     if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
@@ -441,7 +428,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   void offer_owed(closes_if_left& failure) {
     if (window_ == 0) {  // else the same bytes come again
       window_ = owed_.front().size();
-      if (detail::needs_same_bytes<Writer>) window_ = (std::min)(window_, detail::largest_kept_offer);
+      if (same_bytes_) window_ = (std::min)(window_, detail::largest_kept_offer);
     }
     offered_ = owed_.front().substr(0, window_);
     auto const answer = offer(buffers(&offered_, 1), offered_.size(), failure);
@@ -454,7 +441,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   void offer_batch(std::unique_ptr<flight>& scratch, closes_if_left& failure) {
     auto& now = *scratch;
     now.gather(body_);
-    if constexpr (detail::needs_same_bytes<Writer>) {
+    if (same_bytes_) {
       owe(now, buffers(now.views.data(), now.count));
       now.batch.clear();
       offer_owed(failure);
@@ -603,22 +590,23 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     state_ = stream_state::closed;
     reason_ = why;
     reason_ = from_.close(why);
-    detail::tell_end(writer_, reason_, in_order);
+    detail::tell_end(writer_, reason_, in_order ? ending::complete : ending::cut);
   }
 
   // Of one that was closed from the start.
   void tell_end() noexcept {
-    if (std::exchange(end_untold_, false)) detail::tell_end(writer_, reason_, false);
+    if (std::exchange(end_untold_, false)) detail::tell_end(writer_, reason_, ending::cut);
   }
 
   Writer writer_;
   subscription from_;
   bool subscribed_ = false;
   framing body_;
+  bool same_bytes_;
   stream_state state_ = stream_state::more;
   close_reason reason_ = close_reason::none;
   close_reason ending_ = close_reason::none;        // to be ended in order, and why
-  close_reason asked_to_end_ = close_reason::none;  // abort() from inside the writer, and why
+  close_reason asked_to_end_ = close_reason::none;  // close() from inside the writer, and why
   bool inside_writer_ = false;
   bool pumping_ = false;
   bool writable_early_ = false;  // writable() came from inside the write that it answers

@@ -2,6 +2,7 @@
 // writers.hpp - ready writers: into a string, an ostream, a callable.
 #pragma once
 
+#include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/writer.hpp>
 
@@ -45,6 +46,7 @@ class string_writer {
     }
     return {write_status::ok, taken};
   }
+  void on_closed(close_reason, ending) noexcept {}
 
  private:
   std::string* to_;
@@ -73,6 +75,7 @@ template <class Ostream> class ostream_writer {
     if (!*to_) return {write_status::closed, 0};
     return {write_status::ok, taken};
   }
+  void on_closed(close_reason, ending) noexcept {}
 
  private:
   Ostream* to_;
@@ -121,6 +124,7 @@ template <class Callable> class callback_writer {
     if (!send_joined()) return {write_status::closed, 0};
     return {write_status::ok, taken};
   }
+  void on_closed(close_reason, ending) noexcept {}
 
  private:
   Callable to_;

@@ -132,17 +132,15 @@ class peer {
   // The test's part.
   std::deque<answer> script;                     // the next answers
   std::function<answer(std::size_t)> otherwise;  // when the script has ended; none: takes everything
-  std::function<void()> at_finish;
-  std::function<void()> at_abort;
-  std::function<void(close_reason)> at_closed;
+  std::function<void(close_reason, ending)> at_closed;
   bool same_bytes = false;  // the driver must offer the same bytes again, in one buffer of at most 16 KiB
   bool chunked = false;     // then a chunk's head and tail may come on top
 
   // What came.
   std::string taken;
   std::vector<std::size_t> offers;
-  std::size_t finished = 0;
-  std::size_t aborted = 0;
+  std::size_t completed = 0;  // streams that ended so
+  std::size_t cut = 0;
   std::vector<close_reason> closed;
   bool writer_gone = false;
   std::string violations;  // what the driver did that no driver may do
@@ -229,25 +227,15 @@ class peer {
     }
   }
 
-  void finish() {
-    end("finish()");
-    if (blocked_ && rest_) object("finish() before the last byte was taken");
-    if (pending()) object("finish() while a write is pending");
-    ++finished;
-    if (at_finish) at_finish();
-  }
-  void abort() {
-    end("abort()");
-    ++aborted;
-    if (at_abort) at_abort();
-  }
-  void on_closed(close_reason why) {
+  void on_closed(close_reason why, ending how) {
     if (inside_) object("on_closed() inside write()");
     if (!closed.empty()) object("on_closed() twice");
-    if (finished + aborted != 1) object("on_closed() without finish() or abort()");
+    if (how == ending::complete && blocked_ && rest_) object("`complete` before the last byte was taken");
+    if (how == ending::complete && pending()) object("`complete` while a write is pending");
     over_ = true;
+    ++(how == ending::complete ? completed : cut);
     closed.push_back(why);
-    if (at_closed) at_closed(why);
+    if (at_closed) at_closed(why, how);
   }
   void destroyed() {
     if (pending()) object("the writer was destroyed, and its driver not, while its bytes were being sent");
@@ -317,13 +305,6 @@ class peer {
     if (bytes.size() > most && frames > 1) object("several frames of more than 16 KiB in one offer");
   }
 
-  void end(std::string const& what) {
-    if (finished + aborted != 0) object(what + " after finish() or abort()");
-    if (!closed.empty()) object(what + " after on_closed()");
-    if (inside_) object(what + " inside write()");
-    over_ = true;
-  }
-
   bool inside_ = false;
   bool over_ = false;
   bool blocked_ = false;
@@ -334,28 +315,31 @@ class peer {
   std::uint64_t in_flight_sum_ = 0;
 };
 
-/// Move-only, with all optional members.
-template <bool SameBytes> class basic_scripted_writer {
+/// Move-only.
+class scripted_writer {
  public:
-  static constexpr bool same_bytes_again = SameBytes;
+  static constexpr bool same_bytes = false;
 
-  explicit basic_scripted_writer(peer& to) : to_(&to) { to.same_bytes = SameBytes; }
-  basic_scripted_writer(basic_scripted_writer&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
-  ~basic_scripted_writer() {
+  explicit scripted_writer(peer& to) : to_(&to) {}
+  scripted_writer(scripted_writer&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+  ~scripted_writer() {
     if (to_ != nullptr) to_->destroyed();
   }
 
   write_result write(buffers b) { return to_->write(b); }
-  void finish() { to_->finish(); }
-  void abort() { to_->abort(); }
-  void on_closed(close_reason why) { to_->on_closed(why); }
+  void on_closed(close_reason why, ending how) { to_->on_closed(why, how); }
 
  private:
   peer* to_;
 };
 
-using scripted_writer = basic_scripted_writer<false>;
-using scripted_tls_writer = basic_scripted_writer<true>;
+/// One that must be offered the same bytes again: its stream needs stream_options::same_bytes_again.
+class scripted_tls_writer : public scripted_writer {
+ public:
+  static constexpr bool same_bytes = true;
+
+  explicit scripted_tls_writer(peer& to) : scripted_writer(to) { to.same_bytes = true; }
+};
 
 }  // namespace testing
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -10,7 +10,6 @@
 #include <ssewire/core/writer.hpp>
 #include <ssewire/testing/byte_ledger.hpp>
 #include <ssewire/testing/call_guard.hpp>
-#include <ssewire/testing/member_names.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 
 #include <algorithm>
@@ -56,7 +55,7 @@ class driver_calls {
   void written(bool good) {
     note([good](counts& c) { ++(good ? c.written : c.failed); });
   }
-  void remove() {
+  void close(close_reason = close_reason::removed) {
     note([](counts& c) { ++c.removed; });
   }
 
@@ -104,7 +103,6 @@ struct conformance_options {
 
 /// What check_writer() found. True: nothing is wrong.
 struct conformance_report {
-  std::vector<member_report> members;
   /// A sentence each, led by the name of the check.
   std::vector<std::string> problems;
   /// What was not checked, and what is only odd.
@@ -120,14 +118,6 @@ struct conformance_report {
   /// All of it in lines, for a terminal.
   [[nodiscard]] std::string text() const {
     std::string out;
-    for (auto const& m : members) {
-      out += std::string(m.name) + (m.found ? ": found\n" : ": not found");
-      if (m.found) continue;
-      if (m.unusable) out += ", but there is one that no driver can use: private, or with other parameters";
-      if (!m.misspelt.empty()) out += ", but `" + std::string(m.misspelt) + "` is there";
-      if (!m.perhaps.empty()) out += "; is `" + std::string(m.perhaps) + "` meant?";
-      out += '\n';
-    }
     out += std::to_string(checks) + " checks, " + std::to_string(writes) + " writes, " +
            std::to_string(bytes) + " bytes arrived, seed " + std::to_string(seed) + ": " +
            (problems.empty() ? "nothing is wrong" : std::to_string(problems.size()) + " wrong") + "\n";
@@ -147,13 +137,11 @@ struct conformance_subject {
   std::function<void(testing::driver_calls&)> connect;
   std::function<std::string(std::size_t)> read;
   std::function<write_result(buffers)> write;
-  std::function<void()> finish, abort;  // null: the writer has none
-  std::function<void(close_reason)> on_closed;
+  std::function<void(close_reason, ending)> on_closed;
   std::function<void()> destroy;
   std::function<void()> run, close_peer;  // null: the harness has none
   std::function<testing::far_end()> sees;
   std::function<std::size_t()> releases;
-  std::vector<testing::member_report> members;
   bool may_block = false;
   bool takes_everything = false;
   bool same_bytes = false;
@@ -194,9 +182,6 @@ class writer_check {
 
   testing::conformance_report run() {
     report_.seed = options_.seed;
-    report_.members = subject_.members;
-    check_members();
-
     run_check("one event", [&](link& l) { send(l, {64}) && finish(l); });
     run_check("two events, one behind the other",
               [&](link& l) { send(l, {64}) && send(l, {80}) && finish(l); });
@@ -255,30 +240,6 @@ class writer_check {
     problem(words);
   }
   void remark(std::string words) { report_.remarks.push_back(std::move(words)); }
-
-  void check_members() {
-    for (auto const& m : report_.members) {
-      auto const name = std::string(m.name);
-      if (m.unusable) {
-        problem("there is a member " + name + " that no driver calls: make it public, and its form " +
-                form(m.name));
-      }
-      if (!m.misspelt.empty()) {
-        problem("there is no " + name + ", but `" + std::string(m.misspelt) +
-                "`, which nobody calls: it must be " + form(m.name));
-      }
-      if (!m.perhaps.empty()) {
-        remark("there is no " + name + ", but `" + std::string(m.perhaps) + "`: if it is meant, it must be " +
-               form(m.name));
-      }
-    }
-  }
-
-  static std::string form(std::string_view member) {
-    if (member == "on_closed") return "void on_closed(ssewire::close_reason)";
-    if (member == "same_bytes_again") return "static constexpr bool same_bytes_again = true";
-    return "void " + std::string(member) + "()";
-  }
 
   // A call of somebody else's code. False: it threw, and so on.
   template <class Call> bool guarded(link& l, std::string const& name, Call call) {
@@ -346,7 +307,7 @@ class writer_check {
     auto const told = l.tell.take();
     bool const was_pending = l.pending;
     if (told.from_elsewhere != 0) {
-      problem(l, "writable(), written() or remove() came from another thread: a driver has one, post it to "
+      problem(l, "writable(), written() or close() came from another thread: a driver has one, post it to "
                  "the loop");
     }
     for (auto n = told.written + told.failed; n > 0; --n) {
@@ -357,7 +318,7 @@ class writer_check {
       scribble(l.memory.back());
     }
     if (told.failed != 0) gone(l, "said written(false)");
-    if (told.removed != 0) gone(l, "said remove()");
+    if (told.removed != 0) gone(l, "said close()");
     if (told.writable != 0) l.blocked = false;
     l.writable += told.writable;
     return was_pending && !l.pending;
@@ -370,7 +331,7 @@ class writer_check {
                    (l.said_again && !subject_.same_bytes
                         ? ". This followed an `again`, and other bytes were offered then: if it needs the "
                           "same bytes again, as "
-                          "TLS libraries do, say static constexpr bool same_bytes_again = true"
+                          "TLS libraries do, say same_bytes_again in the harness, and in the stream_options"
                         : ""));
   }
 
@@ -602,14 +563,13 @@ class writer_check {
     return false;
   }
 
-  // The stream's last calls, when it was ended in order or dropped.
+  // The stream's last call.
   void close(link& l, close_reason why) {
     l.dropped = true;
-    if (subject_.abort) guarded(l, "abort()", subject_.abort);
-    closed(l, why);
+    closed(l, why, ending::cut);
   }
-  void closed(link& l, close_reason why) {
-    if (subject_.on_closed) guarded(l, "on_closed()", [&] { subject_.on_closed(why); });
+  void closed(link& l, close_reason why, ending how) {
+    guarded(l, "on_closed()", [&] { subject_.on_closed(why, how); });
     collect(l);
     if (l.pending && !wait_until(l, [&] { return !l.pending; })) {
       problem(l, "a write was pending when the stream was dropped, and written() never came: its bytes are "
@@ -630,8 +590,7 @@ class writer_check {
               "sees() says that the response is over while the stream is open: does connect() begin anew?");
       return false;
     }
-    if (subject_.finish) guarded(l, "finish()", subject_.finish);
-    if (!l.failed) closed(l, close_reason::finished);
+    closed(l, close_reason::finished, ending::complete);
     return !l.failed;
   }
 
@@ -665,14 +624,10 @@ class writer_check {
     wait_until(l, [&] { return l.failed || (end = sees(l)) != testing::far_end::open; });
     if (l.failed) return;
     if (end == testing::far_end::open && ended) {
-      problem(l, subject_.finish ? "the response never ended: finish() was called, and the peer still waits"
-                                 : "the response never ended: the writer has no finish(), and neither "
-                                   "on_closed() nor its destructor ended it");
+      problem(l,
+              "the response never ended: on_closed() was called with `complete`, and the peer still waits");
     } else if (end == testing::far_end::open) {
-      problem(l, subject_.abort
-                     ? "the response stayed open: abort() was called, and the peer still waits"
-                     : "the response of a dropped stream stayed open: the writer has no abort(), and "
-                       "neither on_closed() nor its destructor closed the connection");
+      problem(l, "the response stayed open: on_closed() was called with `cut`, and the peer still waits");
     } else if (end == testing::far_end::dropped && ended) {
       problem(
           l, "the stream ended in order, and its connection was cut: the peer takes the response for broken");
@@ -788,8 +743,7 @@ class writer_check {
 
 template <class Harness> conformance_subject subject_of(Harness& h) {
   using Writer = decltype(h.connect(std::declval<testing::driver_calls&>()));
-  static_assert(writer<Writer>,
-                "connect() returns a writer, which has: write_result write(ssewire::buffers)");
+  check_writer<Writer>();
   static_assert(std::move_constructible<Writer>, "a driver takes its writer by moving it");
 
   conformance_subject out;
@@ -801,11 +755,7 @@ template <class Harness> conformance_subject subject_of(Harness& h) {
   };
   out.read = [&h](std::size_t most) { return std::string(h.read(most)); };
   out.write = [to](buffers b) { return (*to)->write(b); };
-  if constexpr (requires(Writer & w) { w.finish(); }) out.finish = [to] { (*to)->finish(); };
-  if constexpr (requires(Writer & w) { w.abort(); }) out.abort = [to] { (*to)->abort(); };
-  if constexpr (requires(Writer & w) { w.on_closed(close_reason::none); }) {
-    out.on_closed = [to](close_reason why) { (*to)->on_closed(why); };
-  }
+  out.on_closed = [to](close_reason why, ending how) { (*to)->on_closed(why, how); };
   out.destroy = [to] { to->reset(); };
   if constexpr (requires { h.run(); }) out.run = [&h] { h.run(); };
   if constexpr (requires { h.close_peer(); }) out.close_peer = [&h] { h.close_peer(); };
@@ -813,10 +763,9 @@ template <class Harness> conformance_subject subject_of(Harness& h) {
   if constexpr (requires { h.releases(); }) {
     out.releases = [&h] { return static_cast<std::size_t>(h.releases()); };
   }
-  out.members = testing::optional_members<Writer>();
   if constexpr (requires { Harness::may_block; }) out.may_block = Harness::may_block;
   if constexpr (requires { Harness::takes_everything; }) out.takes_everything = Harness::takes_everything;
-  if constexpr (declares_same_bytes_again<Writer>()) out.same_bytes = Writer::same_bytes_again;
+  if constexpr (requires { Harness::same_bytes_again; }) out.same_bytes = Harness::same_bytes_again;
   return out;
 }
 
@@ -830,19 +779,20 @@ namespace testing {
 ///
 /// | expression            | result               | meaning                                                              |
 /// |-----------------------|----------------------|----------------------------------------------------------------------|
-/// | `h.connect(calls)`    | the writer           | a new connection; the one before is over, and its descriptor's number may come again: what the harness remembers of it begins anew. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and remove() on it |
+/// | `h.connect(calls)`    | the writer           | a new connection; the one before is over, and its descriptor's number may come again: what the harness remembers of it begins anew. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and close() on it |
 /// | `h.read(n)`           | `std::string`        | takes at most n bytes of the body from the far end, without chunk sizes and the like, and does not wait for them. Behind close_peer() it is called, too, and may return nothing. Another thread calls it while write() waits |
 /// | `h.run()`             | any; optional        | one turn of the loop, which waits a few milliseconds at most; it may say writable() each time, if there is room |
 /// | `h.close_peer()`      | any; optional        | the far end goes away                                                |
 /// | `h.sees()`            | `far_end`; optional  | how the response looks to the far end, from what read() has met: `open` until then. Not asked behind close_peer() |
 /// | `h.releases()`        | a number; optional   | how often this connection was given back: closed, freed               |
 /// | `H::may_block`        | `static constexpr bool`; optional | write() may wait for its peer: for serve_blocking       |
+/// | `H::same_bytes_again` | `static constexpr bool`; optional | as stream_options::same_bytes_again: after `again` exactly the same bytes |
 /// | `H::takes_everything` | `static constexpr bool`; optional | there is no peer that could be slow: a file, a string   |
 ///
 /// A writer that holds the driver it tells may be a template over that: a driver_calls has a posted_stream's
-/// shared_from_this(), writable(), written(good) and remove().
+/// shared_from_this(), writable(), written(good) and close().
 /// What it sends is overwritten when the writer must not look at it any more.
-/// Returns     what is wrong, and which optional members a driver finds.
+/// Returns     what is wrong.
 /// Errors      whatever writer and harness do, it comes to an end: each check by its longest_check. A call
 ///             that does not return ends the program, behind what the report says up to there.
 /// Threads     one more, which looks on and frees a write() that waits. Ignores SIGPIPE meanwhile.

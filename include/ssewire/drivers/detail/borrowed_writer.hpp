@@ -13,17 +13,10 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 template <class Writer> struct borrowed_writer {
-  static constexpr bool same_bytes_again = needs_same_bytes<Writer>;
-
   Writer* to;
 
   write_result write(buffers b) { return to->write(b); }
-  void finish() requires requires(Writer& w) { w.finish(); }
-  { to->finish(); }
-  void abort() requires requires(Writer& w) { w.abort(); }
-  { to->abort(); }
-  void on_closed(close_reason why) requires requires(Writer& w) { w.on_closed(close_reason::none); }
-  { to->on_closed(why); }
+  void on_closed(close_reason why, ending how) { to->on_closed(why, how); }
 };
 
 }  // namespace detail
