@@ -208,7 +208,7 @@ TEST_CASE("the preamble comes first, and outside the chunks") {
 }
 
 // ---- park
-// ------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the hook is called once for each park, and not before") {
   broker b;
@@ -545,7 +545,7 @@ TEST_CASE("a filter that throws ends its own stream") {
 }
 
 // ---- time
-// --------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("heartbeats come while it is idle, at one to one and a half intervals, if it is polled when it "
           "asks to be") {
@@ -707,7 +707,7 @@ TEST_CASE("without a heartbeat and a stall time it never asks to be polled") {
 }
 
 // ---- faults
-// --------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("random rooms, trims and chunks: in order, whole, and what is missing is told and counted") {
   std::size_t gaps = 0;

@@ -12,8 +12,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// A value, or why there is none. True: there is no error. Read `value`, `*` and `->` only then, unless the call says
-/// that it gives a value beside an error, as one does that was stopped halfway.
+/// A value, or why there is none. True: there is no error. Read `value`, `*` and `->` only then, unless the
+/// call says that it gives a value beside an error, as one does that was stopped halfway.
 template <class T> struct result {
   T value = {};
   errc error = errc::ok;
