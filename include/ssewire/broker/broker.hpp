@@ -154,7 +154,8 @@ template <class Traits = default_traits> class basic_broker {
     return core_->subscribers_of(channel.value());
   }
 
-  std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;  // one channel a call
+  // One channel a call.
+  [[nodiscard]] std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;
 
   /// The counters, at one instant. O(1), takes the lock.
   [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }

@@ -271,7 +271,7 @@ class writer_check {
     return outcome.thrown.empty();
   }
 
-  std::chrono::milliseconds longest_check() const {
+  [[nodiscard]] std::chrono::milliseconds longest_check() const {
     return late_ ? options_.longest_check / 10 : options_.longest_check;
   }
 
@@ -367,7 +367,7 @@ class writer_check {
   void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 
   // The second silence is as good as the first, and need not take as long.
-  std::chrono::milliseconds patience() const { return silent_ ? options_.patience / 10 : options_.patience; }
+  [[nodiscard]] auto patience() const { return silent_ ? options_.patience / 10 : options_.patience; }
 
   // Turns of the loop, reading from the peer, until `done`. False: nothing moved for the length of the
   // patience.

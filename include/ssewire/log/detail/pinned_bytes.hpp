@@ -25,6 +25,7 @@ class pin_ledger {
   pin_ledger(pin_ledger const& other) noexcept : at_(other.at_) {
     if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
   }
+  pin_ledger(pin_ledger&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
   pin_ledger& operator=(pin_ledger other) noexcept {
     std::swap(at_, other.at_);
     return *this;

@@ -62,7 +62,7 @@ class span_output : public output<span_output> {
  public:
   explicit constexpr span_output(std::span<char> to) noexcept : output(to.data(), to.data() + to.size()) {}
 
-  constexpr bool more(std::size_t) const noexcept { return false; }
+  constexpr bool more(std::size_t) noexcept { return false; }
 };
 
 // Unless it is told keep(), the string is in the end what it was before. It grows in steps: resize() zeroes
