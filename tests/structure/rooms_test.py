@@ -80,6 +80,14 @@ class Rooms(unittest.TestCase):
         self.assertEqual(self.errors({"include/ssewire/log/l.hpp": header("log/detail/d.hpp", body="\n" * 397)}), "")
         self.refuses("log/l.hpp: 401 lines", "include/ssewire/log/l.hpp", header("log/detail/d.hpp", body="\n" * 398))
 
+    def test_refuses_an_adapter_that_is_more_than_one(self):
+        adapter = header("ssewire.hpp", body="\n" * 117)
+        files = {"docs/design.md": TABLE + "| `adapters/` | opt-in: one a server |\n",
+                 "include/ssewire/adapters/server.hpp": adapter}
+        self.assertEqual(self.errors(files), "")
+        files["include/ssewire/adapters/server.hpp"] = adapter + "\n"
+        self.assertIn("adapters/server.hpp: 121 lines, at most 120", self.errors(files))
+
     def test_refuses_a_header_without_a_room(self):
         self.refuses("new.hpp: no room", "include/ssewire/new.hpp", header())
         self.refuses("attic/new.hpp: no room", "include/ssewire/attic/new.hpp", header())
