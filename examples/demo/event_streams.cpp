@@ -113,7 +113,7 @@ void event_streams::open(request const& asked, connection& on) {
       greet(added.value, outcome, backlog);
     }
   } else {
-    on.close();
+    on.abort();
   }
 }
 
