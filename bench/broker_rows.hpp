@@ -121,7 +121,8 @@ class event_ring {
 inline constexpr std::size_t publishes_a_run = 1'000;
 
 template <class Traits> row publish_row(std::string name, corpus const& c) {
-  auto const broker = std::make_shared<ssewire::basic_broker<Traits>>();  // with the limits it has by default
+  // With the limits it has by default.
+  auto const broker = std::make_shared<ssewire::basic_broker<Traits>>();
   auto const events = std::make_shared<event_ring>(c);
   row made{.name = std::move(name), .bytes = publishes_a_run, .run = {}, .tell = {}};
   made.run = [broker, events] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// counting.hpp - counts memory, and runs rows where callgrind can count their instructions. Replaces operator
-// new: for programs that consist of one source file and the rows.
+// counting.hpp - counts memory, and runs rows where callgrind can count their instructions. Replaces
+// operator new: for programs that consist of one source file and the rows.
 #pragma once
 
 #include <measure.hpp>

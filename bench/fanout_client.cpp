@@ -132,8 +132,8 @@ class readers {
     got_.push_back(0);
   }
 
-  // Each reader is to get `events` more, the last of which ends with `tail`. Adds the time of each one's last
-  // byte.
+  // Each reader is to get `events` more, the last of which ends with `tail`. Adds the time of each one's
+  // last byte.
   void await(std::size_t events, std::string_view tail, std::vector<std::int64_t>& times) {
     auto left = sockets_.size();
     auto const wanted = events * frame_;

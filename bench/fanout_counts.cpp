@@ -5,12 +5,12 @@
 //   fanout_counts run           each row once inside measured(): count TASK CORPUS CHUNK NAME BYTES
 //   fanout_counts allocations   each row twice; the same lines with the allocations of the second run behind
 //                  task `deliver`: BYTES deliveries of bursts of CHUNK events; `publish`: one of CHUNK
-//                  channels, each with a subscriber of its own; `beside`: BYTES deliveries of one event while
-//                  CHUNK others are stalled
+//                  channels, each with a subscriber of its own; `beside`: BYTES deliveries of one event
+//                  while CHUNK others are stalled
 //   fanout_counts memory        idle NAME BYTES         so much for each of 10,000 subscribers, the
 //   allocator's share too
-//                               pending NAME BYTES      for each event that one of 20 stalled subscribers has
-//                               not read
+//                               pending NAME BYTES      for each event that one of 20 stalled subscribers
+//                               has not read
 #include <fanout_loop.hpp>
 #include <measure.hpp>
 #include <sys/socket.h>

@@ -22,8 +22,8 @@
 
 namespace bench {
 
-/// Takes events as a program would that does next to nothing: counts them, looks at the data's first and last
-/// byte.
+/// Takes events as a program would that does next to nothing: counts them, looks at the data's first and
+/// last byte.
 struct counting_sink {
   std::uint64_t events = 0;
   std::uint64_t touched = 0;

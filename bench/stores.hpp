@@ -16,8 +16,8 @@
 
 namespace bench {
 
-/// The i-th of any number of events like the corpus's: its IDs have 7 digits on (a) and 10 on (b), so that an
-/// event has 168 bytes on the wire and 76.
+/// The i-th of any number of events like the corpus's: its IDs have 7 digits on (a) and 10 on (b), so that
+/// an event has 168 bytes on the wire and 76.
 inline record numbered(corpus const& c, std::size_t i) {
   auto r = c.records[i % c.records.size()];
   r.id = detail::digits(i, c.name == 'a' ? 7 : 10);

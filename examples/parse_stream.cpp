@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A tool: reads an event stream from standard input and prints each event as a line of JSON, as soon as it is
-// there:
+// A tool: reads an event stream from standard input and prints each event as a line of JSON, as soon as it
+// is there:
 //
 //     curl -sN http://localhost:8080/events | parse_stream
 //

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// connection.cpp - one client: requests and responses, until a handler takes the connection over as a stream.
+// connection.cpp - one client: requests and responses, until a handler takes the connection over as a
+// stream.
 
 #include "connection.hpp"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// connection.hpp - one client: requests and responses, until a handler takes the connection over as a stream.
+// connection.hpp - one client: requests and responses, until a handler takes the connection over as a
+// stream.
 
 #pragma once
 
@@ -19,16 +20,16 @@ namespace demo {
 
 class server;
 
-/// What the server tells whoever took a connection over. It is destroyed with its connection, at the end of a
-/// turn, never inside one of these calls.
+/// What the server tells whoever took a connection over. It is destroyed with its connection, at the end of
+/// a turn, never inside one of these calls.
 struct stream_peer {
   virtual ~stream_peer() = default;
 
   /// The socket has room again. Called only after `send_some` answered `again`.
   virtual void on_writable() = 0;
 
-  /// The client has sent all that it will ever send. It may still read, or have left: the bytes that are sent
-  /// to it next find out, for a client that has left answers them with a reset. Called at most once.
+  /// The client has sent all that it will ever send. It may still read, or have left: the bytes that are
+  /// sent to it next find out, for a client that has left answers them with a reset. Called at most once.
   virtual void on_half_closed() = 0;
 
   /// The client has left. Called at most once, and not after `abort`, `shutdown_write` or the server's end.

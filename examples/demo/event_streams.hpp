@@ -110,8 +110,8 @@ class event_streams {
   /// To be called in every turn of the loop, before it waits. Returns when to come back at the latest.
   clock::time_point run(clock::time_point now);
 
-  /// Ends all streams in order, one after the other as run() is called; those that are there at `deadline` by
-  /// force.
+  /// Ends all streams in order, one after the other as run() is called; those that are there at `deadline`
+  /// by force.
   void drain(clock::time_point now, clock::time_point deadline);
 
   std::size_t size() const { return streams_.size(); }

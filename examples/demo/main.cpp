@@ -24,8 +24,8 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// When the program ends: how long its streams take to end, each in its turn, and how long clients may take to
-// close then.
+// When the program ends: how long its streams take to end, each in its turn, and how long clients may take
+// to close then.
 constexpr auto drain_time = 2s;
 constexpr auto linger_time = 3s;
 

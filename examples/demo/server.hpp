@@ -38,8 +38,8 @@ struct server_options {
   std::chrono::milliseconds write_timeout{30'000};
   /// For the client to close, after our last byte.
   std::chrono::milliseconds linger_timeout{2'000};
-  /// TCP_USER_TIMEOUT: the kernel drops a peer that vanished, and one that is there but reads nothing. 0: the
-  /// kernel's own patience.
+  /// TCP_USER_TIMEOUT: the kernel drops a peer that vanished, and one that is there but reads nothing. 0:
+  /// the kernel's own patience.
   std::chrono::milliseconds unacknowledged_timeout{30'000};
 };
 

@@ -21,6 +21,7 @@
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/process.hpp>
+#include <ssewire/core/pull_status.hpp>
 #include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
@@ -39,6 +40,10 @@
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 #include <ssewire/log/retention.hpp>
+#include <ssewire/stream/options.hpp>
+#include <ssewire/stream/replay_source.hpp>
+#include <ssewire/stream/source.hpp>
+#include <ssewire/stream/state.hpp>
 #include <ssewire/stream/stream.hpp>
 #include <ssewire/stream/writers.hpp>
 #include <ssewire/wire/parser.hpp>

@@ -45,8 +45,8 @@ void check_same(ssewire::broker_stats const& a, ssewire::broker_stats const& b) 
   CHECK(a.frame_bytes == b.frame_bytes);
 }
 
-// Calls `action` with the n-th allocation failing, for n = 0, 1... until none does. Each time but the last it
-// must answer false, and nothing may have changed. Returns how often it failed.
+// Calls `action` with the n-th allocation failing, for n = 0, 1... until none does. Each time but the last
+// it must answer false, and nothing may have changed. Returns how often it failed.
 //
 // `spare`: a log keeps the larger list of pages, or the larger index of IDs, that it had made before memory
 // ran out.

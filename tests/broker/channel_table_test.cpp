@@ -96,7 +96,8 @@ TEST_CASE("the oldest event of all is found whatever comes, is trimmed and goes"
           c->history.trim_one();
           o[name].pop_front();
         }
-      } else if (what < 9) {  // as the broker trims: one of the oldest, and the channel goes when it is empty
+        // As the broker trims: one of the oldest, and the channel goes when it is empty.
+      } else if (what < 9) {
         // (two channels may share their oldest position: either will do)
         auto* const c = t.oldest();
         ++asked;

@@ -114,7 +114,7 @@ struct by_stream {
 
   struct one {
     by_stream& of;
-    ssewire::stream<client_writer> stream;
+    ssewire::stream<client_writer, ssewire::subscription> stream;
 
     void operator()(ssewire::wake) noexcept { of.woken.push_back(this); }
   };
@@ -122,7 +122,8 @@ struct by_stream {
   std::vector<one*> woken;
 
   void add(ssewire::subscription from, client& to, framing body) {
-    all.emplace_back(new one{*this, ssewire::stream<client_writer>({&to}, std::move(from), {.body = body})});
+    all.emplace_back(new one{*this, ssewire::stream<client_writer, ssewire::subscription>(
+                                        {&to}, std::move(from), {.body = body})});
     all.back()->stream.set_hook(ssewire::wake_hook::of(*all.back()));
     woken.push_back(all.back().get());
   }
@@ -269,7 +270,7 @@ struct by_posting {
     template <class Task> void operator()(Task task) const { to->push_back(std::move(task)); }
   };
   std::vector<std::function<void()>> tasks;
-  std::vector<std::shared_ptr<ssewire::posted_stream<client_writer, post>>> all;
+  std::vector<std::shared_ptr<ssewire::posted_stream<client_writer, post, ssewire::subscription>>> all;
 
   void add(ssewire::subscription from, client& to, framing body) {
     all.push_back(ssewire::post_stream(client_writer{&to}, post{&tasks}, std::move(from), {.body = body}));
@@ -295,7 +296,7 @@ struct by_asking {
   struct one {
     by_asking& of;
     client& to;
-    ssewire::pull_stream stream;
+    ssewire::pull_stream<ssewire::subscription> stream;
     bool evicted = false;
 
     void operator()(ssewire::wake why) noexcept {

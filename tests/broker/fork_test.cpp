@@ -81,7 +81,8 @@ std::string read_all(ssewire::subscription& from) {
 
 std::string word(resume_outcome outcome) { return std::string(name(outcome)); }
 
-// All processes give other IDs. `publish()` returns the ID; `known`: the parent's epoch, if it has published.
+// All processes give other IDs. `publish()` returns the ID; `known`: the parent's epoch, if it has
+// published.
 template <class Publish> void publish_in_children(Publish publish, std::set<std::string> known) {
   auto const work = [&] {
     auto const first = publish();
@@ -107,7 +108,8 @@ template <class Publish> void publish_in_children(Publish publish, std::set<std:
 
 #if SSEWIRE_TEST_FORKS
 
-// ---- real children ----------------------------------------------------------------------------------------
+// ---- real children
+// ----------------------------------------------------------------------------------------
 
 TEST_CASE(
     "workers forked before the first publish, and their own children, give IDs that no other process gives") {
@@ -308,7 +310,8 @@ TEST_CASE("a replay buffer holds nothing in a child, and knows no ID from before
 
 #endif
 
-// ---- a process that the test declares cloned --------------------------------------------------------------
+// ---- a process that the test declares cloned
+// --------------------------------------------------------------
 
 namespace {
 
@@ -585,7 +588,8 @@ TEST_CASE("threads of the child that all publish first give IDs of one epoch, an
   }
 }
 
-// ---- a loop that goes on in the child, as that of a daemon does -------------------------------------------
+// ---- a loop that goes on in the child, as that of a daemon does
+// -------------------------------------------
 
 namespace {
 

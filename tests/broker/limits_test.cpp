@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_limits_test.cpp - what a broker holds at most, whom it refuses and ends for it, and how its counters
-// say why.
+// broker_limits_test.cpp - what a broker holds at most, whom it refuses and ends for it, and how its
+// counters say why.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>
@@ -759,11 +759,11 @@ struct reader {
 // The ceiling, all of it from the limits:
 //   max_log_bytes          what the logs hold when a publish has returned
 //   max_pinned_bytes       what readers hold that the logs have forgotten, when a publish has returned
-//   + one publish          on each of its channels its events, in pages whose size is the larger of these and
-//   of 64 KiB or a
-//                          quarter of the log; what the channel's index of own IDs and its list of pages grow
-//                          by (they exist twice meanwhile); and its working memory: the events again, 128
-//                          bytes for each on each channel
+//   + one publish          on each of its channels its events, in pages whose size is the larger of these
+//   and of 64 KiB or a
+//                          quarter of the log; what the channel's index of own IDs and its list of pages
+//                          grow by (they exist twice meanwhile); and its working memory: the events again,
+//                          128 bytes for each on each channel
 //   + fixed bytes a stream 3 KiB: its batch, its cursors and its notices
 //   + fixed bytes a channel 1 KiB: its name, its log without pages, its places in the tables
 // A page moves from the first line to the second when it is forgotten; nothing is in both.
@@ -838,7 +838,8 @@ TEST_CASE("whatever readers do, the program's memory stays below the limits' ari
           (void)r.s.pull(r.pulled, random.below(channel_bytes));
           if (r.how == reader::kind::slow) {
             auto const rest = r.s.give_back(r.pulled, random.below(r.pulled.bytes() + 1));
-            if (rest.size() <= 16 * 1024) r.pulled.clear();  // it is copied, and no more is sent of the batch
+            // It is copied, and no more is sent of the batch.
+            if (rest.size() <= 16 * 1024) r.pulled.clear();
           }
         }
         auto const ceiling = log_bytes + pinned_bytes + one_publish + readers * std::size_t{3072} +

@@ -294,8 +294,8 @@ TEST_CASE("events that more than 2^32 on other channels part have a page each, a
 
 namespace {
 
-// An event whose frame has this size, or the next one that there is; a publisher's ID of few bytes, if it has
-// one.
+// An event whose frame has this size, or the next one that there is; a publisher's ID of few bytes, if it
+// has one.
 struct sized_event {
   std::string id;
   std::string data;

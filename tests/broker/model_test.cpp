@@ -268,8 +268,8 @@ struct history {
                          {.tag = tag});
   }
 
-  // What the limits of all channels took is the oldest, and no more than the count allows; of memory only the
-  // broker knows. The newest event of all stays.
+  // What the limits of all channels took is the oldest, and no more than the count allows; of memory only
+  // the broker knows. The newest event of all stays.
   void keep_limits_of_all() {
     auto const newest = model.last() - 1;
     auto const s = real->stats();

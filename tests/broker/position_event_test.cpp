@@ -180,7 +180,7 @@ TEST_CASE("without position events a stream is not told when to come back from a
   for (auto const says : {position_events::sent, position_events::left_out}) {
     broker b;
     std::string text;
-    ssewire::basic_stream<to_string, support::epoch_traits> s(
+    ssewire::stream<to_string, ssewire::basic_subscription<support::epoch_traits>> s(
         {&text}, std::move(b.subscribe("a", {.position = says}).value));
     b.drain({}, {});
     while (s.pump() == ssewire::stream_state::more) {

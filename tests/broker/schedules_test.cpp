@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// schedules_test.cpp - every schedule of small scopes: publish, subscribe, pull, park, close, tick and drain,
-// at every place where the broker's lock lets another task go first. What each pull brings is compared with a
-// model, at the instant at which it got the lock.
+// schedules_test.cpp - every schedule of small scopes: publish, subscribe, pull, park, close, tick and
+// drain, at every place where the broker's lock lets another task go first. What each pull brings is
+// compared with a model, at the instant at which it got the lock.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/wire/parser.hpp>
 
@@ -387,8 +387,8 @@ std::string world::check() {
   return m.its.wrong;
 }
 
-// A recount of the largest would only cost time, and so would any where schedules are slow: their weight says
-// the same.
+// A recount of the largest would only cost time, and so would any where schedules are slow: their weight
+// says the same.
 constexpr bool slow = SSEWIRE_TEST_ASAN || SSEWIRE_TEST_TSAN || !SSEWIRE_TEST_FIBERS;
 constexpr std::uint64_t most_recounted = slow ? 0 : 50'000;
 
@@ -745,7 +745,8 @@ TEST_CASE("a drain lets every stream read to the end, refuses what comes after, 
           return w;
         },
         where);
-    // Published before the drain: 0 to 2 events, and the stream came at any place among them, or was refused.
+    // Published before the drain: 0 to 2 events, and the stream came at any place among them, or was
+    // refused.
     if (all.complete()) CHECK(ends.all.size() == (two ? 1 + 2 + 3 + 3 : 1 + 2 + 2));
   }
 }

@@ -39,8 +39,8 @@ void hold(std::vector<fact> const& facts) {
   }
 }
 
-// web-platform-tests, eventsource/. The test server adds an end to what the test names; here it stands in the
-// bytes.
+// web-platform-tests, eventsource/. The test server adds an end to what the test names; here it stands in
+// the bytes.
 
 TEST_CASE("F-01 web-platform-tests: eventsource/format-* and event-data") {
   auto const long_text = std::string(2048, 'y');
@@ -400,7 +400,8 @@ TEST_CASE("F-06 LaunchDarkly: the contract tests for clients, and the C++ parser
   facts.push_back(many);
   hold(facts);
 
-  // Payload sizes around the borders of other programs' buffers: whole, and with the cut that TCP would make.
+  // Payload sizes around the borders of other programs' buffers: whole, and with the cut that TCP would
+  // make.
   for (std::size_t const size :
        {1u,    128u,  512u,  1023u, 1024u,  1025u,  2048u,  3999u,  4094u,   4096u,   4098u,
         6144u, 8189u, 8192u, 8195u, 12288u, 16384u, 32768u, 65536u, 262144u, 1048576u}) {

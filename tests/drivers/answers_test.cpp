@@ -85,13 +85,14 @@ TEST_CASE("what an answer takes is decided by its status, before its bytes are l
 }
 
 template <class Writer>
-ssewire::basic_stream<Writer, traits> make(peer& to, broker* of, ssewire::stream_options const& how) {
-  if (of == nullptr) return ssewire::basic_stream<Writer, traits>(Writer(to), how);
-  return ssewire::basic_stream<Writer, traits>(Writer(to), follow(*of), how);
+ssewire::stream<Writer, ssewire::basic_subscription<traits>> make(peer& to, broker* of,
+                                                                  ssewire::stream_options const& how) {
+  if (of == nullptr) return ssewire::stream<Writer, ssewire::basic_subscription<traits>>(Writer(to), how);
+  return ssewire::stream<Writer, ssewire::basic_subscription<traits>>(Writer(to), follow(*of), how);
 }
 
-// `first`: what the writer takes before, with `ok`. Then `pending`, with any number of bytes, and all is sent
-// and goes on.
+// `first`: what the writer takes before, with `ok`. Then `pending`, with any number of bytes, and all is
+// sent and goes on.
 template <class Writer> void stream_that_is_pending(bool of_broker, framing body, std::size_t first) {
   auto const event = of_broker ? position_event(0) : std::string("data: x\n\n");
   auto const size = event.size() + (body == framing::raw ? 0 : event.size() < 16 ? 5 : 6);

@@ -32,7 +32,7 @@ using support::position_event;
 using broker = ssewire::basic_broker<support::epoch_traits>;
 using subscription = ssewire::basic_subscription<support::epoch_traits>;
 using batch = ssewire::basic_batch<support::epoch_traits>;
-using pull_stream = ssewire::basic_pull_stream<support::epoch_traits>;
+using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<support::epoch_traits>>;
 
 /// What was posted and not run yet.
 struct executor {

@@ -49,7 +49,7 @@ struct stepping_traits : support::epoch_traits {
 
 using broker = ssewire::basic_broker<stepping_traits>;
 using subscription = ssewire::basic_subscription<stepping_traits>;
-using pull_stream = ssewire::basic_pull_stream<stepping_traits>;
+using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<stepping_traits>>;
 
 /// Does `step`; behind the n-th release of the lock within it, something is published. False: there is no
 /// n-th.

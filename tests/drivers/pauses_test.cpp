@@ -41,7 +41,7 @@ using support::scripted_writer;
 using traits = support::epoch_traits;
 using broker = ssewire::basic_broker<traits>;
 using reactor = ssewire::basic_reactor<scripted_writer, traits>;
-using pull_stream = ssewire::basic_pull_stream<traits>;
+using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<traits>>;
 
 constexpr steady_time start = steady_time{} + 1h;
 constexpr steady_duration stall = 60s;
@@ -117,7 +117,9 @@ struct of_posted : streams {
   bool sends;
   closure_executor on;
   std::vector<std::unique_ptr<peer>> to;
-  std::vector<std::shared_ptr<ssewire::basic_posted_stream<scripted_writer, post_to, traits>>> all;
+  std::vector<
+      std::shared_ptr<ssewire::posted_stream<scripted_writer, post_to, ssewire::basic_subscription<traits>>>>
+      all;
 
   of_posted(std::size_t n, bool pending) : sends(pending) {
     for (std::size_t i = 0; i < n; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Posted streams whose writers take what they like, stall, are cut, throw, whose posts fail, and whose memory
-// does: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it was
-// not told of.
+// Posted streams whose writers take what they like, stall, are cut, throw, whose posts fail, and whose
+// memory does: what a client gets is still a prefix of well-formed frames, in order, and without a hole that
+// it was not told of.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 
@@ -38,7 +38,8 @@ using support::post_to;
 
 using traits = support::failing_traits;
 using broker = ssewire::basic_broker<traits>;
-template <class Writer> using posted = ssewire::basic_posted_stream<Writer, post_to, traits>;
+template <class Writer>
+using posted = ssewire::posted_stream<Writer, post_to, ssewire::basic_subscription<traits>>;
 
 template <class Writer> struct history {
   struct connection {

@@ -44,7 +44,8 @@ using support::post_to;
 
 using broker = ssewire::basic_broker<support::epoch_traits>;
 using subscription = ssewire::basic_subscription<support::epoch_traits>;
-using posted = ssewire::basic_posted_stream<scripted_writer, post_to, support::epoch_traits>;
+using posted =
+    ssewire::posted_stream<scripted_writer, post_to, ssewire::basic_subscription<support::epoch_traits>>;
 
 subscription follow(broker& b, lag_policy lag = lag_policy::tell) {
   auto result = b.subscribe("c", {.lag = lag});
@@ -57,8 +58,9 @@ std::shared_ptr<posted> make(closure_executor& on, peer& to, subscription from,
   return post_stream(scripted_writer(to), post_to{&on}, std::move(from), std::move(how), when);
 }
 
-std::shared_ptr<posted> make_without(closure_executor& on, peer& to, ssewire::stream_options how = {}) {
-  return post_stream<support::epoch_traits>(scripted_writer(to), post_to{&on}, std::move(how));
+using posted_alone = ssewire::posted_stream<scripted_writer, post_to>;
+std::shared_ptr<posted_alone> make_without(closure_executor& on, peer& to, ssewire::stream_options how = {}) {
+  return post_stream(scripted_writer(to), post_to{&on}, std::move(how));
 }
 
 void drain(broker& b) { b.drain({}, {}, ssewire::reconnection_time(0)); }
@@ -899,8 +901,8 @@ TEST_CASE("an executor may be destroyed with its tasks before the streams, or af
 TEST_CASE("a post that drops the last reference, and throws") {
   broker b;
   peer to;
-  std::shared_ptr<ssewire::basic_posted_stream<scripted_writer, std::function<void(std::function<void()>)>,
-                                               support::epoch_traits>>
+  std::shared_ptr<ssewire::posted_stream<scripted_writer, std::function<void(std::function<void()>)>,
+                                         ssewire::basic_subscription<support::epoch_traits>>>
       s;
   s = post_stream(scripted_writer(to), std::function<void(std::function<void()>)>([&](std::function<void()>) {
                     s.reset();
@@ -1035,7 +1037,7 @@ TEST_CASE("intervals that no clock can say are never") {
 // ---- forms
 // ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a writer needs nothing but write, and a post may be any callable") {
+TEST_CASE("a writer needs its two members, and a post may be any callable") {
   struct least {
     std::string* to;
     ssewire::write_result write(ssewire::buffers b) {
@@ -1048,7 +1050,7 @@ TEST_CASE("a writer needs nothing but write, and a post may be any callable") {
   std::vector<std::function<void()>> tasks;
   auto const s = post_stream(
       least{&got}, [&tasks](std::function<void()> task) mutable { tasks.push_back(std::move(task)); });
-  static_assert(std::is_same_v<std::decay_t<decltype(s->source())>, ssewire::subscription>);
+  static_assert(std::is_same_v<std::decay_t<decltype(s->source())>, ssewire::no_source>);
   s->start();
   CHECK(s->send({.data = "x"}) == errc::ok);
   REQUIRE(tasks.size() == 1);

@@ -138,7 +138,7 @@ class counter {
 };
 
 struct sink_writer;
-using stream = ssewire::posted_stream<sink_writer, to_strand>;
+using stream = ssewire::posted_stream<sink_writer, to_strand, ssewire::subscription>;
 
 /// What one stream got. Touched on its strand only, and read when its writer is gone.
 struct sink {
@@ -321,7 +321,7 @@ TEST_CASE("each event alone wakes a stream that sleeps") {
   pool threads(2);
   counter seen;
   auto& on = threads.make_strand();
-  std::shared_ptr<ssewire::posted_stream<counting_writer, to_strand>> s;
+  std::shared_ptr<ssewire::posted_stream<counting_writer, to_strand, ssewire::subscription>> s;
   on.post([&] {
     s = ssewire::post_stream(counting_writer{&seen}, to_strand{&on}, std::move(b.subscribe("c").value));
     s->start();
@@ -385,7 +385,7 @@ TEST_CASE("a writer that keeps its executor's thread holds up nobody else") {
       over.add_one();
     }
   };
-  std::shared_ptr<ssewire::posted_stream<blocking_writer, to_strand>> held;
+  std::shared_ptr<ssewire::posted_stream<blocking_writer, to_strand, ssewire::subscription>> held;
   auto from = b.subscribe("c");
   strand.post([&] {
     held = ssewire::post_stream(blocking_writer{blocked, released, over}, to_strand{&strand},

@@ -37,7 +37,7 @@ using support::position_event;
 using traits = support::failing_traits;
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
-using pull_stream = ssewire::basic_pull_stream<traits>;
+using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<traits>>;
 
 constexpr ssewire::timing_options timeless{0s, 0s};
 constexpr ssewire::steady_time start{1h};

@@ -31,7 +31,7 @@ namespace {
 
 using ssewire::broker;
 using ssewire::close_reason;
-using ssewire::pull_stream;
+using pull_stream = ssewire::pull_stream<ssewire::subscription>;
 using ssewire::read_status;
 using ssewire::subscription;
 using ssewire::wake;

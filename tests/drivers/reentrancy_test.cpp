@@ -77,7 +77,7 @@ struct checked_traits : ssewire::default_traits {
 using broker = ssewire::basic_broker<checked_traits>;
 using subscription = ssewire::basic_subscription<checked_traits>;
 using batch = ssewire::basic_batch<checked_traits>;
-using stream = ssewire::basic_stream<scripted_writer, checked_traits>;
+using stream = ssewire::stream<scripted_writer, ssewire::basic_subscription<checked_traits>>;
 using reactor = ssewire::basic_reactor<scripted_writer, checked_traits>;
 
 // ---- the world

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A subscription that was refused is empty. A program that hands it to a driver all the same gets a stream
-// that is over: it gets no heartbeats, counts nothing, and holds up no drain. A stream without a subscription
-// is made by another call.
+// that is over: it gets no heartbeats, counts nothing, and holds up no drain. A stream without a
+// subscription is made by another call.
 #include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
@@ -38,8 +38,8 @@ using support::scripted_writer;
 using traits = support::epoch_traits;
 using broker = ssewire::basic_broker<traits>;
 using subscription = ssewire::basic_subscription<traits>;
-using stream = ssewire::basic_stream<scripted_writer, traits>;
-using pull_stream = ssewire::basic_pull_stream<traits>;
+using stream = ssewire::stream<scripted_writer, ssewire::basic_subscription<traits>>;
+using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<traits>>;
 using reactor = ssewire::basic_reactor<scripted_writer, traits>;
 
 // `{}` could be either: it does not compile.

@@ -295,8 +295,8 @@ TEST_CASE("a peer that is gone, one whose send times out twice, and a writer tha
   }
 }
 
-// A send timeout passes while the process stands still, too; then the next write finds the room that its peer
-// has made.
+// A send timeout passes while the process stands still, too; then the next write finds the room that its
+// peer has made.
 TEST_CASE("one send timeout ends nothing, two in a row do, and a byte between them counts") {
   struct row {
     std::vector<std::size_t> answers;  // `again` with so many bytes, then all is taken

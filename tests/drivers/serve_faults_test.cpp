@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // serve_blocking with writers that take what they like, are cut, fail, throw and call back, and whose memory
-// fails: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it was
-// not told of.
+// fails: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it
+// was not told of.
 #include <ssewire/drivers/serve_blocking.hpp>
 
 #include <support/broker_bytes.hpp>

@@ -228,7 +228,8 @@ std::size_t most_memory(setup const& with) {
     sum += 2 * bytes + 320;
     largest = (std::max)(largest, bytes);
   };
-  for (auto const bytes : {line, event, event, id}) add(bytes);  // the line, and of the block: data, type, ID
+  // The line, and of the block: data, type, ID.
+  for (auto const bytes : {line, event, event, id}) add(bytes);
   if (with.encoding == utf8::repair) {
     for (auto const bytes : {event, event, id, id}) add(3 * bytes);  // these again, and the last event ID
   } else {

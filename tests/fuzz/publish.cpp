@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // publish.cpp - fuzz target: whatever bytes are in events, channel names and last event IDs, a client gets
 // exactly the events that were published to its channels, each once and in order, or is told which are
-// missing. An input: bytes of options, then steps, each a byte that says what is done and what belongs to it.
+// missing. An input: bytes of options, then steps, each a byte that says what is done and what belongs to
+// it.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/http/request.hpp>
 #include <ssewire/stream/stream.hpp>
@@ -291,7 +292,7 @@ struct connection {
   ssewire::parser parser = {};
   support::events got = {};
   std::size_t read = 0;  // of `bytes`, or of the chunks in them
-  ssewire::basic_stream<wire, traits> out;
+  ssewire::stream<wire, ssewire::basic_subscription<traits>> out;
 
   connection(ssewire::basic_subscription<traits> from, framing how, client reads)
       : body(how), reader(std::move(reads)),

@@ -34,7 +34,8 @@ TEST_CASE("blanks around a field's value are not part of it, those within are") 
   CHECK(last_event_id("a b") == "a b");
   CHECK(last_event_id(" \t ", "lastEventId=8") == "8");
   CHECK(last_event_id("\v7") == "\v7");
-  CHECK(last_event_id(std::nullopt, "lastEventId=+7+") == " 7 ");  // a query's value is all that stands there
+  // A query's value is all that stands there.
+  CHECK(last_event_id(std::nullopt, "lastEventId=+7+") == " 7 ");
 }
 
 TEST_CASE("the names that clients use in a query are known, by the byte, and no others") {

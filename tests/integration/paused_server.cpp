@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// paused_server.cpp - a server for the test that stops it for a while: the event loop of docs/writer.md, or a
-// thread for each connection with serve_blocking, on the README's writer. The test makes both headers from
+// paused_server.cpp - a server for the test that stops it for a while: the event loop of docs/writer.md, or
+// a thread for each connection with serve_blocking, on the README's writer. The test makes both headers from
 // the documents.
 //
 // Usage: paused_server loop|threads CONNECTIONS

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 struct mhd_streams {
   std::mutex guard;  // of all calls into streams: the server's thread reads them, the timer's polls them
-  std::vector<ssewire::pull_stream*> all;
+  std::vector<ssewire::pull_stream<ssewire::subscription>*> all;
 };
 
 class mhd_stream {
@@ -69,7 +69,7 @@ class mhd_stream {
   mhd_streams& of_;
   MHD_Connection* connection_;
   int socket_;
-  ssewire::pull_stream stream_;  // last: it ends before what its hook needs
+  ssewire::pull_stream<ssewire::subscription> stream_;  // last: it ends before what its hook needs
 };
 
 // ---- a server

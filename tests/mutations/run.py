@@ -51,7 +51,7 @@ template class ssewire::basic_broker<ssewire::default_traits>;
 template class ssewire::basic_subscription<ssewire::default_traits>;
 template class ssewire::basic_batch<ssewire::default_traits>;
 template class ssewire::basic_replay_buffer<ssewire::default_traits>;
-template class ssewire::basic_stream<sink, ssewire::default_traits>;
+template class ssewire::stream<sink, ssewire::basic_subscription<ssewire::default_traits>>;
 template class ssewire::basic_reactor<sink, ssewire::default_traits>;
 void parse(ssewire::parser& p) {
   p.feed("", [](ssewire::event const&) {}, [](std::string_view) {});

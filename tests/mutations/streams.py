@@ -5,10 +5,10 @@ from mutation import Mutation as M
 STREAMS = [
     # ---- G8, frame integrity ----
     M("stream.begun_frame_overwritten", "G8",
-      ("if (owed_.empty() && !outbox_.empty()) frame_outbox();", "if (!outbox_.empty()) frame_outbox();"),
+      ("if (owed_.empty() && !outbox_.empty()) owed_.take(outbox_, body_);", "if (!outbox_.empty()) owed_.take(outbox_, body_);"),
       tests="stream/stream stream/stream_faults"),
     M("stream.begun_chunk_cut", "G8",
-      ("} else if (body_ == framing::chunked) { owe(", "} else if (false) { owe("),
+      ("} else if (body_ == framing::chunked) { owed_.add(", "} else if (false) { owed_.add("),
       tests="stream/stream stream/stream_faults"),
     M("stream.writes_on_behind_closed", "G8",
       ("case write_status::closed: end(close_reason::peer_gone, false); break;", "case write_status::closed: break;"),
@@ -210,7 +210,7 @@ STREAMS = [
 
     # ---- G3, no duplicate; G2 ----
     M("stream.ids_of_its_own_on_a_subscription", "G3 G2",
-      ("if (subscribed_ && e.id.has_value()) return errc::id_refused;", ""),
+      ("if (has_source_ && e.id.has_value()) return errc::id_refused;", ""),
       tests="stream/stream"),
 
     # ---- G7, bounded ----
@@ -218,15 +218,15 @@ STREAMS = [
       ("if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;", ""),
       tests="stream/stream"),
     M("stream.large_rest_copied", "G7",
-      ("if (part.size() > detail::largest_kept_offer) { if (auto page", "if (false) { if (auto page"),
+      ("if (part.size() > largest_kept_offer) { if (auto page", "if (false) { if (auto page"),
       tests="stream/stream stream/stream_faults"),
 
     # ---- a refused subscription ----
     M("stream.refused_is_a_ghost", "G10 G12",
-      ("if (from_) return; state_ = stream_state::closed;", "if (true) return; state_ = stream_state::closed;"),
+      ("if (!has_source || is_there(from_)) return;", "if (true) return;"),
       tests="drivers/refused_subscription"),
     M("stream.refused_end_untold", "G10",
-      ("if (std::exchange(end_untold_, false)) detail::tell_end(writer_, reason_, ending::cut);", ""),
+      ("if (std::exchange(refused_, false)) report_end(writer_, reason_, ending::cut);", ""),
       tests="drivers/refused_subscription"),
     M("reactor.refused_is_a_ghost", "G10 G12",
       ("if (!from) return {{}, errc::closed};", ""),
@@ -259,7 +259,7 @@ STREAMS = [
 
     # ---- G12, drain ----
     M("stream.drained_without_a_time_to_come_back", "G12",
-      ("serialize({.retry = from_.drain_retry()}, outbox_); [[fallthrough]];", "[[fallthrough]];"),
+      ("if (auto const retry = from_.retry()) serialize({.retry = retry}, outbox_); [[fallthrough]];", "[[fallthrough]];"),
       tests="stream/stream"),
 
     # ---- heartbeats ----

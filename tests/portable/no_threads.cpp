@@ -44,7 +44,7 @@ void replay() {
 
 void publish_and_read() {
   ssewire::basic_broker<traits> broker;
-  ssewire::basic_pull_stream<traits> stream(broker.subscribe("news").value);
+  ssewire::pull_stream<ssewire::basic_subscription<traits>> stream(broker.subscribe("news").value);
   must(static_cast<bool>(broker.publish("news", {.data = "hello"})), "a broker takes an event");
   char room[4096];
   std::string got;
@@ -71,7 +71,7 @@ int main() {
 #if REFUSED == 1
   ssewire::broker broker;
 #elif REFUSED == 2
-  ssewire::pull_stream stream;
+  ssewire::pull_stream<ssewire::subscription> stream;
 #elif REFUSED == 3
   using reactor = ssewire::basic_reactor<ssewire::string_writer>;
   must(sizeof(reactor) != 0, "");

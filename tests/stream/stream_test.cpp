@@ -35,8 +35,11 @@ using support::scripted_tls_writer;
 using support::scripted_writer;
 
 using broker = ssewire::basic_broker<support::epoch_traits>;
-template <class Writer> using stream_to = ssewire::basic_stream<Writer, support::epoch_traits>;
+template <class Writer>
+using stream_to = ssewire::stream<Writer, ssewire::basic_subscription<support::epoch_traits>>;
 using stream = stream_to<scripted_writer>;
+// What drivers share a scratch with.
+using pumped = ssewire::detail::pump<scripted_writer, ssewire::basic_subscription<support::epoch_traits>>;
 using tls_stream = stream_to<scripted_tls_writer>;
 
 static_assert(ssewire::writer<scripted_writer>);
@@ -49,10 +52,13 @@ std::string in_chunk(std::string const& body) {
   return std::string(ssewire::chunk_head(body.size()).view()) + body + "\r\n";
 }
 
+stream_state turn(pumped& s) { return s.run(); }
+template <class Writer> stream_state turn(stream_to<Writer>& s) { return s.pump(); }
+
 /// Until it waits; a test that never gets there fails.
-template <class Writer> stream_state pump_all(stream_to<Writer>& s) {
+template <class Stream> stream_state pump_all(Stream& s) {
   for (int i = 0; i < 100'000; ++i) {
-    auto const state = s.pump();
+    auto const state = turn(s);
     if (state != stream_state::more) return state;
   }
   FAIL("the stream never waits");
@@ -60,9 +66,9 @@ template <class Writer> stream_state pump_all(stream_to<Writer>& s) {
 }
 
 /// Until it is idle or closed: says writable() and written() whenever it waits.
-template <class Writer> stream_state pump_through(stream_to<Writer>& s, peer& to) {
+template <class Stream> stream_state pump_through(Stream& s, peer& to) {
   for (int i = 0; i < 100'000; ++i) {
-    auto const state = s.pump();
+    auto const state = turn(s);
     if (state == stream_state::idle || state == stream_state::closed) return state;
     if (state == stream_state::blocked) {
       to.let_go();
@@ -410,21 +416,21 @@ TEST_CASE("the bytes of a pending write stay as they are until written, whatever
     broker b({.replay = {.max_events = 2}});
     peer to;
     to.script.push_back(answer::pending());
-    stream s(scripted_writer(to), follow(b), {.body = body});
+    pumped s(scripted_writer(to), follow(b), {.body = body});
     b.publish("c", {.data = std::string(6000, 'x')});
-    std::unique_ptr<ssewire::detail::flight<support::epoch_traits>> scratch;
-    CHECK(s.pump(scratch) == stream_state::pending);
+    std::unique_ptr<pumped::write> scratch;
+    CHECK(s.run(scratch) == stream_state::pending);
     peer to_other;
-    stream other(scripted_writer(to_other), follow(b));
+    pumped other(scripted_writer(to_other), follow(b));
     for (int i = 0; i < 50; ++i) {
       b.publish("c", {.data = std::string(3000, static_cast<char>('a' + i % 26))});
-      other.pump(scratch);  // the driver's streams share it
-      s.pump(scratch);
+      other.run(scratch);  // the driver's streams share it
+      s.run(scratch);
     }
     CHECK(s.send({.data = "p"}) == errc::ok);
     s.heartbeat();
     s.writable();
-    CHECK(s.pump(scratch) == stream_state::pending);
+    CHECK(s.run(scratch) == stream_state::pending);
     to.check_in_flight("later");
     CHECK(to.offers.size() == 1);
     to.landed();
@@ -891,7 +897,8 @@ TEST_CASE("a lagging stream whose policy is close ends with that reason, without
 // ----------------------------------------------------------------------------------------
 
 template <class Writer> void notices_are_kept(framing body) {
-  // gap + position, then the events; at every offset the writer takes no more, and the log moves on meanwhile
+  // gap + position, then the events; at every offset the writer takes no more, and the log moves on
+  // meanwhile
   auto const gap = support::gap_event(1, "{\"reason\":\"trimmed\",\"channel\":\"c\",\"missed\":1}");
   for (std::size_t cut = 0; cut <= gap.size() + 10; ++cut) {
     CAPTURE(cut);
@@ -946,11 +953,11 @@ TEST_CASE("a stream that waits behind a partial frame pins nothing of the log") 
   broker b({.replay = {.max_events = 1}});
   peer to;
   {
-    std::unique_ptr<ssewire::detail::flight<support::epoch_traits>> scratch;
-    stream s(scripted_writer(to), follow(b));
+    std::unique_ptr<pumped::write> scratch;
+    pumped s(scripted_writer(to), follow(b));
     b.publish("c", {.data = "1"});
     to.script.push_back(answer::again(3));
-    CHECK(s.pump(scratch) == stream_state::blocked);
+    CHECK(s.run(scratch) == stream_state::blocked);
     REQUIRE(scratch);
     CHECK(scratch->batch.empty());
   }
@@ -1157,20 +1164,20 @@ TEST_CASE("streams that share what they gather in may pump each other from insid
     broker b{{.replay = {.max_events = 1}}};
     peer one;
     peer two;
-    stream first(scripted_writer(one), std::move(b.subscribe("a").value));
-    stream second(scripted_writer(two), std::move(b.subscribe("b").value));
-    std::unique_ptr<stream::flight> scratch;
-    auto wake = [&](ssewire::wake) { (void)second.pump(scratch); };
+    pumped first(scripted_writer(one), std::move(b.subscribe("a").value));
+    pumped second(scripted_writer(two), std::move(b.subscribe("b").value));
+    std::unique_ptr<pumped::write> scratch;
+    auto wake = [&](ssewire::wake) { (void)second.run(scratch); };
     second.set_hook(ssewire::wake_hook::of(wake));
-    (void)first.pump(scratch);
-    (void)second.pump(scratch);
+    (void)first.run(scratch);
+    (void)second.run(scratch);
     if (pends) two.script.push_back(answer::pending());
     one.script.push_back(answer::again(5).calling([&] {
       b.publish("b", {.data = std::string(600, 's')});
       b.publish("b", {.data = std::string(600, 't')});
     }));
     b.publish("a", {.data = "open"});
-    (void)first.pump(scratch);
+    (void)first.run(scratch);
     pump_through(first, one);
     pump_through(second, two);
     CHECK(one.taken == position_event(0) + frame(1, "open"));

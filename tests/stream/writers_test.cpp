@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>
 #include <ssewire/stream/stream.hpp>
 #include <ssewire/stream/writers.hpp>

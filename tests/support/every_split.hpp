@@ -38,8 +38,9 @@ constexpr bool tells_comments(way w) { return w == way::push_with_comments || w 
 struct how {
   ssewire::utf8 encoding = ssewire::utf8::repair;
   ssewire::parser_limits limits = {};
-  bool empty_pieces = true;   // before, between and after the others
-  bool exact_buffers = true;  // each piece in a buffer of its own size: a sanitizer sees what is read outside
+  bool empty_pieces = true;  // before, between and after the others
+  // Each piece in a buffer of its own size: a sanitizer sees what is read outside.
+  bool exact_buffers = true;
   std::string_view before = {};  // a stream that the parser has read before this one
 };
 
@@ -127,9 +128,9 @@ inline bool agrees(told const& got, way w, literal::reading const& expected) {
   return same && got.sound && got.error == ssewire::errc::ok;
 }
 
-/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of reading:
-/// whole, byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair of
-/// offsets. A stream of more than 4 KiB is cut at every 97th offset only.
+/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of
+/// reading: whole, byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair
+/// of offsets. A stream of more than 4 KiB is cut at every 97th offset only.
 inline void every_split(std::string_view bytes, outcome const& expected,
                         ssewire::utf8 encoding = ssewire::utf8::repair) {
   auto const text = bytes.size() <= 4096 ? quoted(bytes) : quoted(bytes.substr(0, 4096)) + "...";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// failing_allocations.hpp - makes one chosen allocation of the program fail. Replaces operator new: for tests
-// that consist of one source file.
+// failing_allocations.hpp - makes one chosen allocation of the program fail. Replaces operator new: for
+// tests that consist of one source file.
 #pragma once
 
 #include <support/broker_bytes.hpp>

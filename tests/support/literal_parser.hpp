@@ -61,7 +61,8 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
       }
       continue;
     }
-    // 4. "If byte is not in the range UTF-8 lower boundary to UTF-8 upper boundary, inclusive, then: [reset],
+    // 4. "If byte is not in the range UTF-8 lower boundary to UTF-8 upper boundary, inclusive, then:
+    // [reset],
     //    restore byte to ioQueue, return error."
     if (byte < lower_boundary || byte > upper_boundary) {
       code_point = 0;
@@ -115,8 +116,8 @@ inline std::string utf8_encode(std::u32string_view text) {
 /// What a user agent would decode these bytes to, as UTF-8 again.
 inline std::string repaired(std::string_view bytes) { return utf8_encode(utf8_decode_without_bom(bytes)); }
 
-// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on the
-// way out.
+// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on
+// the way out.
 inline std::u32string each_byte_decoded(std::string_view bytes) {
   std::u32string text;
   for (char const c : bytes) text += static_cast<unsigned char>(c);
@@ -138,7 +139,8 @@ inline std::string encode(std::u32string_view text, ssewire::utf8 encoding) {
   return encoding == ssewire::utf8::repair ? utf8_encode(text) : each_byte_encoded(text);
 }
 
-/// A comment, which the standard ignores and a relay passes on: what stands behind the colon, less one space.
+/// A comment, which the standard ignores and a relay passes on: what stands behind the colon, less one
+/// space.
 struct comment {
   std::size_t events_before = 0;
   std::string text = {};
@@ -173,9 +175,10 @@ struct event_source {
   support::events dispatched;
   std::vector<literal::comment> ignored;
 
-  // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer of
-  // the standard is "empty string" where no data field came, which this must not confuse with an empty data
-  // field: in the standard each data field leaves at least its U+000A there until step 3 of the dispatch.
+  // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer
+  // of the standard is "empty string" where no data field came, which this must not confuse with an empty
+  // data field: in the standard each data field leaves at least its U+000A there until step 3 of the
+  // dispatch.
   std::optional<std::u32string> id_of_block;
   std::optional<std::uint64_t> retry_of_block;
 

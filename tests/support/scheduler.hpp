@@ -10,9 +10,9 @@
 //   std::string check();         what is wrong at the end, or nothing
 //
 // Tasks are fibers where ucontext is to be had: a change costs a fifth of a microsecond, and the thread
-// sanitizer is told of the mutexes and not of the changes, so it finds what no lock protects although nothing
-// ever runs at the same time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, they are threads that hand over
-// to each other: twenty times slower.
+// sanitizer is told of the mutexes and not of the changes, so it finds what no lock protects although
+// nothing ever runs at the same time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, they are threads that
+// hand over to each other: twenty times slower.
 #pragma once
 
 #include <ssewire/core/traits.hpp>

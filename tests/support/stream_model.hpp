@@ -27,11 +27,13 @@ namespace support {
 struct model_client {
   struct place {
     std::size_t channel;
-    std::size_t from = 0;          // index of the first entry it is to get,
-    std::size_t expected = 0;      // and of the one that must come next, unless a gap is told
-    bool lost_before = false;      // it came back too late: a gap without a number must come first
-    bool shares = false;           // an event of the batch just pulled is on several of the stream's channels
-    bool maybe_uncounted = false;  // such a batch came back: how many of it are lost here is not always known
+    std::size_t from = 0;      // index of the first entry it is to get,
+    std::size_t expected = 0;  // and of the one that must come next, unless a gap is told
+    bool lost_before = false;  // it came back too late: a gap without a number must come first
+    // An event of the batch just pulled is on several of the stream's channels.
+    bool shares = false;
+    // Such a batch came back: how many of it are lost here is not always known.
+    bool maybe_uncounted = false;
   };
 
   ssewire::parser parser = {};

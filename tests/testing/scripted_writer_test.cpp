@@ -284,8 +284,7 @@ TEST_CASE("a stream whose channels' events lie apart in memory offers no more th
   for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
     ssewire::broker broker;
     peer to;
-    ssewire::stream<scripted_writer> stream(scripted_writer(to), broker.subscribe({"a", "b"}).value,
-                                            {.body = body});
+    ssewire::stream stream(scripted_writer(to), broker.subscribe({"a", "b"}).value, {.body = body});
     for (int i = 0; i < 100; ++i) CHECK(broker.publish(i % 2 == 0 ? "a" : "b", {.data = "x"}));
     while (stream.pump() == stream_state::more) {
     }

@@ -75,7 +75,8 @@ TEST_CASE("an LF that ends the first line of the next stream does not belong to 
 
 // Limits: the byte at each, and the byte after.
 
-// Read in every way, whole and byte by byte; the literal parser says the same of the limit and of its offset.
+// Read in every way, whole and byte by byte; the literal parser says the same of the limit and of its
+// offset.
 void limited(std::string_view bytes, parser_limits limits, errc error, events const& expected) {
   CAPTURE(bytes);
   auto const oracle = support::literal::first_exceeded(bytes, limits);

@@ -5,6 +5,7 @@
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/pull_status.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/log.hpp>
 
@@ -25,24 +26,15 @@ template <class Traits> class puller;
 
 }  // namespace detail
 
-/// What a pull has brought.
-enum class pull_status : unsigned char {
-  /// The batch holds something to send.
-  frames,
-  /// Nothing to send: park() and wait for the hook.
-  nothing,
-  /// Nothing to send, and its turn in a drain has come: end the stream in order.
-  draining,
-  /// The subscription was ended; its reason says why.
-  closed,
-};
-
 /// The frames of one pull: first the notices of the library (where the stream stands, what it is missing),
 /// then the events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled
 /// or destroyed. Meant to be reused: it keeps its small buffer.
 /// Threads     one at a time.
 template <class Traits> class basic_batch {
  public:
+  /// A part of it that is kept beyond its own life.
+  using kept = detail::segment_pin<Traits>;
+
   static constexpr std::size_t max_runs = 28;
   static constexpr std::size_t max_views = max_runs + 1;  // and the notices
 
@@ -71,7 +63,7 @@ template <class Traits> class basic_batch {
 
   /// Keeps the memory of a part of it that lies in one run, beyond the batch's own life. Null for the
   /// notices.
-  [[nodiscard]] detail::segment_pin<Traits> pin_of(std::string_view part) const noexcept {
+  [[nodiscard]] kept keep(std::string_view part) const noexcept {
     for (std::size_t i = 0; i < runs_; ++i) {
       auto const run = pinned_[i].bytes();
       if (part.data() >= run.data() && part.data() < run.data() + run.size()) {

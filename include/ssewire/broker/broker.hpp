@@ -37,10 +37,10 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// a client that follows several channels on one connection.
 /// Threads     any thread, any call, at the same time; also from inside wake hooks and writers. Its
 ///             destructor: one thread, after the last other call, not from inside a hook.
-/// Processes   in the child of a fork() it is another broker from its first publish or subscribe on: it holds
-///             nothing, its IDs are others, and a client that presents one from before the fork is told a
-///             restart. Fork while no other thread is inside the library. Not supported: vfork(), _Fork() and
-///             clone(), which say nothing to the child.
+/// Processes   in the child of a fork() it is another broker from its first publish or subscribe on: it
+///             holds nothing, its IDs are others, and a client that presents one from before the fork is
+///             told a restart. Fork while no other thread is inside the library. Not supported: vfork(),
+///             _Fork() and clone(), which say nothing to the child.
 template <class Traits = default_traits> class basic_broker {
   static_assert(
       detail::can_lock<Traits>,
@@ -57,8 +57,8 @@ template <class Traits = default_traits> class basic_broker {
   /// Ends all subscriptions, with close_reason::drained. They may be destroyed later.
   ~basic_broker() { core_->close_all(); }
 
-  /// Appends an event to a channel and wakes who is parked there. Never waits for a subscriber, a writer or a
-  /// hook that blocks elsewhere; the hooks it calls run here, one after the other, before it returns.
+  /// Appends an event to a channel and wakes who is parked there. Never waits for a subscriber, a writer or
+  /// a hook that blocks elsewhere; the hooks it calls run here, one after the other, before it returns.
   /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets
   ///             the broker's. An ID of its own stays as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the
   ///             form of the broker's, and not that of an event the channel still holds; a client can resume
@@ -69,8 +69,8 @@ template <class Traits = default_traits> class basic_broker {
   ///             channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized
   ///             beyond replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a
   ///             fork() also where Traits::epoch() throws).
-  /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming it
-  ///             causes.
+  /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming
+  ///             it causes.
   /// On several channels it has one position: a stream that follows more than one of them gets it once. Then
   /// also
   /// Errors      no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
@@ -111,8 +111,8 @@ template <class Traits = default_traits> class basic_broker {
   ///             absent is refused as an empty one is.
   /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, channel_full,
   ///             user_full, closed, no_memory; then nothing has changed.
-  /// Complexity  expected O(names); under the lock a search in each channel's log, O(log n) in what it holds,
-  ///             and with start_at::last as many of them as the logarithm of all positions.
+  /// Complexity  expected O(names); under the lock a search in each channel's log, O(log n) in what it
+  ///             holds, and with start_at::last as many of them as the logarithm of all positions.
   [[nodiscard]] result<subscription> subscribe(channel_names channels,
                                                subscribe_options const& options = {}) noexcept {
     result<subscription> made{{}, errc::no_memory};

@@ -23,8 +23,8 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at the
-/// others the newcomer or the new event is refused with an error.
+/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at
+/// the others the newcomer or the new event is refused with an error.
 struct broker_options {
   /// Of each channel.
   replay_limits replay = {};
@@ -55,13 +55,14 @@ struct broker_options {
   /// Of one subscription, and of one publish. Each pull, park, join and leave looks at all of a stream's.
   std::size_t max_channels_per_stream = 64;
   std::size_t max_channel_name_bytes = 128;
-  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without a
-  /// type. Of another one no event can be published. Borrowed, as the next two: they must outlive the broker.
+  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without
+  /// a type. Of another one no event can be published. Borrowed, as the next two: they must outlive the
+  /// broker.
   event_type gap_type = "ssewire.gap";
   /// The type of the event that says where a stream stands; as for gap_type.
   event_type position_type = "ssewire.position";
-  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must go
-  /// on.
+  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must
+  /// go on.
   std::string_view position_data = "{}";
   /// What each stream tells its client at its beginning, with the position event: how long to wait before it
   /// comes back. It ends what a drain or a refusal has told it for one occasion. None: the client keeps what
@@ -78,7 +79,8 @@ enum class lag_policy : unsigned char {
   /// It gets a gap event that says what is missing, and goes on.
   tell,
   /// It is closed, with close_reason::lagged; its client comes back and is told then. What only age took, in
-  /// a tick() that came over half of max_age after the one before, is told: the process may have stood still.
+  /// a tick() that came over half of max_age after the one before, is told: the process may have stood
+  /// still.
   close,
 };
 

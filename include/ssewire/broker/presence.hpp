@@ -22,8 +22,8 @@ struct presence {
   std::uint64_t now = 0;
 };
 
-/// What is called when subscriptions join or leave channels: to say who is there, to begin and end what feeds
-/// a channel. It runs on a thread that joins or leaves, with no lock of the library held, and may call
+/// What is called when subscriptions join or leave channels: to say who is there, to begin and end what
+/// feeds a channel. It runs on a thread that joins or leaves, with no lock of the library held, and may call
 /// anything of the library. For one channel it never overlaps itself and comes in order; what happens while
 /// it runs is said in one further call, by the same thread, and so is left out what was undone meanwhile.
 /// When the broker's destructor has returned it is not running and never will.

@@ -64,8 +64,8 @@ struct broker_stats {
   /// Of these, told to open streams that had fallen behind. Those of lag_policy::close are told when they
   /// come back.
   std::uint64_t lags = 0;
-  /// Events that those had missed on each of their channels, also such as came by another channel or were not
-  /// for their filter; without gaps whose number is not known.
+  /// Events that those had missed on each of their channels, also such as came by another channel or were
+  /// not for their filter; without gaps whose number is not known.
   std::uint64_t missed = 0;
   /// Events the logs have forgotten; one on several channels counts on each.
   std::uint64_t trimmed = 0;
@@ -75,9 +75,9 @@ struct broker_stats {
   std::array<std::uint64_t, 5> resumes = {};
   /// Subscriptions by close_reason, when their owner has let them go.
   std::array<std::uint64_t, close_reason_count> closes = {};
-  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the reason,
-  /// each once. What never reaches a broker is not counted: calls on an empty subscription, or refused by a
-  /// driver.
+  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the
+  /// reason, each once. What never reaches a broker is not counted: calls on an empty subscription, or
+  /// refused by a driver.
   std::array<std::uint64_t, errc_count> refusals = {};
   /// Now.
   std::uint64_t subscribers = 0;

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -35,13 +36,17 @@ template <class Traits> struct in_step;
 
 /// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its
 /// destruction. An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
-/// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed then.
+/// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed
+///             then.
 template <class Traits = default_traits> class basic_subscription {
   static_assert(
       detail::can_lock<Traits>,
       "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
+  using batch = basic_batch<Traits>;
+  using traits = Traits;
+
   basic_subscription() noexcept = default;
   basic_subscription(basic_subscription&& other) noexcept
       : core_(std::move(other.core_)), state_(std::exchange(other.state_, nullptr)) {}
@@ -98,10 +103,10 @@ template <class Traits = default_traits> class basic_subscription {
   /// Follows one more channel, from now on. What has come before comes first; then a position event says
   /// where the change was, and what the client resumes from is right for the new set. A channel it follows
   /// already: nothing happens.
-  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory, called_from_inside
-  ///             (its filter); then nothing has changed.
-  /// Complexity  O(channels it follows), with one allocation for all of them, outside the lock: a stream that
-  ///             begins with many is better subscribed to them in one call.
+  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory,
+  ///             called_from_inside (its filter); then nothing has changed.
+  /// Complexity  O(channels it follows), with one allocation for all of them, outside the lock: a stream
+  ///             that begins with many is better subscribed to them in one call.
   errc join(optional_text channel) noexcept {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
@@ -152,11 +157,16 @@ template <class Traits = default_traits> class basic_subscription {
   }
 
   /// While the broker drains: how long this client should wait before it comes back, at least
-  /// broker_options::least_retry. Each client has another. Zero before a drain. Streams tell it to clients
-  /// that get position events; a program that takes every event for one of its own may take the field alone,
-  /// too, for an event.
+  /// broker_options::least_retry. Each client has another. Zero before a drain.
   [[nodiscard]] reconnection_time drain_retry() const noexcept {
     return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
+  }
+
+  /// The same for a stream that ends: none for a client that gets no position events, for a program that
+  /// takes every event for one of its own may take the field alone, too, for an event.
+  [[nodiscard]] std::optional<reconnection_time> retry() const noexcept {
+    if (position() == position_events::left_out) return std::nullopt;
+    return drain_retry();
   }
 
   /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this

@@ -37,8 +37,8 @@ template <class Other> concept no_channels = !channel_text<Other const&> && !ran
 }  // namespace detail
 
 /// The channels of one call: `"news"`, `{"news", user}`, or a range of texts (`std::vector<std::string>`,
-/// `std::set`, a span). A name that is absent (a null `char const*`) is refused as an empty one is. Borrowed:
-/// the names must live until the call returns. Use it as a parameter only.
+/// `std::set`, a span). A name that is absent (a null `char const*`) is refused as an empty one is.
+/// Borrowed: the names must live until the call returns. Use it as a parameter only.
 class channel_names {
  public:
   constexpr channel_names() noexcept = default;

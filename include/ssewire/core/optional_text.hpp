@@ -26,9 +26,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// A text that may be absent: an event's data, and the parameter of every function that takes text of a
 /// request. Servers say "there is no such field" in four ways, and each is absent here: a null `char const*`
 /// (C servers), `std::nullopt`, an empty `std::optional` of a text, and nothing at all: `{}`. Every other
-/// text is present, also an empty one. It is read as a `std::optional<std::string_view>` is, but that nothing
-/// throws.
-/// Borrowed: a view of the caller's text, which must outlive it.
+/// text is present, also an empty one. It is read as a `std::optional<std::string_view>` is, but that
+/// nothing throws. Borrowed: a view of the caller's text, which must outlive it.
 class optional_text {
  public:
   constexpr optional_text() noexcept = default;

@@ -73,8 +73,8 @@ class position_id {
     put_8_digits(out + 8, n % half);
   }
 
-  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done under
-  // the broker's lock, where 16 divisions in a row were a fifth of a publish.
+  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done
+  // under the broker's lock, where 16 divisions in a row were a fifth of a publish.
   static constexpr void put_8_digits(char* out, std::uint64_t n) noexcept {
     n = n / 10'000 | n % 10'000 << 32;
     auto tens = (n * 10'486 >> 20) & 0x7F0000007F;  // hundreds of each half

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// process.hpp - tells a process from one that fork() has cloned from it, without asking the system each time.
-// Source: POSIX.1-2017, pthread_atfork.
+// process.hpp - tells a process from one that fork() has cloned from it, without asking the system each
+// time. Source: POSIX.1-2017, pthread_atfork.
 #pragma once
 
 #include <ssewire/core/try_call.hpp>

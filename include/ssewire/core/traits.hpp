@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to own
-// every step; a single-threaded program replaces it to pay for no lock.
+// traits.hpp - what the concurrent parts take from outside: locks, memory, the epoch. Tests replace it to
+// own every step; a single-threaded program replaces it to pay for no lock.
 #pragma once
 
 #include <ssewire/core/clock.hpp>

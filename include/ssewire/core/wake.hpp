@@ -14,8 +14,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 enum class wake : unsigned char {
   /// There is something to pull; comes at most once for each park().
   ready,
-  /// The broker has ended the subscription: stop, even in the middle of a write. Comes at most once; and once
-  /// more if a drain's deadline finds that it has not stopped.
+  /// The broker has ended the subscription: stop, even in the middle of a write. Comes at most once; and
+  /// once more if a drain's deadline finds that it has not stopped.
   evicted,
 };
 

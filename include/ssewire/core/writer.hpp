@@ -34,8 +34,8 @@ struct write_result {
   std::size_t bytes = 0;
 };
 
-/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes are
-/// the library's and live until write() returns; after `pending`, until written() or the driver's
+/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes
+/// are the library's and live until write() returns; after `pending`, until written() or the driver's
 /// destruction.
 using buffers = std::span<std::string_view const>;
 
@@ -45,8 +45,8 @@ enum class ending : unsigned char {
   cut,       // inside a frame, or against the peer's will: drop the connection
 };
 
-/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its own stream
-/// and harms no other.
+/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its
+/// own stream and harms no other.
 ///
 /// | expression          | result         | meaning                                                            |
 /// |---------------------|----------------|--------------------------------------------------------------------|
@@ -54,11 +54,10 @@ enum class ending : unsigned char {
 /// | `w.on_closed(r, e)` | not read       | the stream is over: `r` is the `close_reason`, `e` an `ending`     |
 ///
 /// on_closed() is the last call, made exactly once, on the driver's thread. What it throws is ignored.
-/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for it.
-/// `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the four close the
-/// stream with close_reason::writer_broke_contract.
-/// A writer that must be offered exactly the same bytes after `again`, as TLS libraries want, sets
-/// stream_options::same_bytes_again.
+/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for
+/// it. `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the
+/// four close the stream with close_reason::writer_broke_contract. A writer that must be offered exactly the
+/// same bytes after `again`, as TLS libraries want, sets stream_options::same_bytes_again.
 template <class W> concept writer = requires(W& w, buffers b, close_reason why, ending how) {
   { w.write(b) } -> std::same_as<write_result>;
   w.on_closed(why, how);

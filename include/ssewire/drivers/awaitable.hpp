@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no task
-// type.
+// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no
+// task type.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -26,8 +26,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 ///             coroutine's executor, or resumes it there and then, as the last thing it does. If it has a
 ///             member `evicted() noexcept`, that is called when the source has been ended while nobody waits
 ///             here: interrupt the write that the coroutine is in. Both live until the hook has returned.
-/// Threads     one at a time, and one coroutine at a time. Its destruction ends the source; behind it nothing
-///             is resumed. What was given to `resume` before, the executor must drop with the coroutine.
+/// Threads     one at a time, and one coroutine at a time. Its destruction ends the source; behind it
+///             nothing is resumed. What was given to `resume` before, the executor must drop with the
+///             coroutine.
 template <class Source, class Resume> class awaitable {
  public:
   /// Input       `arguments`: the source is made of them.

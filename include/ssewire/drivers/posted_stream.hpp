@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued calls,
-// Drogon's queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
+// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued
+// calls, Drogon's queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the
+// executor.
 #pragma once
 
-#include <ssewire/broker/broker.hpp>
-#include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
@@ -16,7 +15,10 @@
 #include <ssewire/core/writer.hpp>
 #include <ssewire/drivers/detail/idle_timer.hpp>
 #include <ssewire/drivers/timing.hpp>
-#include <ssewire/stream/stream.hpp>
+#include <ssewire/stream/detail/pump.hpp>
+#include <ssewire/stream/options.hpp>
+#include <ssewire/stream/source.hpp>
+#include <ssewire/stream/state.hpp>
 
 #include <atomic>
 #include <memory>
@@ -29,24 +31,23 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-template <class Writer, class Post, class Traits> class basic_posted_stream;
+template <class Writer, class Post, class Source> class posted_stream;
 
 /// Makes a stream that lives on an executor. Nothing is written before start().
 /// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable.
 ///             Posts come from publishers' threads, too; each calls a copy of `post`. It must not wait for
-///             the executor. `from`: an empty one, as a refused subscribe() leaves it, makes a stream that is
-///             closed from the start, with close_reason::removed; its writer is told by start(). Without that
-///             argument it sends what send() gets.
+///             the executor. `from`: an empty one, as a refused subscribe() leaves it, makes a stream that
+///             is closed from the start, with close_reason::removed; its writer is told by start(). Without
+///             that argument it sends what send() gets.
 /// Returns     the only reference to it. Dropping the last one ends it, as close() does.
 /// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is
 ///             closed then.
 /// Threads     the executor's.
-template <class Traits = default_traits, class Writer, class Post>
-[[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
-post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_options options = {},
-            timing_options timing = {});
-template <class Traits = default_traits, class Writer, class Post>
-[[nodiscard]] std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+template <class Writer, class Post, source Source>
+[[nodiscard]] std::shared_ptr<posted_stream<Writer, Post, Source>>
+post_stream(Writer to, Post post, Source from, stream_options options = {}, timing_options timing = {});
+template <class Writer, class Post>
+[[nodiscard]] std::shared_ptr<posted_stream<Writer, Post, no_source>>
 post_stream(Writer to, Post post, stream_options options = {}, timing_options timing = {});
 
 /// One stream on its executor.
@@ -59,13 +60,11 @@ post_stream(Writer to, Post post, stream_options options = {}, timing_options ti
 ///             posts anew.
 /// Threads     one at a time, the executor's, also from inside the writer: of an executor with several
 ///             threads, a strand. Publishers reach it by `post` alone. Its destructor: the same.
-template <class Writer, class Post, class Traits = default_traits>
-class basic_posted_stream : public std::enable_shared_from_this<basic_posted_stream<Writer, Post, Traits>> {
+template <class Writer, class Post, class Source = no_source>
+class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, Post, Source>> {
   struct made_by_post_stream {};
 
  public:
-  using subscription = basic_subscription<Traits>;
-
   /// What `post` is given.
   class task {
    public:
@@ -74,23 +73,23 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     }
 
    private:
-    friend basic_posted_stream;
-    explicit task(std::weak_ptr<basic_posted_stream> of) noexcept : of_(std::move(of)) {}
+    friend posted_stream;
+    explicit task(std::weak_ptr<posted_stream> of) noexcept : of_(std::move(of)) {}
 
-    std::weak_ptr<basic_posted_stream> of_;
+    std::weak_ptr<posted_stream> of_;
   };
 
   // `from`: a subscription, or nothing.
   template <class... From>
-  basic_posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
-                      timing_options timing, From&&... from)
+  posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
+                timing_options timing, From&&... from)
       : post_(std::move(post)), quiet_(timing),
         stream_(std::move(to), std::move(from)..., std::move(options)) {
     static_assert(std::is_copy_constructible_v<Post>, "`post` is copied for each call");
     static_assert(std::is_invocable_v<Post&, task>, "`post` is called with a task");
   }
-  basic_posted_stream(basic_posted_stream const&) = delete;
-  basic_posted_stream& operator=(basic_posted_stream const&) = delete;
+  posted_stream(posted_stream const&) = delete;
+  posted_stream& operator=(posted_stream const&) = delete;
 
   /// Begins to write, as poll() does.
   void start() noexcept {
@@ -143,8 +142,8 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
 
   /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
   /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It
-  ///             looks at least twice in each interval, for it has no clock: a heartbeat comes after 1 to 1.5
-  ///             times its interval.
+  ///             looks at least twice in each interval, for it has no clock: a heartbeat comes after 1 to
+  ///             1.5 times its interval.
   std::optional<steady_time> poll(steady_time now) noexcept {
     auto const keep = kept();
     bool const has_task = posted_.load(std::memory_order_relaxed);
@@ -168,22 +167,21 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
   [[nodiscard]] Writer& writer() noexcept { return stream_.writer(); }
   /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
-  [[nodiscard]] subscription& source() noexcept { return stream_.source(); }
+  [[nodiscard]] Source& source() noexcept { return stream_.source(); }
 
  private:
-  template <class T, class W, class P>
-  friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, basic_subscription<T>,
-                                                                   stream_options, timing_options);
-  template <class T, class W, class P>
-  friend std::shared_ptr<basic_posted_stream<W, P, T>> post_stream(W, P, stream_options, timing_options);
+  template <class W, class P, ssewire::source S>
+  friend std::shared_ptr<posted_stream<W, P, S>> post_stream(W, P, S, stream_options, timing_options);
+  template <class W, class P>
+  friend std::shared_ptr<posted_stream<W, P, no_source>> post_stream(W, P, stream_options, timing_options);
 
   // For calls that call the writer, which may drop the last reference. Null: it is being destroyed.
-  [[nodiscard]] std::shared_ptr<basic_posted_stream> kept() noexcept { return this->weak_from_this().lock(); }
+  [[nodiscard]] std::shared_ptr<posted_stream> kept() noexcept { return this->weak_from_this().lock(); }
 
   // On a publisher's thread. The end of the subscription waits for this to return, so `self` lives, unless
   // the task is run at once and ends it.
   static void woken(void* self, wake why) noexcept {
-    auto& s = *static_cast<basic_posted_stream*>(self);
+    auto& s = *static_cast<posted_stream*>(self);
     if (why == wake::evicted) s.evicted_.store(true, std::memory_order_release);
     s.ask();
   }
@@ -220,7 +218,7 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
     do {
       again_ = false;
       if (evicted_.exchange(false, std::memory_order_acq_rel)) stream_.evicted();
-      detail::attempt([&] { stream_.pump(); });  // what it threw has closed the stream
+      detail::attempt([&] { stream_.run(); });  // what it threw has closed the stream
       if (stream_.state() == stream_state::more) ask();
     } while (again_);
     turning_ = false;
@@ -239,26 +237,23 @@ class basic_posted_stream : public std::enable_shared_from_this<basic_posted_str
   bool again_ = false;     // a task was run at once, from inside a turn
   bool had_task_ = false;  // when it was polled last, and none has begun since
   detail::quiet_time quiet_;
-  basic_stream<Writer, Traits> stream_;  // last: it ends before what its hook needs goes
+  detail::pump<Writer, Source> stream_;  // last: it ends before what its hook needs goes
 };
 
-template <class Writer, class Post> using posted_stream = basic_posted_stream<Writer, Post>;
-
-template <class Traits, class Writer, class Post>
-std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
-post_stream(Writer to, Post post, basic_subscription<Traits> from, stream_options options,
-            timing_options timing) {
-  using made = basic_posted_stream<Writer, Post, Traits>;
+template <class Writer, class Post, source Source>
+std::shared_ptr<posted_stream<Writer, Post, Source>>
+post_stream(Writer to, Post post, Source from, stream_options options, timing_options timing) {
+  using made = posted_stream<Writer, Post, Source>;
   auto s = std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
                                   std::move(options), timing, std::move(from));
   s->stream_.set_hook({&made::woken, s.get()});  // not earlier: the hook needs the reference count
   return s;
 }
 
-template <class Traits, class Writer, class Post>
-std::shared_ptr<basic_posted_stream<Writer, Post, Traits>>
+template <class Writer, class Post>
+std::shared_ptr<posted_stream<Writer, Post, no_source>>
 post_stream(Writer to, Post post, stream_options options, timing_options timing) {
-  using made = basic_posted_stream<Writer, Post, Traits>;
+  using made = posted_stream<Writer, Post, no_source>;
   return std::make_shared<made>(typename made::made_by_post_stream{}, std::move(to), std::move(post),
                                 std::move(options), timing);
 }

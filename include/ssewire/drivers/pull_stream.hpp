@@ -3,8 +3,6 @@
 // libwebsockets.
 #pragma once
 
-#include <ssewire/broker/broker.hpp>
-#include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
@@ -17,7 +15,10 @@
 #include <ssewire/core/writer.hpp>
 #include <ssewire/drivers/detail/idle_timer.hpp>
 #include <ssewire/drivers/timing.hpp>
-#include <ssewire/stream/stream.hpp>
+#include <ssewire/stream/detail/pump.hpp>
+#include <ssewire/stream/options.hpp>
+#include <ssewire/stream/source.hpp>
+#include <ssewire/stream/state.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -53,7 +54,8 @@ struct read_result {
 
 namespace detail {
 
-// The caller's memory, for the time of a read. It answers `again` to each write, and so ends the pump's turn.
+// The caller's memory, for the time of a read. It answers `again` to each write, and so ends the pump's
+// turn.
 struct read_buffer {
   char* to = nullptr;
   std::size_t room = 0;
@@ -81,27 +83,25 @@ struct read_buffer {
 ///             waits only behind its callback, as nghttp2, parks before it returns from that.
 /// Threads     one at a time, the hook apart. Each call may call the hook, as the last thing it does: the
 ///             hook may also destroy the stream. Not from inside its filter. Not movable.
-template <class Traits = default_traits> class basic_pull_stream {
+template <class Source = no_source> class pull_stream {
  public:
-  using subscription = basic_subscription<Traits>;
-
   /// Without a subscription: it sends what send() is given.
   /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
-  explicit basic_pull_stream(stream_options options = {}, timing_options timing = {})
+  explicit pull_stream(stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
   /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start:
   /// read() says `cut`.
-  explicit basic_pull_stream(subscription from, stream_options options = {}, timing_options timing = {})
+  explicit pull_stream(Source from, stream_options options = {}, timing_options timing = {})
       : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
-  basic_pull_stream(basic_pull_stream const&) = delete;
-  basic_pull_stream& operator=(basic_pull_stream const&) = delete;
+  pull_stream(pull_stream const&) = delete;
+  pull_stream& operator=(pull_stream const&) = delete;
 
-  /// Who is called: with `ready` once for each park() that was true, when there is something to read, if only
-  /// its end; with `evicted` at most once, when the stream is over and was not parked: the server is busy
-  /// with bytes that it has got, or cannot send any, and may not ask again for long. Then shut the connection
-  /// down; do not resume it. Publishers, drain(), tick() and the broker's end call it on their threads, and
-  /// these of its own on theirs: send(), comment(), finish(), close(), poll(). Set it once, before the first
-  /// read.
+  /// Who is called: with `ready` once for each park() that was true, when there is something to read, if
+  /// only its end; with `evicted` at most once, when the stream is over and was not parked: the server is
+  /// busy with bytes that it has got, or cannot send any, and may not ask again for long. Then shut the
+  /// connection down; do not resume it. Publishers, drain(), tick() and the broker's end call it on their
+  /// threads, and these of its own on theirs: send(), comment(), finish(), close(), poll(). Set it once,
+  /// before the first read.
   void set_hook(wake_hook hook) noexcept {
     hook_ = hook;
     stream_.set_hook({&on_wake, this});
@@ -137,7 +137,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   [[nodiscard]] bool park() noexcept {
     if (reading_ || !has_nothing() || is_over()) return false;
     waiting_.store(waiting::no, std::memory_order_relaxed);
-    if (stream_.source() && !stream_.source().park()) return false;
+    if (!stream_.park_source()) return false;
     auto nobody = waiting::no;  // or it was woken since: then its hook was not called, and will not be
     return waiting_.compare_exchange_strong(nobody, waiting::parked, std::memory_order_acq_rel);
   }
@@ -159,8 +159,8 @@ template <class Traits = default_traits> class basic_pull_stream {
     wake_up();
   }
 
-  /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was not
-  /// read for the stall time, as behind an HTTP/2 window that stays shut.
+  /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was
+  /// not read for the stall time, as behind an HTTP/2 window that stays shut.
   /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each
   ///             interval, for reads do not know the time: what it does happens after 1 to 1.5 times that.
   std::optional<steady_time> poll(steady_time now) noexcept {
@@ -182,7 +182,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   }
 
   /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
-  [[nodiscard]] subscription& source() noexcept { return stream_.source(); }
+  [[nodiscard]] Source& source() noexcept { return stream_.source(); }
   /// Why it is over; close_reason::none while it is not.
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
   /// Bytes that were read.
@@ -192,7 +192,7 @@ template <class Traits = default_traits> class basic_pull_stream {
   [[nodiscard]] std::size_t held_bytes() const noexcept { return stream_.held_bytes(); }
 
  private:
-  using stream = basic_stream<detail::read_buffer, Traits>;
+  using stream = detail::pump<detail::read_buffer, Source>;
 
   enum class waiting : unsigned char {
     no,
@@ -215,7 +215,7 @@ template <class Traits = default_traits> class basic_pull_stream {
     bool const chunked = stream_.body() == framing::chunked;
     room -= chunked ? (std::min)(room, detail::chunk_overhead) : 0;
     stream_.set_room((std::min)(room, most_));
-    stream_.pump(scratch_, [](subscription&) { return true; });  // park() does it
+    stream_.run(scratch_, [](Source&) { return true; });  // park() does it
     stream_.writable();
   }
 
@@ -244,7 +244,7 @@ template <class Traits = default_traits> class basic_pull_stream {
 
   // On a publisher's thread.
   static void on_wake(void* self, wake why) noexcept {
-    auto& s = *static_cast<basic_pull_stream*>(self);
+    auto& s = *static_cast<pull_stream*>(self);
     if (why == wake::evicted) s.evicted_.store(true, std::memory_order_release);
     if (s.waiting_.exchange(waiting::woken, std::memory_order_acq_rel) == waiting::parked) {
       s.call(wake::ready);
@@ -261,11 +261,16 @@ template <class Traits = default_traits> class basic_pull_stream {
   std::atomic<bool> told_evicted_{false};  // by the hook
   bool reading_ = false;
   std::uint64_t reads_ = 0;
-  std::unique_ptr<detail::flight<Traits>> scratch_;  // from the first read until one brings nothing
+  std::unique_ptr<typename stream::write> scratch_;  // from the first read until one brings nothing
   stream stream_;  // last: when its subscription has ended, the hook is not running
 };
 
-using pull_stream = basic_pull_stream<>;
+template <source Source> pull_stream(Source) -> pull_stream<Source>;
+template <source Source> pull_stream(Source, stream_options) -> pull_stream<Source>;
+template <source Source> pull_stream(Source, stream_options, timing_options) -> pull_stream<Source>;
+pull_stream()->pull_stream<>;
+pull_stream(stream_options)->pull_stream<>;
+pull_stream(stream_options, timing_options)->pull_stream<>;
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire

@@ -23,11 +23,14 @@
 #include <ssewire/drivers/detail/cohort_list.hpp>
 #include <ssewire/drivers/detail/idle_list.hpp>
 #include <ssewire/drivers/detail/in_step.hpp>
+#include <ssewire/drivers/detail/offered_pump.hpp>
 #include <ssewire/drivers/detail/ready_queue.hpp>
 #include <ssewire/drivers/detail/slot_map.hpp>
 #include <ssewire/drivers/detail/watched_time.hpp>
 #include <ssewire/drivers/timing.hpp>
-#include <ssewire/stream/stream.hpp>
+#include <ssewire/stream/detail/writer_calls.hpp>
+#include <ssewire/stream/options.hpp>
+#include <ssewire/stream/state.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -69,8 +72,8 @@ struct poll_result {
   std::optional<steady_time> next;
 };
 
-/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`), handle
-/// the sockets (writable(), written(), close()), then poll(now).
+/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`),
+/// handle the sockets (writable(), written(), close()), then poll(now).
 /// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its
 ///             on_closed are legal; poll() from there only asks for another turn. Its destructor: not from
 ///             inside.
@@ -80,7 +83,6 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
-  using stream = basic_stream<Writer, Traits>;
   using subscription = basic_subscription<Traits>;
 
   explicit basic_reactor(loop_signal signal = {}, timing_options timing = {})
@@ -97,8 +99,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   /// Takes a stream over. Nothing is written before the next poll().
   /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from
-  ///             inside the reactor's destructor. Then the writer was not called, and it and the subscription
-  ///             are gone.
+  ///             inside the reactor's destructor. Then the writer was not called, and it and the
+  ///             subscription are gone.
   result<stream_id> add(Writer to, subscription from, stream_options options = {}) noexcept {
     if (!from) return {{}, errc::closed};
     return take(std::move(to), std::move(options), std::move(from));
@@ -149,7 +151,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such stream.
+  /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such
+  /// stream.
   [[nodiscard]] errc send(stream_id id, event const& e) noexcept {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
@@ -186,7 +189,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s == nullptr ? nullptr : &s->writer;
   }
 
-  /// What a stream waits for; `closed` if there is none of this name. `idle`: all that it was given has gone.
+  /// What a stream waits for; `closed` if there is none of this name. `idle`: all that it was given has
+  /// gone.
   [[nodiscard]] stream_state state(stream_id id) noexcept {
     auto* const s = find(id);
     if (s == nullptr) return stream_state::closed;
@@ -229,7 +233,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   using cohort = detail::cohort<seat, Traits>;
   using cohorts = detail::cohort_list<seat, Traits>;
   using in_step = detail::in_step<Traits>;
-  using flight = detail::flight<Traits>;
+  using flight = detail::gathered_write<basic_batch<Traits>>;
 
   // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their
   // fronts are ever looked at.
@@ -251,7 +255,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
     basic_reactor& owner;
     seat& at;
-    basic_stream<detail::borrowed_writer<Writer>, Traits> stream;
+    detail::offered_pump<detail::borrowed_writer<Writer>, subscription> stream;
     std::uint64_t sent =
         (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
     std::atomic<bool> evicted{false};
@@ -259,8 +263,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     bool waits = false;  // in blocked_, not in idle_
   };
 
-  // What there is of every stream. One that is in step with others has its place in their cohort, and nothing
-  // else.
+  // What there is of every stream. One that is in step with others has its place in their cohort, and
+  // nothing else.
   struct seat {
     explicit seat(Writer&& to) : writer(std::move(to)) {}
     ~seat() { delete alone; }
@@ -275,11 +279,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     slot* alone = nullptr;  // null: in step, or ended there
     cohort* of = nullptr;   // whom it may be in step with
     std::uint32_t place = detail::no_place;
-    bool acting = false;                    // a call into it is under way
-    bool dead = false;                      // ended; freed when nothing points to it any more
-    bool landed = false;                    // written() has come since then
-    typename in_step::sleeper asleep;       // while it has a place
-    detail::held_flight<Traits> in_flight;  // of one that ended in step: its writer is still sending it
+    bool acting = false;               // a call into it is under way
+    bool dead = false;                 // ended; freed when nothing points to it any more
+    bool landed = false;               // written() has come since then
+    typename in_step::sleeper asleep;  // while it has a place
+    detail::shared_write<basic_batch<Traits>>
+        in_flight;  // of one that ended in step: its writer is still sending it
   };
 
   // `from`: a subscription, or nothing.
@@ -323,7 +328,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s->acting || is_offered(*s)) return errc::called_from_inside;
     auto* const its = step_out(*s);
     if (its == nullptr) return errc::closed;
-    ++inside_;  // the presence hook, or a filter's end, must not start a turn, which may put it in step again
+    // The presence hook, or a filter's end, must not start a turn, which may put it in step again.
+    ++inside_;
     auto const error = how(its->stream.source());
     --inside_;
     if (find(id) != nullptr) turns_.add(*its);
@@ -347,12 +353,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     act(s.at, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
       auto const park_it = [&](subscription& from) { return park(s, from); };
-      detail::attempt([&] { s.stream.pump(scratch_, park_it); });  // what it threw has closed the stream
+      detail::attempt([&] { s.stream.run(scratch_, park_it); });  // what it threw has closed the stream
     });
   }
 
-  // Does something to a stream that goes alone, which may call the writer, which may call back. The outermost
-  // call cleans up.
+  // Does something to a stream that goes alone, which may call the writer, which may call back. The
+  // outermost call cleans up.
   template <class Action> void act(seat& s, Action action) noexcept {
     ++inside_;
     bool const inside = std::exchange(s.acting, true);
@@ -427,8 +433,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s.place != detail::no_place && !is_offered(s);
   }
 
-  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its writer
-  // it waits for the answer. Null, without memory: it has ended, or will when its writer has answered.
+  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its
+  // writer it waits for the answer. Null, without memory: it has ended, or will when its writer has
+  // answered.
   slot* step_out(seat& s) noexcept {
     if (s.place == detail::no_place) return s.alone;
     bool const offered = is_offered(s);
@@ -471,7 +478,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     s.dead = s.acting = true;
     ++inside_;
     auto const counted = in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
-    detail::tell_end(s.writer, counted, ending::cut);
+    detail::report_end(s.writer, counted, ending::cut);
     --inside_;
     s.acting = false;
     bury(s);
@@ -688,7 +695,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
   detail::turns<Traits> turns_;
   std::unique_ptr<flight> scratch_;
-  detail::held_flight<Traits> shared_scratch_;
+  detail::shared_write<basic_batch<Traits>> shared_scratch_;
   cohorts cohorts_;
   detail::seats<seat> seats_;  // last: the streams end before what they point to goes
 };

@@ -3,8 +3,6 @@
 // cpp-httplib, CivetWeb, POCO.
 #pragma once
 
-#include <ssewire/broker/broker.hpp>
-#include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/callback.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
@@ -14,7 +12,10 @@
 #include <ssewire/core/writer.hpp>
 #include <ssewire/drivers/detail/borrowed_writer.hpp>
 #include <ssewire/drivers/timing.hpp>
-#include <ssewire/stream/stream.hpp>
+#include <ssewire/stream/detail/pump.hpp>
+#include <ssewire/stream/options.hpp>
+#include <ssewire/stream/source.hpp>
+#include <ssewire/stream/state.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -30,13 +31,27 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+namespace detail {
+
+template <class Source> struct find_traits { using type = default_traits; };
+template <class Source>
+  requires requires { typename Source::traits; }
+struct find_traits<Source> {
+  using type = typename Source::traits;
+};
+// Whose mutex and condition variable a source's drivers take.
+template <class Source> using traits_of = typename find_traits<Source>::type;
+
+}  // namespace detail
+
 /// What serve_blocking does while there is nothing to send.
 struct blocking_options {
   /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s. 0: none.
   steady_duration heartbeat = std::chrono::seconds(15);
-  /// Asked each second: is the peer still there? false ends the stream with close_reason::peer_gone, so that a closed
-  /// tab frees its thread at once, and not at the second heartbeat. `callback<bool()>::of(callable)`; the callable must
-  /// not wait, and must outlive the call. None: only a write notices.
+  /// Asked each second: is the peer still there? false ends the stream with close_reason::peer_gone, so that
+  /// a closed tab frees its thread at once, and not at the second heartbeat.
+  /// `callback<bool()>::of(callable)`; the callable must not wait, and must outlive the call. None: only a
+  /// write notices.
   callback<bool()> alive = {};
 };
 
@@ -45,19 +60,20 @@ struct blocking_options {
 /// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket
 ///             a send timeout, for a blocked write cannot be woken; `again` with no bytes says that it has
 ///             passed. Twice in a row ends the stream as stalled: a timeout also passes while the process
-///             stands still, and then the next write finds the room that its peer has made. So a dead peer is
-///             noticed after two send timeouts. When the broker has ended it, a write that takes a part only
-///             is the last. A non-blocking writer belongs to a reactor.
+///             stands still, and then the next write finds the room that its peer has made. So a dead peer
+///             is noticed after two send timeouts. When the broker has ended it, a write that takes a part
+///             only is the last. A non-blocking writer belongs to a reactor.
 /// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
 /// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
 /// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has
 ///             gone is seen when a write fails: the second one after that, over TCP, so within two
 ///             heartbeats; within a second if blocking_options::alive can see it.
-template <class Writer, class Traits>
-close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_options options = {},
+template <source Source, class Writer>
+close_reason serve_blocking(Source from, Writer& to, stream_options options = {},
                             blocking_options idle = {}) {
   detail::check_writer<Writer>();
   using clock = steady_time::clock;
+  using Traits = detail::traits_of<Source>;
 
   struct doorbell {
     typename Traits::mutex guard;
@@ -77,7 +93,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
   // likes.
   struct told_writer : detail::borrowed_writer<Writer> {
     std::atomic<bool> const& evicted;
-    basic_stream<told_writer, Traits>* of = nullptr;
+    detail::pump<told_writer, Source>* of = nullptr;
     int timeouts = 0;  // in a row
 
     write_result write(buffers b) {
@@ -93,14 +109,14 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
     }
   };
 
-  basic_stream<told_writer, Traits> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
+  detail::pump<told_writer, Source> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
   stream.writer().of = &stream;
   stream.set_hook(wake_hook::of(doorbell));
-  std::unique_ptr<detail::flight<Traits>> scratch;
+  std::unique_ptr<detail::gathered_write<typename Source::batch>> scratch;
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();
   for (;;) {
-    switch (stream.pump(scratch)) {
+    switch (stream.run(scratch)) {
     case stream_state::more: break;
     case stream_state::closed: return stream.reason();
     case stream_state::pending: stream.close(close_reason::writer_broke_contract); return stream.reason();

@@ -3,8 +3,8 @@
 // Source: WHATWG HTML, 9.2.3 Processing model; RFC 9110, 10.2.3 Retry-After, 15 Status Codes.
 //
 // A browser's EventSource takes every status but 200 for the end: a 503 to one that reconnects, and it never
-// comes back. A program takes an empty 200 for a whole answer. A request does not show which of them has sent
-// it: the server says so.
+// comes back. A program takes an empty 200 for a whole answer. A request does not show which of them has
+// sent it: the server says so.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>

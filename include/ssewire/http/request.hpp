@@ -41,7 +41,8 @@ inline std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-// A field's value is what is between the blanks around it (RFC 9110, 5.5). Not every server has removed them.
+// A field's value is what is between the blanks around it (RFC 9110, 5.5). Not every server has removed
+// them.
 constexpr std::string_view without_blanks(std::string_view text) noexcept {
   auto const first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
@@ -63,9 +64,9 @@ constexpr std::string_view without_blanks(std::string_view text) noexcept {
 /// The last event ID a client presents: that of the `Last-Event-ID` field; or else of the query, where
 /// clients put it that cannot set a field. Empty: the client has none.
 ///
-/// Names in a query: lastEventId, last_event_id, evs_last_event_id (polyfills), lastEventID and Last-Event-ID
-/// (Mercure), to the letter. If several have a value the last one counts: what a client adds when it comes
-/// back stands after what the page had put into its address.
+/// Names in a query: lastEventId, last_event_id, evs_last_event_id (polyfills), lastEventID and
+/// Last-Event-ID (Mercure), to the letter. If several have a value the last one counts: what a client adds
+/// when it comes back stands after what the page had put into its address.
 ///
 /// Input       `header`: the field's value; blanks around it are not part of it. `query`: what follows the
 ///             target's first '?', see query_of(), still percent-encoded. Absent and empty mean the same in

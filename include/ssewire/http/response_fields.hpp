@@ -52,11 +52,10 @@ class http_fields {
   std::size_t count_ = 0;
 };
 
-/// The fields of a response with status 200 that carries an event stream. Send them before the first event is
-/// there (flush!), and no Content-Length.
-/// `Connection` is sent on HTTP/1.x only: later versions treat it as malformed. `Transfer-Encoding` is sent
-/// when the library does the chunking; where the server chunks (framing::raw), the server sends it. HTTP/1.0
-/// knows no chunks: the body ends with the connection.
+/// The fields of a response with status 200 that carries an event stream. Send them before the first event
+/// is there (flush!), and no Content-Length. `Connection` is sent on HTTP/1.x only: later versions treat it
+/// as malformed. `Transfer-Encoding` is sent when the library does the chunking; where the server chunks
+/// (framing::raw), the server sends it. HTTP/1.0 knows no chunks: the body ends with the connection.
 [[nodiscard]] constexpr http_fields response_fields(http_version version, framing body, cors allow) noexcept {
   http_fields fields;
   fields.add({"Content-Type", "text/event-stream"});

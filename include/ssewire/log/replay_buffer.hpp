@@ -31,12 +31,12 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live
-/// events in their own way; the broker keeps one such log for each channel.
+/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver
+/// live events in their own way; the broker keeps one such log for each channel.
 /// Threads     one at a time. Distinct buffers: safe.
-/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and those
-///             from before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which say
-///             nothing to the child.
+/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and
+///             those from before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which
+///             say nothing to the child.
 template <class Traits = default_traits> class basic_replay_buffer {
  public:
   /// The frames that follow an ID: a range of std::string_view, each a whole serialized event. A view of the
@@ -70,7 +70,8 @@ template <class Traits = default_traits> class basic_replay_buffer {
       std::uint64_t ordinal_ = 0;
     };
 
-    /// `gap`: the frames are all that is left after the ID. `fresh` and `unknown`: they are all that is held.
+    /// `gap`: the frames are all that is left after the ID. `fresh` and `unknown`: they are all that is
+    /// held.
     [[nodiscard]] resume_outcome outcome() const noexcept { return outcome_; }
     [[nodiscard]] iterator begin() const noexcept { return {*log_, from_}; }
     [[nodiscard]] iterator end() const noexcept { return {*log_, log_->end_ordinal()}; }

@@ -18,10 +18,10 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct replay_limits {
   /// 0 means 1. The default rides out a minute at 17 events a second.
   std::uint64_t max_events = 1024;
-  /// Of serialized events. Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose
-  /// publisher gave it an ID, 8 for each where there are tags. That is kept whatever the events are: where it
-  /// would be exceeded (it takes 2^32 events on other channels between two of this one), the oldest go
-  /// earlier.
+  /// Of serialized events. Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event
+  /// whose publisher gave it an ID, 8 for each where there are tags. That is kept whatever the events are:
+  /// where it would be exceeded (it takes 2^32 events on other channels between two of this one), the oldest
+  /// go earlier.
   std::size_t max_bytes = 1024 * 1024;
   /// Since the event was published; 0: no limit by age. Kept by tick().
   steady_duration max_age = steady_duration::zero();

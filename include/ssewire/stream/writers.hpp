@@ -58,8 +58,8 @@ class string_writer {
 /// ostream does, so it belongs to serve_blocking.
 /// Input       `to`: borrowed; it outlives the writer. A template, so that this header does not pay for
 ///             <ostream>.
-/// Returns     (write) `ok` with all bytes, or `closed` once the ostream has failed: how much of them it took
-///             before, nobody can say.
+/// Returns     (write) `ok` with all bytes, or `closed` once the ostream has failed: how much of them it
+///             took before, nobody can say.
 /// Throws      (write) what the ostream throws, if it was told to.
 template <class Ostream> class ostream_writer {
  public:
@@ -84,11 +84,11 @@ template <class Ostream> class ostream_writer {
 /// Hands the bytes to a callable `bool(std::string_view)`; false: the peer is gone. For servers whose send
 /// takes one text and takes it whole, as cpp-httplib's does. It waits as long as the callable does.
 /// Input       `to`: kept. It answers exactly bool, for an int of -1 would be true. Where a server's false
-///             means "taken, but slow down", as in uWebSockets, it is not the callable: write the writer, and
-///             answer `again`.
+///             means "taken, but slow down", as in uWebSockets, it is not the callable: write the writer,
+///             and answer `again`.
 /// Order       small neighbours among the pieces are joined, up to 4 KiB on the stack, and a larger piece
-///             goes as it lies. A call a piece would make three packets of one chunk: its head, an event, its
-///             tail. All pieces in one call would keep or allocate 64 KiB for each stream.
+///             goes as it lies. A call a piece would make three packets of one chunk: its head, an event,
+///             its tail. All pieces in one call would keep or allocate 64 KiB for each stream.
 /// Returns     (write) `ok` with all bytes, or `closed`.
 /// Throws      (write) what the callable throws.
 template <class Callable> class callback_writer {

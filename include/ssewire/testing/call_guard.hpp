@@ -69,8 +69,8 @@ class call_guard {
 #endif
   }
 
-  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer is
-  ///             read from; `deadline`: and before it is given up.
+  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer
+  ///             is read from; `deadline`: and before it is given up.
   template <class Call>
   call_outcome run(std::string_view name, milliseconds patience, milliseconds deadline, bool reads,
                    Call call) {

@@ -41,7 +41,8 @@ struct answer {
 
   static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
   static answer again(std::size_t n = 0) { return {kind::again, n, {}, {}}; }
-  /// `unread`: the `bytes` of the answer. They mean nothing, and a driver that looks at them shall notice it.
+  /// `unread`: the `bytes` of the answer. They mean nothing, and a driver that looks at them shall notice
+  /// it.
   static answer pending(std::size_t unread = all) {
     return {kind::pending, all, {write_status::pending, unread}, {}};
   }

@@ -89,8 +89,8 @@ class parser {
   }
 
   /// The same, and reports comments, in their place among the events: a relay passes keep-alives on.
-  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It may
-  ///             do what `on_event` may. The view lives until it returns.
+  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It
+  ///             may do what `on_event` may. The view lives until it returns.
   template <std::invocable<event const&> OnEvent, std::invocable<std::string_view> OnComment>
   result<std::size_t> feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
     return push(bytes, on_event, on_comment);
@@ -117,8 +117,8 @@ class parser {
   /// A temporary would be gone before next() reads it.
   template <std::same_as<std::string> Text> result<std::size_t> feed(Text&& temporary) = delete;
 
-  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what is
-  /// wrong.
+  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what
+  /// is wrong.
   /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed
   ///             bytes: where it stands whole in them, nothing is copied.
   /// Complexity  O(bytes read) amortised.
@@ -163,8 +163,8 @@ class parser {
   /// call of feed(), next() or an assignment, or the parser's end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return last_event_id_.view(); }
 
-  /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number beyond
-  /// 64 bits is the largest there is.
+  /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number
+  /// beyond 64 bits is the largest there is.
   [[nodiscard]] std::optional<ssewire::reconnection_time> reconnection_time() const noexcept {
     return retry_;
   }
@@ -176,8 +176,8 @@ class parser {
     return fields_ != 0 || !partial_line_.empty() || half_a_mark || error_ == errc::bytes_waiting;
   }
 
-  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has left
-  /// behind. errc::ok while the stream can be read.
+  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has
+  /// left behind. errc::ok while the stream can be read.
   [[nodiscard]] errc error() const noexcept {
     return inside_.on || error_ == errc::bytes_waiting ? errc::ok : error_;
   }

@@ -31,7 +31,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Several events in a row: an array, a vector, a span.
 template <class Events> concept event_batch = std::convertible_to<Events const&, std::span<event const>>;
 
-/// Takes bytes one by one. Not a bare pointer, which says nothing about the room behind it: give a std::span.
+/// Takes bytes one by one. Not a bare pointer, which says nothing about the room behind it: give a
+/// std::span.
 template <class Out> concept byte_iterator = std::output_iterator<Out, char> && !std::is_pointer_v<Out>;
 
 namespace detail {

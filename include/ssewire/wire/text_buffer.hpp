@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// text_buffer.hpp - collects a text that arrives in pieces, cut anywhere, and says how much of it may be sent
-// already. Source: Unicode 15, table 3-7 (well-formed byte sequences); WHATWG HTML, 9.2.5 Parsing an event
-// stream: end-of-line.
+// text_buffer.hpp - collects a text that arrives in pieces, cut anywhere, and says how much of it may be
+// sent already. Source: Unicode 15, table 3-7 (well-formed byte sequences); WHATWG HTML, 9.2.5 Parsing an
+// event stream: end-of-line.
 //
 // A language model's tokens stop inside a UTF-8 sequence, and between CR and LF. Events are read one by one:
 // a client makes U+FFFD of each half of a sequence, and a line end of each half of a CRLF. So the end of the
@@ -43,9 +43,9 @@ constexpr std::size_t unsettled_bytes(std::string_view text) noexcept {
 
 }  // namespace detail
 
-/// A text on its way into events: append() what comes, send ready() when the stream can take it, consume() it
-/// then. What comes while the stream is slow is merged into one event's data. Not errors  bytes that are not
-/// UTF-8 and cannot become it are ready at once, unchanged; the client repairs them.
+/// A text on its way into events: append() what comes, send ready() when the stream can take it, consume()
+/// it then. What comes while the stream is slow is merged into one event's data. Not errors  bytes that are
+/// not UTF-8 and cannot become it are ready at once, unchanged; the client repairs them.
 /// Memory      about twice `max_bytes` at most, kept for what comes next.
 /// Threads     distinct objects: safe. One object: one thread at a time.
 class text_pieces {
@@ -54,8 +54,8 @@ class text_pieces {
   ///             that never fit.
   explicit text_pieces(std::size_t max_bytes) noexcept : max_bytes_(max_bytes) {}
 
-  /// With 8 KiB: some 2,000 tokens; and even 8 KiB of line ends, seven bytes each as data lines, fit into the
-  /// 64 KiB of stream_options::max_outbox_bytes.
+  /// With 8 KiB: some 2,000 tokens; and even 8 KiB of line ends, seven bytes each as data lines, fit into
+  /// the 64 KiB of stream_options::max_outbox_bytes.
   text_pieces() noexcept = default;
 
   /// Takes the next piece of the text.
@@ -70,8 +70,8 @@ class text_pieces {
     return errc::ok;
   }
 
-  /// The front of the text that no further piece can change: whole code points, and no half of a CRLF. All of
-  /// it behind end(). A view of this object's memory, for the next call that changes it.
+  /// The front of the text that no further piece can change: whole code points, and no half of a CRLF. All
+  /// of it behind end(). A view of this object's memory, for the next call that changes it.
   [[nodiscard]] std::string_view ready() const noexcept {
     std::string_view const text = text_;
     return text.substr(0, text.size() - (ended_ ? 0 : detail::unsettled_bytes(text)));

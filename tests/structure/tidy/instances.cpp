@@ -56,6 +56,6 @@ template class ssewire::basic_stream<ssewire::string_writer>;
 template class ssewire::basic_reactor<ssewire::string_writer>;
 template class ssewire::basic_posted_stream<ssewire::string_writer, tidy::runs_at_once>;
 template class ssewire::basic_pull_stream<>;
-template class ssewire::awaitable<ssewire::pull_stream, tidy::resumes_at_once>;
+template class ssewire::awaitable<ssewire::pull_stream<ssewire::subscription>, tidy::resumes_at_once>;
 template class ssewire::ostream_writer<std::ostream>;
 template class ssewire::callback_writer<bool (*)(std::string_view)>;

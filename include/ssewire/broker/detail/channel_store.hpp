@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// channel_store.hpp - the channels of a broker with their logs: appending to several at once, and forgetting,
-// by all limits together.
+// channel_store.hpp - the channels of a broker with their logs: appending to several at once, and
+// forgetting, by all limits together.
 #pragma once
 
 #include <ssewire/broker/detail/channel_table.hpp>

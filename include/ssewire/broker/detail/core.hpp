@@ -331,8 +331,8 @@ template <class Traits> struct broker_core {
     s.armed = true;
   }
 
-  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too,
-  // when leave() returns.
+  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone,
+  // too, when leave() returns.
   void count_out(close_reason why, std::uint64_t user) noexcept {
     --counts.subscribers;
     ++counts.closes[static_cast<std::size_t>(why)];
@@ -468,9 +468,9 @@ template <class Traits> struct broker_core {
   [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
 
   // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the
-  // cursors of streams that were open stay right: what they had still to pull they have missed. A broker that
-  // is ending takes nothing new, and its streams read to the end. False: no epoch could be drawn, and nothing
-  // has changed.
+  // cursors of streams that were open stay right: what they had still to pull they have missed. A broker
+  // that is ending takes nothing new, and its streams read to the end. False: no epoch could be drawn, and
+  // nothing has changed.
   [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
     if (closed || draining) return true;
     if (!ids.renew()) return false;
@@ -660,8 +660,8 @@ template <class Traits> struct broker_core {
     }
   }
 
-  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once: who
-  // is in step with it falls out, for each of them has a turn.
+  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once:
+  // who is in step with it falls out, for each of them has a turn.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
     return draining && (s.number == 0 || turns.has_come(turn_of(s.number)));
   }

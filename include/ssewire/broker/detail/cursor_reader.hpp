@@ -66,9 +66,9 @@ template <class Traits> class puller {
     return next == never ? sequence_ : next - 1;
   }
 
-  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's,
-  // and this ID leads back to it alone. A client that keeps such IDs over restarts of this process keeps one,
-  // if its filter admits it.
+  // The newest event of its channels at `position` or before it, if it is held, has an ID of its
+  // publisher's, and this ID leads back to it alone. A client that keeps such IDs over restarts of this
+  // process keeps one, if its filter admits it.
   [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
     log_run<Traits> newest;
     std::uint64_t its = 0;
@@ -119,9 +119,9 @@ template <class Traits> class puller {
                                  : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
   }
 
-  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it
-  // passes what was all for others. Returns whether it has passed something. Throws what the filter throws,
-  // and std::bad_alloc; then it lags as before.
+  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known:
+  // it passes what was all for others. Returns whether it has passed something. Throws what the filter
+  // throws, and std::bad_alloc; then it lags as before.
   bool pass_losses(lock& held, subscriber& s, ending& end) {
     bool passed = false;
     for (auto& m : s) {
@@ -224,8 +224,9 @@ template <class Traits> class puller {
     auto const end = s.must_say ? s.say_behind + 1 : never;
     while (!out.full()) {
       membership* first = nullptr;
-      auto next = never;   // position of the next event of all
-      auto after = never;  // position of the next event of another channel: the same, if one event is on both
+      auto next = never;  // position of the next event of all
+      // Position of the next event of another channel: the same, if one event is on both.
+      auto after = never;
       for (auto& m : s) {
         if (!m.has_news()) continue;
         // A stream on one channel need not know the position.
@@ -283,8 +284,8 @@ template <class Traits> class puller {
     return next.events();
   }
 
-  // A filter has kept events from it, and the position that its client will present lies in the older half of
-  // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
+  // A filter has kept events from it, and the position that its client will present lies in the older half
+  // of a log: what follows it may soon be gone, and then it could not be told whether it missed something.
   static bool must_say_position(subscriber const& s) noexcept {
     return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
              auto const& h = m.of->history;

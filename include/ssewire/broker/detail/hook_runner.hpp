@@ -74,7 +74,8 @@ template <class Traits> class hook_calls {
     if (s.close_waits) returned_.notify_all();
   }
 
-  // It is in no list any more. Lets go of the lock, unless the hook is running on this thread and must do it.
+  // It is in no list any more. Lets go of the lock, unless the hook is running on this thread and must do
+  // it.
   void destroy(lock& held, subscriber* s) noexcept {
     if (s->now_firing != nullptr && s->now_firing->thread == Traits::this_thread()) {
       s->now_firing->orphaned = true;
@@ -87,8 +88,8 @@ template <class Traits> class hook_calls {
   }
 
   // Calls the presence hook with the lock let go, until it has heard how many there are. One thread does so
-  // for a channel: who comes meanwhile leaves it to that one. The channel stays as long as somebody is in it,
-  // or until this returns.
+  // for a channel: who comes meanwhile leaves it to that one. The channel stays as long as somebody is in
+  // it, or until this returns.
   void tell_presence(lock& held, channel& c) noexcept {
     if (c.telling) return;
     c.telling = true;

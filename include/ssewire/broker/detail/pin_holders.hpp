@@ -38,8 +38,8 @@ template <class Traits> class holder_list {
     (s.next_holder != nullptr ? s.next_holder->previous_holder : last_) = s.previous_holder;
   }
 
-  // One of the first that holds what its log has forgotten, or null. Those looked at that hold none go to the
-  // back: the next search looks at others.
+  // One of the first that holds what its log has forgotten, or null. Those looked at that hold none go to
+  // the back: the next search looks at others.
   [[nodiscard]] subscriber* find_guilty() noexcept {
     constexpr int most = 32;
     for (int i = 0; i < most && first_ != nullptr; ++i) {

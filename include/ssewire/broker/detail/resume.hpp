@@ -53,8 +53,8 @@ template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> co
 }
 
 // Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the
-// position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be a
-// publisher's.
+// position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be
+// a publisher's.
 template <class Traits>
 std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id,
                                    std::optional<std::uint64_t> own_id, start_at start,

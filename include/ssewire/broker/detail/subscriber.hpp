@@ -37,11 +37,12 @@ template <class Traits> struct membership {
   std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
   std::uint64_t held_from =
       never;  // the oldest entry in the batch it pulled last, while it may still send from that
-  std::uint64_t pulled_from = never;  // the entry the batch pulled last began with; never: there was none yet
-  std::uint32_t key = 0;              // names it among those of its owner, also when they change
-  bool resumed_past_loss = false;     // it came back too late; how many it missed meanwhile nobody knows
-  bool lost_unknown_number = false;   // it lags, and how many events it has missed cannot be told
-  std::uint64_t missing_after = 0;    // then: a position; what it has missed lies after that
+  // The entry the batch pulled last began with; never: there was none yet.
+  std::uint64_t pulled_from = never;
+  std::uint32_t key = 0;             // names it among those of its owner, also when they change
+  bool resumed_past_loss = false;    // it came back too late; how many it missed meanwhile nobody knows
+  bool lost_unknown_number = false;  // it lags, and how many events it has missed cannot be told
+  std::uint64_t missing_after = 0;   // then: a position; what it has missed lies after that
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 
@@ -146,8 +147,9 @@ template <class Traits> struct subscriber {
   bool armed = false;
   bool closed = false;
   bool close_waits = false;
-  bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
-  bool holds = false;      // among the holders
+  // Its filter is being called; who closes it meanwhile leaves the rest to that pull.
+  bool filtering = false;
+  bool holds = false;                          // among the holders
   bool holds_left = false;                     // also events of a channel that it has left
   std::shared_ptr<broker_core<Traits>> keeps;  // what that pull is a part of, when nobody else may
 

@@ -34,8 +34,8 @@ template <class Traits> class subscriber_list {
     if (s.next != nullptr) s.next->link = s.link;
   }
 
-  // Visits who is there now: new ones come in front and are not met. The visited one may be gone when visit()
-  // returns.
+  // Visits who is there now: new ones come in front and are not met. The visited one may be gone when
+  // visit() returns.
   template <class Visit> void for_each(Visit visit) {
     walker here{first_, walkers_};
     walkers_ = &here;

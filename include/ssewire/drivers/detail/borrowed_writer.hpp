@@ -4,7 +4,6 @@
 
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/writer.hpp>
-#include <ssewire/stream/stream.hpp>
 
 #include <ssewire/core/begin.hpp>
 

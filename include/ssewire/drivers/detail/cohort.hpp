@@ -3,11 +3,12 @@
 // which all of them are offered the same bytes.
 //
 // A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its
-// cohort's leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the cohort's,
-// and all that is left of it is its writer. Whatever happens to it alone makes it fall out: it gets back what
-// a stream needs that goes alone.
+// cohort's leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the
+// cohort's, and all that is left of it is its writer. Whatever happens to it alone makes it fall out: it
+// gets back what a stream needs that goes alone.
 #pragma once
 
+#include <ssewire/broker/batch.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
@@ -15,7 +16,7 @@
 #include <ssewire/drivers/detail/idle_list.hpp>
 #include <ssewire/drivers/detail/in_step.hpp>
 #include <ssewire/drivers/detail/ready_queue.hpp>
-#include <ssewire/stream/stream.hpp>
+#include <ssewire/stream/detail/gathered_write.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -87,7 +88,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
 
   // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to
   // pull for itself. The leader stands `ahead` events further on already.
-  void begin_round(held_flight<Traits> f, std::uint64_t ahead, steady_time now) noexcept {
+  void begin_round(shared_write<basic_batch<Traits>> f, std::uint64_t ahead, steady_time now) noexcept {
     flight = std::move(f);
     in_round_ = true;
     done_ = 0;
@@ -144,11 +145,11 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a
   // flight of its own, until it has taken everything, answers otherwise, or has no place any more. Returns
   // how much it had taken before the answer.
-  std::size_t offer_rest(Seat& s, std::unique_ptr<detail::flight<Traits>>& own,
+  std::size_t offer_rest(Seat& s, std::unique_ptr<detail::gathered_write<basic_batch<Traits>>>& own,
                          std::optional<write_result>& answer) noexcept {
     std::size_t taken = 0;
     if (!attempt([&] {
-          if (!own) own = std::make_unique<detail::flight<Traits>>();
+          if (!own) own = std::make_unique<detail::gathered_write<basic_batch<Traits>>>();
           own->assign(*flight, body);
         }))
       return taken;
@@ -191,7 +192,8 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
     return {full_ * ahead_, full_ * flight->batch.bytes()};
   }
 
-  // A stream has come in step that was active last `then`. Returns whether the cohort's own time has changed.
+  // A stream has come in step that was active last `then`. Returns whether the cohort's own time has
+  // changed.
   bool note(steady_time then) noexcept {
     if (in_round_) {
       joined_seen_ = (std::min)(joined_seen_, then);
@@ -207,7 +209,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   std::size_t attached = 0;  // streams that may come in step: it goes with the last of them
   std::size_t index = 0;     // in the reactor's list
   bool beat_due = false;
-  held_flight<Traits> flight;  // of the round, or null: each for itself
+  shared_write<basic_batch<Traits>> flight;  // of the round, or null: each for itself
 
  private:
   static constexpr std::size_t prefetched = 8;
@@ -231,8 +233,9 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   bool in_round_ = false;
   bool writing_ = false;
   bool has_holes_ = false;
-  std::size_t done_ = 0;  // places that have had their turn; whose writer is being called is the last of them
-  std::size_t end_ = 0;   // who joined later is not given this flight
+  // Places that have had their turn; whose writer is being called is the last of them.
+  std::size_t done_ = 0;
+  std::size_t end_ = 0;  // who joined later is not given this flight
   std::uint64_t ahead_ = 0;
   std::uint64_t full_ = 0;
   steady_time began_ = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// idle_list.hpp - an intrusive list in the order of last activity: with one timeout for all, the front is due
-// first.
+// idle_list.hpp - an intrusive list in the order of last activity: with one timeout for all, the front is
+// due first.
 #pragma once
 
 #include <ssewire/core/clock.hpp>

@@ -7,7 +7,6 @@
 #include <ssewire/core/traits.hpp>
 #include <ssewire/drivers/detail/watched_time.hpp>
 #include <ssewire/drivers/timing.hpp>
-#include <ssewire/stream/stream.hpp>
 
 #include <cstdint>
 #include <limits>
@@ -23,7 +22,8 @@ class quiet_time {
  public:
   explicit quiet_time(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
 
-  // `progress`: another number than before if something has gone since. `waits`: for its peer, else for news.
+  // `progress`: another number than before if something has gone since. `waits`: for its peer, else for
+  // news.
   void look(std::uint64_t progress, bool waits, steady_time now) noexcept {
     watched_.look(now);
     if (progress != progress_ || waits != waits_) since_ = watched_.now();
@@ -37,8 +37,8 @@ class quiet_time {
     return due && watched_.now() >= *due;
   }
 
-  // When to look again: twice in each interval, for what happens between two looks is seen by the second; and
-  // more often while it waits for its peer.
+  // When to look again: twice in each interval, for what happens between two looks is seen by the second;
+  // and more often while it waits for its peer.
   [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
     std::optional<steady_time> next;
     auto const now = watched_.now();

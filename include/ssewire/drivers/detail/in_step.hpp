@@ -2,9 +2,9 @@
 // in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them,
 // their leader, parks and pulls for all.
 //
-// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in step
-// with it needs no subscriber of its own, and has none: a sleeper is what is left of it. It gets one again
-// when it falls out.
+// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in
+// step with it needs no subscriber of its own, and has none: a sleeper is what is left of it. It gets one
+// again when it falls out.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -38,8 +38,8 @@ struct leader_key {
   friend bool operator==(leader_key const&, leader_key const&) noexcept = default;
 };
 
-// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at the
-// leader under the lock alone.
+// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at
+// the leader under the lock alone.
 template <class Traits> struct in_step {
   using core = broker_core<Traits>;
   using lock = typename core::lock;
@@ -126,9 +126,9 @@ template <class Traits> struct in_step {
     leaderless  // it could be: others follow its channel. Not parked
   };
 
-  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in step
-  // with it, so it can come to `from`. `is_called()`: a hook that was called is still to be answered, and
-  // needs what was called.
+  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in
+  // step with it, so it can come to `from`. `is_called()`: a hook that was called is still to be answered,
+  // and needs what was called.
   template <class IsCalled>
   static parked park(subscription& from, subscriber* leader, bool first, sleeper& left,
                      IsCalled is_called) noexcept {
@@ -192,8 +192,8 @@ template <class Traits> struct in_step {
     return why;
   }
 
-  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still send
-  // from it. False: it has been ended meanwhile.
+  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still
+  // send from it. False: it has been ended meanwhile.
   static bool hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
                         bool sends) noexcept {
     auto& at = *to.core_;

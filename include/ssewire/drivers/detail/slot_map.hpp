@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// slot_map.hpp - objects that stay where they are, found by number in O(1), without a name used twice: what a
-// reactor keeps its streams in.
+// slot_map.hpp - objects that stay where they are, found by number in O(1), without a name used twice: what
+// a reactor keeps its streams in.
 #pragma once
 
 #include <array>

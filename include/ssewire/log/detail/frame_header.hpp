@@ -36,8 +36,8 @@ inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcep
   return header;
 }
 
-// An ID that a publisher may bring: visible, and not one that the library could have given, now or in another
-// run.
+// An ID that a publisher may bring: visible, and not one that the library could have given, now or in
+// another run.
 constexpr bool good_own_id(std::string_view id) noexcept {
   return !id.empty() && id.size() <= max_own_id_bytes &&
          std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; }) &&

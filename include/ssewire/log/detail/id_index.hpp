@@ -17,18 +17,18 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // From the keyed hash of an ID to the ordinal of its entry. What it finds is a guess by 32 bits of the hash;
-// the caller compares the text, which lies in the log. The ordinals held at one time span less than 2^32, for
-// half of one is kept.
+// the caller compares the text, which lies in the log. The ordinals held at one time span less than 2^32,
+// for half of one is kept.
 //
 // A table of 8 bytes a slot. An entry lies at its home, where its hash falls in the table, or behind it, and
 // entries lie in the order of their hashes. So a search ends at the first of a higher hash, a table can be
 // 7/8 full, and a new one is filled from front to back. Erasing moves those behind back: nothing is left of
 // an entry that is gone.
 //
-// Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build a
-// smaller table. While a table is rebuilt, both exist. Complexity: expected O(1), whoever chooses the IDs;
-// inserting and erasing amortised. A rebuild comes after a quarter of what it left was inserted or erased, at
-// the least. Threads: one at a time; the broker's lock sees to it.
+// Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build
+// a smaller table. While a table is rebuilt, both exist. Complexity: expected O(1), whoever chooses the IDs;
+// inserting and erasing amortised. A rebuild comes after a quarter of what it left was inserted or erased,
+// at the least. Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class id_index {
  public:
   id_index() noexcept = default;

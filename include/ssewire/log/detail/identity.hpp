@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// identity.hpp - whose IDs these are: an epoch, drawn once in each process. fork() clones it, and then two of
-// them would give one ID to different events.
+// identity.hpp - whose IDs these are: an epoch, drawn once in each process. fork() clones it, and then two
+// of them would give one ID to different events.
 #pragma once
 
 #include <ssewire/core/position.hpp>

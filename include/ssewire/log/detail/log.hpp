@@ -78,9 +78,9 @@ struct entry_facts {
   bool own_id = false;  // its ID is its publisher's, and not <epoch>-<position>
 };
 
-// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have holes,
-// where the broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and
-// without holes, so the difference of two ordinals is a number of events.
+// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have
+// holes, where the broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0
+// and without holes, so the difference of two ordinals is a number of events.
 //
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class entry_log {
@@ -266,12 +266,13 @@ template <class Traits> class entry_log {
   //
   // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages
   // together take less than twice what they hold, and their headers. Beside that stand what was trimmed of
-  // the oldest page and what is free in the newest, each an eighth of max_bytes at most. A large event, which
-  // has a page of its own, may end a page that lacks more than it takes; so pages beyond `charged_bytes` are
-  // made only as long as all that is unused is little.
+  // the oldest page and what is free in the newest, each an eighth of max_bytes at most. A large event,
+  // which has a page of its own, may end a page that lacks more than it takes; so pages beyond
+  // `charged_bytes` are made only as long as all that is unused is little.
   //
   // What this leaves open takes events of a few bytes that alternate with such as just find no room behind
-  // them, or 2^32 events on other channels between two of this one. Then the oldest go: see takes_too_much().
+  // them, or 2^32 events on other channels between two of this one. Then the oldest go: see
+  // takes_too_much().
   static constexpr std::size_t smallest_bytes = 448;
   static constexpr std::size_t charged_bytes = 4096;  // an event that has a page of its own takes more
   static constexpr std::size_t id_bytes = 18;

@@ -22,13 +22,13 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A stream with a filter says where it stands before that lies in the older half of its log. So a client that
-// was up to date when it went, and whose log has lost nothing that came later, presents an ID after which at
-// most half a log is lost: that much is kept here.
+// A stream with a filter says where it stands before that lies in the older half of its log. So a client
+// that was up to date when it went, and whose log has lost nothing that came later, presents an ID after
+// which at most half a log is lost: that much is kept here.
 //
 // A record: how far its position lies after that of the record before it, the tag, the sizes of type and ID,
-// all in as few bytes as they need, then the type and the ID. The default type and an ID of the broker's have
-// no text.
+// all in as few bytes as they need, then the type and the ID. The default type and an ID of the broker's
+// have no text.
 //
 // Memory: at most twice `max_bytes`, in one block. Threads: one at a time; the broker's lock sees to it.
 class lost_headers {

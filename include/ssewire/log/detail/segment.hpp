@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so
-// that one reference keeps both the bytes and the borders between frames.
+// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end,
+// so that one reference keeps both the bytes and the borders between frames.
 //
 // An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and,
 // from the page's first tagged event on, the publisher's tag (64).
@@ -23,9 +23,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and
-// the number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere
-// in the page.
+// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference
+// and the number of entries under that lock, and reads what it saw without it: what is added later lies
+// elsewhere in the page.
 template <class Traits> class segment {
  public:
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
@@ -58,8 +58,8 @@ template <class Traits> class segment {
     Traits::deallocate(this, bytes);
   }
 
-  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how
-  // much that is.
+  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says
+  // how much that is.
   void forget(pin_ledger const& ledger) noexcept {
     // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
     if (ledger && references_.load(std::memory_order_acquire) != 1) {

@@ -17,8 +17,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old
-// as the limit, if pass() is called that often.
+// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as
+// old as the limit, if pass() is called that often.
 class age_marks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.

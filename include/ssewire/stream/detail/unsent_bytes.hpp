@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// unsent_bytes.hpp - what a writer has begun and must be given before anything else. What is small is copied;
-// the rest of a large event stays in the log's page, where all streams that owe it share it.
+// unsent_bytes.hpp - what a writer has begun and must be given before anything else. What is small is
+// copied; the rest of a large event stays in the log's page, where all streams that owe it share it.
 #pragma once
 
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/core/framing.hpp>
+#include <ssewire/core/writer.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -16,11 +18,16 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
+// What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent
+// chunk.
+inline constexpr std::size_t largest_kept_offer = 16 * 1024;
+inline constexpr std::size_t chunk_overhead = 8;  // head and tail of a chunk of that size
+
 // Three parts, sent in this order: a copied text, a pinned one, and a constant one, the tail of a chunk.
-template <class Traits> class owed_bytes {
+template <class Kept> class unsent_bytes {
  public:
-  owed_bytes() noexcept = default;
-  explicit owed_bytes(std::string text) noexcept : text_(std::move(text)) {}
+  unsent_bytes() noexcept = default;
+  explicit unsent_bytes(std::string text) noexcept : text_(std::move(text)) {}
 
   // What goes next; empty if nothing is owed. Stays where it is until release().
   [[nodiscard]] std::string_view front() const noexcept {
@@ -44,12 +51,53 @@ template <class Traits> class owed_bytes {
 
   // If nothing is owed any more and nothing is being sent: most streams owe nothing most of the time.
   void release() noexcept {
-    if (empty()) *this = owed_bytes();
+    if (empty()) *this = unsent_bytes();
+  }
+
+  // Adds these parts of a batch, but their first `skip` bytes. Throws std::bad_alloc.
+  // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only
+  // the tail.
+  template <class Batch> void add(Batch const& from, buffers parts, std::size_t skip = 0) {
+    std::size_t copied = 0;
+    for (auto const part : parts) copied += part.size() > largest_kept_offer ? 0 : part.size();
+    reserve(copied);
+    bool pinned = false;
+    for (auto part : parts) {
+      auto const skipped = (std::min)(skip, part.size());
+      part.remove_prefix(skipped);
+      skip -= skipped;
+      if (part.empty()) continue;
+      if (part.size() > largest_kept_offer) {
+        if (auto page = from.keep(part)) {
+          keep(std::move(page), part);
+          pinned = true;
+          continue;
+        }
+      }
+      if (pinned) {
+        end_with(part);
+      } else {
+        append(part);
+      }
+    }
+  }
+
+  // Takes whole frames over, as one chunk if it is to be one. Nothing is owed yet. Throws std::bad_alloc.
+  void take(std::string& frames, framing body) {
+    if (body == framing::raw) {
+      *this = unsent_bytes(std::move(frames));
+      frames = std::string();
+      return;
+    }
+    chunk_head const head(frames.size());
+    reserve(head.view().size() + frames.size() + chunk_tail.size());
+    for (auto const part : {head.view(), std::string_view(frames), chunk_tail}) append(part);
+    frames.clear();
   }
 
   void append(std::string_view part) { text_ += part; }
   void reserve(std::size_t bytes) { text_.reserve(bytes); }
-  void pin(segment_pin<Traits> page, std::string_view part) noexcept {
+  void keep(Kept page, std::string_view part) noexcept {
     page_ = std::move(page);
     pinned_ = part;
   }
@@ -58,7 +106,7 @@ template <class Traits> class owed_bytes {
  private:
   std::string text_;
   std::size_t taken_ = 0;  // of the text
-  segment_pin<Traits> page_;
+  Kept page_;
   std::string_view pinned_;
   std::string_view tail_;
 };

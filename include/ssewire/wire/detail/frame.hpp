@@ -3,8 +3,8 @@
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
 //
 // A frame is the fields present, in the order id, event, retry, data, and a blank line. `data` and comments
-// may hold anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else. So
-// nothing that is in an event can end its line, add a field or begin another event.
+// may hold anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else.
+// So nothing that is in an event can end its line, add a field or begin another event.
 #pragma once
 
 #include <ssewire/core/event.hpp>

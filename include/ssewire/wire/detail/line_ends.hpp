@@ -72,7 +72,8 @@ class block_scanner {
     block fourteen = _mm_set1_epi8(14);
     std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(fourteen, v)); }  // signed
   };
-  // The others. Compilers make two comparisons of the one above; this one is inverted once for a whole block.
+  // The others. Compilers make two comparisons of the one above; this one is inverted once for a whole
+  // block.
   struct plain {
     block thirteen = _mm_set1_epi8(13);
     std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(v, thirteen)); }  // signed

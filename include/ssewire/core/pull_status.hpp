@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// pull_status.hpp - what a pull has brought.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// What a pull has brought.
+enum class pull_status : unsigned char {
+  /// The batch holds something to send.
+  frames,
+  /// Nothing to send: park() and wait for the hook.
+  nothing,
+  /// Nothing to send, and its turn in a drain has come: end the stream in order.
+  draining,
+  /// The subscription was ended; its reason says why.
+  closed,
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

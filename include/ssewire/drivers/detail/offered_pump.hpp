@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// offered_pump.hpp - a pump whose writer may also be offered a write that many streams share.
+#pragma once
+
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/core/writer.hpp>
+#include <ssewire/stream/detail/gathered_write.hpp>
+#include <ssewire/stream/detail/pump.hpp>
+#include <ssewire/stream/state.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+// While it is idle, its driver offers the write by itself, between begin_offer() and end_offer().
+template <class Writer, class Source> class offered_pump : public pump<Writer, Source> {
+  using base = pump<Writer, Source>;
+  using base::answered, base::body_, base::from_, base::has_source_, base::in_flight_, base::keep_rest;
+  using base::max_outbox_, base::offer_rest, base::room_, base::same_bytes_, base::sending_, base::state_;
+  using typename base::closes_if_left;
+
+ public:
+  using base::base;
+
+  [[nodiscard]] std::size_t room() const noexcept { return room_; }
+  [[nodiscard]] bool same_bytes_again() const noexcept { return same_bytes_; }
+  [[nodiscard]] std::size_t max_outbox_bytes() const noexcept { return max_outbox_; }
+  using typename base::write;
+
+  // Its writer's stream goes on without it, idle: this one is closed, and its writer hears nothing.
+  void retire() noexcept { state_ = stream_state::closed; }
+
+  // It goes on for such a stream, where that stands, idle. It was made without a source, and has done
+  // nothing yet.
+  void resume(Source from) noexcept {
+    from_ = std::move(from);
+    has_source_ = true;
+    state_ = stream_state::idle;
+  }
+
+  using base::begin_offer;
+
+  // What the writer answered; null: it threw. Offers the rest if it took a part. `before`: it had taken so
+  // much already, and the answer is to the rest, which was offered from `own`. `leave(bool sends)` is called
+  // once, before its source is needed, whose cursor must stand after the write then; but not if the stream
+  // is closed at once. `sends`: it may still send from the write.
+  template <class Leave>
+  void end_offer(write& now, std::size_t before, std::unique_ptr<write>& own, write_result const* answer,
+                 Leave leave) noexcept {
+    closes_if_left failure{*this, close_reason::writer_threw};
+    if (answer == nullptr) return;
+    bool left = false;
+    auto const leave_once = [&](bool sends) {
+      if (!std::exchange(left, true)) leave(sends);
+    };
+    bool const good = attempt([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
+    if (!good) {
+      own.reset();
+      return;
+    }
+    failure.armed = false;
+    if (state_ != stream_state::closed) leave_once(false);
+  }
+
+ private:
+  // See end_offer(). The views of `now` stay as they are: others are offered them.
+  template <class Leave>
+  void answered_to_shared(write& now, std::size_t before, std::unique_ptr<write>& own,
+                          write_result const& last, Leave& leave, closes_if_left& failure) {
+    auto const answer = answered(last, now.bytes - before, failure);
+    auto const taken = before + answer.bytes;
+    if (answer.status == write_status::pending) {
+      if (!sending_) return;  // written() came from inside write()
+      if (state_ != stream_state::closed) leave(true);
+      if (before == 0) ++now.holders;
+      in_flight_.reset(before == 0 ? &now : own.release());
+    } else if (taken == now.bytes || answer.status == write_status::closed) {
+      return;
+    } else if (answer.status == write_status::ok) {
+      if (!own) own = std::make_unique<write>();
+      own->assign(now, body_);
+      offer_rest(own, taken, failure, leave);
+    } else {
+      leave(true);
+      keep_rest(now, buffers(now.views.data(), now.count), taken, taken);
+    }
+  }
+};
+
+}  // namespace detail
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// writer_calls.hpp - the last call of a writer.
+#pragma once
+
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/core/writer.hpp>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+// The last call of a writer. What it throws is nobody's.
+template <class Writer> void report_end(Writer& w, close_reason why, ending how) noexcept {
+  attempt([&] { w.on_closed(why, how); });
+}
+
+}  // namespace detail
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

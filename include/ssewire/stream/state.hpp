@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// state.hpp - what a stream is waiting for.
+#pragma once
+
+#include <ssewire/core/cplusplus.hpp>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+enum class stream_state : unsigned char {
+  /// Nothing to send; the subscription, if any, is parked.
+  idle,
+  /// There is more to send: pump again soon, after others had their turn.
+  more,
+  /// The writer said `again`; waits for writable().
+  blocked,
+  /// The writer said `pending`; waits for written().
+  pending,
+  /// Over; see reason().
+  closed,
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>
