@@ -55,7 +55,8 @@ event_streams::event_streams(event_stream_options options)
       streams_({}, {.heartbeat = options.heartbeat}) {}
 
 std::vector<std::string_view> const& event_streams::channel_names() {
-  static std::vector<std::string_view> const names = {"cpu", "mem", "net", "room", "story", "burst", "stats"};
+  static std::vector<std::string_view> const names = {"cpu",   "mem",   "net",  "room",
+                                                      "story", "burst", "away", "stats"};
   return names;
 }
 
@@ -66,7 +67,7 @@ void event_streams::open(request const& asked, connection& on) {
   for (auto const name : channels) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       on.respond(400, "text/plain; charset=utf-8",
-                 "no such channel; there are cpu, mem, net, room, story, burst and stats\n");
+                 "no such channel; there are cpu, mem, net, room, story, burst, away and stats\n");
       return;
     }
   }

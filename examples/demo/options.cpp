@@ -106,7 +106,7 @@ std::string usage(std::string const& program) {
          "  --host ADDR          address or name to listen on (127.0.0.1)\n"
          "  --port N             port to listen on, 0 for any free one (8080)\n"
          "  --log N              events the log of each channel holds (1000)\n"
-         "  --interval MS        time between two samples of the machine (1000)\n"
+         "  --interval MS        time between two samples of the machine (250)\n"
          "  --heartbeat MS       silence on a stream before a heartbeat (15000)\n"
          "  --send-buffer BYTES  SO_SNDBUF of each connection, 0 for the kernel's choice (0)\n"
          "  --help               this text\n";

@@ -18,7 +18,7 @@ struct options {
   /// Events the log of each channel holds.
   std::size_t log = 1000;
   /// Between two samples of the machine.
-  std::chrono::milliseconds interval{1000};
+  std::chrono::milliseconds interval{250};
   /// Silence on a stream before a heartbeat.
   std::chrono::milliseconds heartbeat{15000};
   /// Bytes, SO_SNDBUF of each connection; 0: the kernel's choice.

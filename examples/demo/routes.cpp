@@ -57,10 +57,18 @@ std::optional<std::string> client_of(request const& asked, connection& on) {
 
 constexpr std::string_view no_stream = "this client has no open stream\n";
 
+// Events on channel `away` after each drop.
+constexpr int notes_a_drop = 3;
+
 void drop(demo_site const& site, request const& asked, connection& on) {
   auto const client = client_of(asked, on);
   if (!client) return;
   if (!site.streams.drop(*client)) return say(on, 404, no_stream);
+  // Before the client can be back, so that there is always something to replay.
+  for (int note = 1; note <= notes_a_drop; ++note) {
+    auto const number = std::to_string(note);
+    site.streams.publish_numbered("away", "{\"client\":\"" + *client + "\",\"note\":" + number + "}");
+  }
   say(on, 200, "its connection was reset\n");
 }
 

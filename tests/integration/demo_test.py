@@ -329,6 +329,27 @@ class Resuming(DemoTest):
             self.assertEqual(received + stream.room, published)
             self.assertGreater(demo.stats()["replayed"], 0)
 
+    def test_after_each_drop_there_is_something_to_replay_and_nothing_is_lost(self):
+        demo = self.start("--interval", "60000")  # nothing else is published
+        last, numbers = "", []
+        for drop in range(20):
+            with self.subTest(drop=drop):
+                client = self.raw(demo, "/events?channels=away&client=c", last_event_id=last)
+                client.read_until(lambda c: POSITION in c.types)
+                greeting = json.loads(client.events[0].data)
+                self.assertEqual(client.events[0].type, "demo.replay" if drop else "demo.hello")
+                self.assertEqual(greeting.get("replayed", 0), 3 if drop else 0)
+                client.read_until(lambda c: len(c.data_of("away")) == (3 if drop else 0))
+                notes = [json.loads(note) for note in client.data_of("away")]
+                self.assertTrue(all(note["client"] == "c" for note in notes), notes)
+                numbers += [note["n"] for note in notes]
+                last = client.last_id
+                self.assertEqual(demo.ask("/drop?client=c", body=b"").status, 200)
+                with self.assertRaises(ConnectionResetError):
+                    client.read()
+                self.assertEqual(client.types[2:], ["away"] * len(notes), "nothing came after the drop")
+        self.assertEqual(numbers, list(range(1, 3 * 19 + 1)))
+
     def test_a_connection_cut_at_any_byte_and_resumed_misses_and_repeats_nothing(self):
         demo = self.start()
         before = self.position(demo)
