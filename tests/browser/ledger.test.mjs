@@ -74,10 +74,11 @@ function element() {
 function written() {
   globalThis.document = { createElement: element };
   const ledger = new Ledger(["room"]);
+  const outcome = element();
   const said = element();
-  const journal = new Journal({ ledger, body: element(), said, region: element() });
+  const journal = new Journal({ ledger, body: element(), outcome, said, region: element() });
   return {
-    journal, said, verdicts: () => journal.rows.map(row => row.verdict),
+    journal, outcome, said, verdicts: () => journal.rows.map(row => row.verdict),
     event: (channel, n) => journal.event(channel, ledger.event(channel, n)),
     missed(channel, missed) { journal.missed(channel, missed, "e-1", "e-2", 100); ledger.gap(channel, missed); },
     late(channel) { journal.cameTooLate(channel, "e-1", "e-2"); ledger.gap(channel, undefined); },
@@ -114,7 +115,8 @@ test("none missing is never said while a gap is open", () => {
   assert.deepEqual(page.verdicts(), [null]);
   page.event("cpu", 8);
   assert.deepEqual(page.verdicts(), [{ missing: 0, repeated: 0, told: 7 }]);
-  assert.match(page.said.textContent, /you missed 7 events/);
+  assert.match(page.outcome.textContent, /^7 events missed/);
+  assert.match(page.said.textContent, /own numbers say 7/);
 });
 
 test("nor where the numbers show no hole", () => {
@@ -125,7 +127,7 @@ test("nor where the numbers show no hole", () => {
   page.journal.position("e-1");
   page.event("cpu", 1);
   assert.deepEqual(page.verdicts(), [{ missing: 0, repeated: 0, told: 0 }]);
-  assert.match(page.said.textContent, /the gap event says so, but by their own numbers you have all/);
+  assert.match(page.said.textContent, /the gap event says so\. By their own numbers, you have all/);
 });
 
 test("a gap that nothing can count is told as it is", () => {

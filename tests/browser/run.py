@@ -2,7 +2,7 @@
 """Runs the browser tests. Exit code 77, with the reason: something is missing that the tests cannot do without.
 
 The packages go into --work, not into the source tree: `npm ci`, once for each package-lock.json.
-SSEWIRE_SCREENSHOTS=DIRECTORY in the environment makes the screenshots, too.
+SSEWIRE_SCREENSHOTS=DIRECTORY in the environment: makes the screenshots, and runs no other test.
 """
 import argparse
 import hashlib
@@ -72,9 +72,11 @@ def main():
     # The tests find their packages, and what they test without a browser, beside themselves.
     for old in args.work.glob("*.mjs"):
         old.unlink()
-    for source in (*HERE.glob("*.mjs"), PAGE / "ledger.js", PAGE / "journal.js"):
+    for source in (*HERE.glob("*.mjs"), PAGE / "ledger.js", PAGE / "journal.js", PAGE / "tape.js"):
         shutil.copyfile(source, args.work / source.name)
     tests = sorted(path.name for path in args.work.glob("*.test.mjs"))
+    if pictures:
+        tests = ["--test-name-pattern=screenshots", "chromium.test.mjs"]
     return subprocess.run((node, "--test", "--test-reporter=spec", *tests), cwd=args.work, env=environment,
                           check=False).returncode
 

@@ -8,6 +8,8 @@ import { after, before, describe, test } from "node:test";
 import { launch, patience, snapshot, textOf, until, Visit, when } from "./support.mjs";
 
 const idForm = /^[0-9a-v]{12}-[0-9]{16}$/;
+const quiet = ["--interval", "60000"];  // the server publishes nothing by itself
+
 const epochOf = id => id.split("-")[0];
 const place = id => Number(id.split("-")[1]);
 
@@ -114,13 +116,105 @@ export function suite(name) {
         assert.equal(row.resumed, row.before, "the page is on all channels: the stream goes on exactly there");
         assert(row.replayed >= 1, "something was published meanwhile");
         assert.deepEqual(row.verdict, { missing: 0, repeated: 0, told: 0 });
-        assert.match(await textOf(page, "#said"), /none missing, none twice/);
+        assert.match(await textOf(page, "#outcome"), /^\d+ events? replayed: none lost, none twice\.$/);
         await when(page, () => document.querySelector("#drop").ariaDisabled === "false");
       }
       const { missing, repeated, told, points } = await snapshot(page);
       assert.deepEqual({ missing, repeated, told }, { missing: 0, repeated: 0, told: 0 });
       assert(points.cpu > 9);
     });
+
+    check("every drop has something to replay, though nothing else is published", async visit => {
+      const server = await visit.demo({ options: quiet });
+      const page = await visit.open(server);
+      for (let drops = 1; drops <= 20; ++drops) {
+        await page.click("#drop");
+        await when(page, n => demo.snapshot().rows[n - 1]?.verdict, drops);
+        const { rows, tape } = await snapshot(page);
+        assert.equal(rows.at(-1).replayed, 3, `after drop ${drops}`);
+        assert.deepEqual(rows.at(-1).verdict, { missing: 0, repeated: 0, told: 0 });
+        assert.deepEqual(tape.map(({ kind }) => kind), ["before", "replayed"]);
+        assert.equal(tape[1].count, 3);
+        assert.equal(await textOf(page, "#outcome"), "3 events replayed: none lost, none twice.");
+        const replayed = () => page.$$eval("#tape .replayed b", all => all.map(e => e.textContent.trim()));
+        const ids = ["3", ...[2, 1, 0].map(back => String(drops * 3 - back))];  // their number, and they
+        await until(async () => String(await replayed()) === String(ids), "the replayed IDs");
+        await when(page, () => document.querySelector("#drop").ariaDisabled === "false");
+      }
+      assert.equal((await snapshot(page)).received, 60);
+    });
+
+    // What of these is seen only in part, or not at all, without scrolling. The row of IDs cuts off what does
+    // not fit.
+    const outside = (page, ...selectors) => page.evaluate(selectors => {
+      const out = scrollX || scrollY ? ["the page was scrolled"] : [];
+      for (const selector of selectors) {
+        const found = [...document.querySelectorAll(selector)].filter(e => e.checkVisibility());
+        if (found.length === 0) out.push(`${selector} is not there`);
+        for (const e of found) {
+          const { left, top, right, bottom } = e.getBoundingClientRect();
+          const row = e.closest("#tape")?.getBoundingClientRect() ?? { left: 0, right: innerWidth };
+          if (left < row.left - 1 || top < 0 || right > row.right + 1 || bottom > innerHeight) {
+            const place = [left, top, right, bottom].map(Math.round);
+            out.push(`${selector}: ${place} in ${innerWidth} x ${innerHeight}`);
+          }
+        }
+      }
+      return out;
+    }, selectors);
+
+    for (const [device, width, height] of [["desk", 1280, 800], ["phone", 390, 844]]) {
+      const result = ["#outcome", "#said", "#tape", "#tape .segment", "#tape .chip:not(.newest *)"];
+      check(`the first screen of a ${device} has headline, buttons, and what they do`, async visit => {
+        const server = await visit.demo();
+        const page = await visit.open(server, { width, height });
+        assert.equal(await textOf(page, "h1"),
+          "Server-Sent Events for C++ servers. Nothing lost, or the stream says what.");
+        await when(page, () => demo.snapshot().points.cpu >= 5);
+        assert.deepEqual(await outside(page, "h1", ".act button", "#outcome", "#said", "#tape", "#ledger"),
+          []);
+        await page.click("#drop");
+        await when(page, () => demo.snapshot().state === "reconnecting");
+        await when(page, () => document.querySelector("#tape .away"));
+        assert.deepEqual(await outside(page, "#drop", ...result, "#ledger"), []);
+        const acts = [["#drop", "replayed"], ["#freeze", "missed"], ["#late", "missed"]];
+        for (const [n, [button, kind]] of acts.entries()) {
+          if (n > 0) {
+            await when(page, id => document.querySelector(id).ariaDisabled === "false", button);
+            await page.click(button);
+          }
+          await when(page, n => demo.snapshot().rows[n]?.verdict, n);
+          await when(page, kind => document.querySelector("#tape ." + kind), kind);
+          await when(page, () => document.querySelector("#tape .live"));
+          assert.deepEqual(await outside(page, button, ...result, ...n === 0 ? ["#ledger"] : []), []);
+        }
+      });
+
+      check(`nothing empty has a frame at the start, on a ${device}`, async visit => {
+        const server = await visit.demo({ options: quiet });
+        const page = await visit.open(server, { width, height });
+        assert.equal((await snapshot(page)).received, 0);
+        const seen = await page.evaluate(() => {
+          const visible = what => [...document.querySelectorAll(what)].filter(e => e.checkVisibility());
+          const framed = visible("main *:not(button, input)").filter(e =>
+            parseFloat(getComputedStyle(e).borderBottomWidth) > 0);
+          const contents = document.createRange();
+          const empty = framed.filter(e => {
+            contents.selectNodeContents(e);
+            const { paddingTop, paddingBottom } = getComputedStyle(e);
+            const inner = e.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
+            return !/\w/.test(e.textContent) || contents.getBoundingClientRect().height < inner / 2;
+          });
+          const bare = visible("main dd").filter(e => !/\w/.test(e.textContent));
+          return { framed: framed.length, empty: [...empty, ...bare].map(e => e.outerHTML) };
+        });
+        assert(seen.framed >= 1);
+        assert.deepEqual(seen.empty, []);
+        // They come with the first thing to show.
+        await server.post("/room", "hello");
+        await when(page, () => getComputedStyle(document.querySelector("#room")).borderBottomWidth !== "0px");
+      });
+    }
 
     check("a plain EventSource is dropped: the IDs go on, none missing, none repeated", async visit => {
       const server = await visit.demo();
@@ -198,7 +292,8 @@ export function suite(name) {
       const { rows, told, missing, repeated } = await snapshot(page);
       assert.deepEqual({ told, missing, repeated }, { told: 250, missing: 0, repeated: 0 });
       assert.match(rows[0].what, /^Not reading: 250 events of .burst. missed$/);
-      assert.match(await textOf(page, "#said"), /You missed 250 events of it.*exactly that, and the events.* own numbers agree/);
+      assert.equal(await textOf(page, "#outcome"), "250 events missed, and the stream says so.");
+      assert.match(await textOf(page, "#said"), /says that you missed 250, and the events.*numbers agree/);
       assert.equal(await textOf(page, "#told"), "250");
       await when(plain, () => seen.filter(e => e.type === "burst").length === 350);
       assert.deepEqual((await seenOf(plain)).filter(e => e.type === "ssewire.gap"), [], "who reads misses nothing");
@@ -227,7 +322,8 @@ export function suite(name) {
       assert.equal(rows[0].what, "Went away");
       assert.deepEqual(rows[0].verdict, { missing: 0, repeated: 0, told: 250 });
       assert(rows[0].replayed >= 100);
-      assert.match(await textOf(page, "#said"), /too late.*without a number.*you missed 250 events of .burst/);
+      assert.equal(await textOf(page, "#outcome"), "250 events missed, and the stream says so.");
+      assert.match(await textOf(page, "#said"), /of .burst. are missing, but not how many.*say 250/);
       const resumed = visit.requests.filter(url => url.includes("lastEventId="));
       assert.equal(new URL(resumed[0]).searchParams.get("lastEventId"), rows[0].before);
     });
@@ -255,7 +351,7 @@ export function suite(name) {
       assert.equal(rows.length, 1);
       assert.deepEqual(rows[0].verdict.uncounted, ["room"]);
       assert(rows[0].verdict.told >= 250);
-      assert.match(await textOf(page, "#journal .missing"), /^\d+ and some, told$/);
+      assert.match(await textOf(page, "#journal .missing"), /^\d+ and some, reported$/);
       assert.match(await textOf(page, "#said"), /events of .room. are missing; how many is not known/);
       assert.match(await textOf(page, "#told"), /^\d+\+$/);
       assert.equal(await page.$$eval("#room li .id", lines => lines.length), 101);
@@ -272,14 +368,14 @@ export function suite(name) {
       await page.click("#tell");
       await when(page, () => demo.snapshot().story.running);
       await page.click("#freeze");
-      await when(page, () => /writes nothing to you/.test(document.querySelector("#said").textContent));
+      await when(page, () => /writes nothing to you/.test(document.querySelector("#outcome").textContent));
       await server.stop("SIGKILL");
       await when(page, () => demo.snapshot().state === "reconnecting");
       const { lastId } = await snapshot(page);
       await visit.demo({ port: server.port });
       await when(page, old => demo.snapshot().state === "live" && !demo.snapshot().lastId.startsWith(old), epochOf(lastId));
       assert.deepEqual(await page.$$eval(".act button", all => all.map(button => button.ariaDisabled)), Array(4).fill("false"));
-      assert.match(await textOf(page, "#story-more"), /began anew; the story is lost/);
+      assert.match(await textOf(page, "#story-more"), /began anew, without the rest of the story/);
       for (const mark of await page.$$eval("#story .cut", all => all.map(cut => cut.title))) {
         assert.doesNotMatch(mark, /resumed/, "the story was not");
       }
@@ -295,14 +391,14 @@ export function suite(name) {
       await visit.demo({ port: server.port });
       await when(page, old => demo.snapshot().state === "live" && !demo.snapshot().lastId.startsWith(old), epochOf(lastId));
       await when(page, () => demo.snapshot().points.cpu >= 3);
-      assert.match(await textOf(page, "#said"), /The server was restarted: this is another epoch/);
+      assert.match(await textOf(page, "#outcome"), /The server was restarted, and the stream says so/);
       const now = await snapshot(page);
       assert.equal(now.rows.length, 1);
       assert.equal(now.rows[0].before, lastId);
       assert.equal(epochOf(now.rows[0].resumed), epochOf(now.lastId));
       assert.deepEqual({ missing: now.missing, repeated: now.repeated }, { missing: 0, repeated: 0 });
       assert.equal(await textOf(page, "#epoch"), epochOf(now.lastId));
-      assert.equal(await textOf(page, "#journal .missing"), "unknown, told");
+      assert.equal(await textOf(page, "#journal .missing"), "unknown, reported");
     });
 
     check("where the browser gives up the page does not", async visit => {
@@ -328,7 +424,7 @@ export function suite(name) {
         .get("lastEventId"), lastId);
       await visit.demo({ port: server.port });
       await when(page, () => demo.snapshot().state === "live" && demo.snapshot().points.cpu >= 3);
-      assert.match(await textOf(page, "#said"), /The server was restarted/);
+      assert.match(await textOf(page, "#outcome"), /The server was restarted/);
     });
 
     check("an error goes when the page is live again, unless the server has said it", async visit => {
@@ -364,7 +460,8 @@ export function suite(name) {
       await when(page, () => demo.snapshot().state === "ended");
       const asked = visit.requests.length;
       assert.equal(await textOf(page, "#state"), "ended for good");
-      assert.match(await textOf(page, "#said"), /204.*ended for good/);
+      assert.match(await textOf(page, "#outcome"), /ended for good/);
+      assert.match(await textOf(page, "#said"), /204/);
       assert.match(await textOf(page, "#story-more"), /The stream was ended/);
       assert.equal(await page.$eval("#tell", button => button.ariaDisabled), "true");
       // Another page has come back from two drops, each after its 0.8 s, before this one may have asked again.
@@ -435,31 +532,28 @@ export function suite(name) {
     });
 
     // docs/images are made by: SSEWIRE_SCREENSHOTS=docs/images tests/browser/run.py ...
+    // Each shows the first screen after a drop, with a gap before it.
     const pictures = process.env.SSEWIRE_SCREENSHOTS;
-    if (pictures && name === "chromium") check("screenshots", async visit => {
-      const server = await visit.demo();
-      const page = await visit.open(server);
-      await when(page, () => demo.snapshot().points.cpu >= 30);
-      await page.click("#drop");
-      await when(page, () => demo.snapshot().rows[0]?.verdict);
-      await page.type("#text", "Hello from another tab");
-      await page.keyboard.press("Enter");
-      await page.click("#tell");
-      await when(page, () => demo.snapshot().rows[1]?.verdict);
-      await page.click("#freeze");
-      await when(page, () => demo.snapshot().rows[2]?.verdict);
-      await when(page, () => !demo.snapshot().story.running);
-      await page.mouse.move(0, 0);
-      await page.evaluate(() => document.activeElement.blur());
-      const looks = [["wide-light", "light", 1280, 800, 1], ["wide-dark", "dark", 1280, 800, 1], ["phone", "light", 390, 844, 2]];
-      for (const [look, scheme, width, height, scale] of looks) {
-        await page.setViewport({ width, height, deviceScaleFactor: scale });
+    if (pictures && name === "chromium") {
+      const wide = { width: 1280, height: 800 };
+      const phone = { width: 390, height: 844, deviceScaleFactor: 2 };
+      const looks = [["wide-light", "light", wide], ["wide-dark", "dark", wide], ["phone", "light", phone]];
+      for (const [look, scheme, size] of looks) check(`screenshots: ${look}`, async visit => {
+        const server = await visit.demo({ options: ["--interval", "250"] });
+        const page = await visit.open(server, size);
         await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-        await page.evaluate(() => scrollTo(0, 0));
+        await when(page, () => demo.snapshot().points.cpu >= 40);
+        await page.click("#freeze");
+        await when(page, () => demo.snapshot().rows[0]?.verdict && demo.snapshot().points.cpu >= 60);
+        await page.click("#drop");
+        await when(page, () => demo.snapshot().rows[1]?.verdict);
+        await when(page, () => demo.snapshot().tape.some(part => part.kind === "live" && part.count >= 12));
+        await page.mouse.move(0, 0);
+        await page.evaluate(() => document.activeElement.blur());
         await page.evaluate(() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-        await page.screenshot({ path: `${pictures}/demo-${look}.png`, fullPage: look !== "phone" });
-      }
-    });
+        await page.screenshot({ path: `${pictures}/demo-${look}.png` });
+      });
+    }
 
     check("no size needs sideways scrolling", async visit => {
       const server = await visit.demo();

@@ -93,10 +93,10 @@ export class Visit {
     return demo;
   }
 
-  async page() {
+  async page(size = { width: 1280, height: 900 }) {
     const page = await this.context.newPage();
     page.setDefaultTimeout(patience);
-    await page.setViewport({ width: 1280, height: 900 });
+    await page.setViewport(size);
     page.on("request", request => this.requests.push(request.url()));
     page.on("pageerror", error => this.#problem("exception: " + error.message));
     page.on("console", message => {
@@ -117,8 +117,8 @@ export class Visit {
   }
 
   // The demo's page, live.
-  async open(demo) {
-    const page = await this.page();
+  async open(demo, size) {
+    const page = await this.page(size);
     await page.goto(demo.address + "/");
     await when(page, () => globalThis.demo?.snapshot().state === "live");
     return page;

@@ -3,6 +3,7 @@
 
 const svg = "http://www.w3.org/2000/svg";
 const height = 100;
+const shortest = 24;  // events across the whole width, at the beginning
 
 function shape(parent, name, className) {
   const made = document.createElementNS(svg, name);
@@ -31,7 +32,7 @@ export class Chart {
 
   // `lines`: how many values are drawn strong; all others are thin. `max`: of the scale; 0: of what is shown.
   // `unit`: the scale's top in words.
-  constructor(plot, { lines = 1, max = 100, length = 90, unit = String } = {}) {
+  constructor(plot, { lines = 1, max = 100, length = 120, unit = String } = {}) {
     const root = this.#root = plot.querySelector("svg");
     this.#scale = plot.querySelector(".scale");
     this.#unit = unit;
@@ -82,11 +83,13 @@ export class Chart {
 
   #draw() {
     const points = this.#points;
-    const first = (points.at(-1)?.n ?? 0) - this.#length + 1;
+    const last = points.at(-1)?.n ?? 0;
+    const span = Math.min(Math.max(last - (points[0]?.n ?? 0) + 1, shortest), this.#length);
+    const first = last - span + 1;
     const strong = this.#shapes.lines.length;
     const most = this.#max || rounded(Math.max(1024, ...points.flatMap(p => p.values.slice(0, strong))) * 1.05);
     this.#scale.textContent = points.length ? this.#unit(most) : "";
-    const x = n => (n - first).toFixed(2);
+    const x = n => ((n - first) * (this.#length - 1) / (span - 1)).toFixed(2);
     const y = value => (height - Math.min(value / most, 1) * (height - 4)).toFixed(2);
 
     // Runs without a hole, each a list of points.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// journal.js - what happened to the stream: one row for each lost connection and for each gap, and the last in words.
+// journal.js - what happened to the stream: the last of it in words, and a row for each cut and each gap.
 
 const keptRows = 30;
 
@@ -9,8 +9,8 @@ export const events = n => count(n) + (n === 1 ? " event" : " events");
 // Of an ID, what a reader needs: its place. The epoch before it is the same for a whole run of the server.
 export const place = id => id ? String(Number(id.slice(id.indexOf("-") + 1))) : "none";
 
-const columns = [["time", "Time"], ["what", "Event"], ["before", "Last ID before"], ["resumed", "Resumed at"],
-  ["replayed", "Replayed"], ["missing", "Missing"]];
+const columns = [["time", "Time"], ["what", "Event"], ["before", "Last ID before"],
+  ["resumed", "Resumed after"], ["replayed", "Replayed"], ["missing", "Missing"]];
 
 class Row {
   #cells;
@@ -64,8 +64,9 @@ class Row {
     if (some) got.uncounted = [...this.uncounted];
     const told = [...(got.told ? [count(got.told)] : []), ...(some ? ["some"] : [])].join(" and ");
     const cell = this.#cells.missing;
-    const wrong = got.missing || got.repeated ? `${count(got.missing)}, untold; ${count(got.repeated)} repeated` : "";
-    cell.textContent = [wrong, told && told + ", told"].filter(Boolean).join("; ") || "none";
+    const wrong = got.missing || got.repeated ?
+      `${count(got.missing)}, unreported; ${count(got.repeated)} repeated` : "";
+    cell.textContent = [wrong, told && told + ", reported"].filter(Boolean).join("; ") || "none";
     cell.className = "missing " + (wrong ? "bad" : told ? "told" : "good");
   }
 
@@ -82,21 +83,25 @@ export class Journal {
   rows = [];
   #ledger;
   #body;
+  #outcome;
   #said;
   #region;
   #open = null;       // the lost connection that is not settled yet
   #gaps = new Map();  // by channel: the gap whose number the next event confirms, or tells
 
-  constructor({ ledger, body, said, region }) {
+  constructor({ ledger, body, outcome, said, region }) {
     this.#ledger = ledger;
     this.#body = body;
+    this.#outcome = outcome;
     this.#said = said;
     this.#region = region;
   }
 
-  say(text, told = false) {
+  // `tone`: "" for what is on its way, else good, told or bad.
+  say(outcome, text, tone = "") {
+    this.#outcome.textContent = outcome;
+    this.#outcome.dataset.tone = tone;
     this.#said.textContent = text;
-    this.#said.dataset.told = told;
   }
 
   #add(what, before) {
@@ -151,13 +156,13 @@ export class Journal {
 
   // A stream begins that is not the one before: it says so itself.
   beginsAnew() {
-    this.#open?.give("unknown, told");
+    this.#open?.give("unknown, reported");
     this.#giveUpGaps();
   }
 
   restarted() {
-    this.say("The server was restarted: this is another epoch. What was published while it was away is not known " +
-      "to it; the gap event says so, and the stream begins anew.", true);
+    this.say("The server was restarted, and the stream says so.", "The new server knows nothing of what " +
+      "the old one published. Its gap event says that events may be missing. From here on none are.", "told");
   }
 
   // A gap with its number: the stream was open and did not read.
@@ -166,13 +171,14 @@ export class Journal {
     row.resumeAt(id);
     row.set("replayed", "\u2013");
     row.add({ missing: 0, repeated: 0, told: missed });
-    const gap = { row, counted: true, words: `The server could not write to you, and \u201c${channel}\u201d moved on by more ` +
-      `than the ${events(log)} its log holds. You missed ${events(missed)} of it. The gap event says exactly that` };
+    const gap = { row, counted: true, outcome: `${events(missed)} missed, and the stream says so.`, words:
+      `The server could not write to you, and its log of ${events(log)} of \u201c${channel}\u201d moved ` +
+      `on. The gap event says that you missed ${count(missed)}` };
     if (this.#ledger.numbers(channel)) {
       this.#await(channel, gap);
     } else {
       row.settle();
-      this.say(gap.words + ".", true);
+      this.say(gap.outcome, gap.words + ".", "told");
     }
   }
 
@@ -196,9 +202,10 @@ export class Journal {
 
   #sayUncounted({ uncounted, sums }) {
     const names = [...uncounted].map(name => `\u201c${name}\u201d`).join(", ");
-    this.say(`You came back too late: the log had moved past your last event ID. The stream says that events of ${names} ` +
-      "are missing; how many is not known." + (sums.told ? ` Of the other channels you missed ${events(sums.told)}, by ` +
-      "the events\u2019 own numbers." : ""), true);
+    const others = sums.told ?
+      ` Of the other channels you missed ${events(sums.told)}, by the events\u2019 own numbers.` : "";
+    this.say("Events missed, and the stream says so.", "You came back too late: the log had moved on. " +
+      `The gap event says that events of ${names} are missing; how many is not known.${others}`, "told");
   }
 
   // An event with an ID came; `found` is what Ledger.event returned.
@@ -211,16 +218,18 @@ export class Journal {
       if (gap.row !== this.#open) gap.row.settle();
       if (gap.counted) {
         const { missing, repeated } = gap.row.verdict;
-        this.say(gap.words + (missing || repeated ? ", and the events\u2019 own numbers contradict it!" :
-          ", and the events\u2019 own numbers agree."), true);
+        const wrong = missing || repeated;
+        this.say(gap.outcome, gap.words + (wrong ? ", and the events\u2019 own numbers contradict it!" :
+          ", and the events\u2019 own numbers agree."), wrong ? "bad" : "told");
       } else if (found.told === 0) {
         // The ID we came back with lies before a gap that we were told of already.
-        this.say(`The log has moved past your last event ID, and the gap event says so, but by their own numbers you ` +
-          `have all events of \u201c${channel}\u201d but those that you were told of before.`, true);
+        this.say("The gap event stands for nothing new.", "The log had moved on, and the gap event says " +
+          `so. By their own numbers, you have all events of \u201c${channel}\u201d but those that were ` +
+          "reported before.", "told");
       } else {
-        this.say(`You came back too late: the log had moved past your last event ID. The gap event says so, without a ` +
-          `number, for nobody counts for who is away. The events\u2019 own numbers do: you missed ${events(found.told)} ` +
-          `of \u201c${channel}\u201d.`, true);
+        this.say(`${events(found.told)} missed, and the stream says so.`, "You came back too late: the log " +
+          `had moved on. The gap event says that events of \u201c${channel}\u201d are missing, but not how ` +
+          `many. The events\u2019 own numbers say ${count(found.told)}.`, "told");
       }
     }
     if (this.#open && this.#open.replayed !== null) {
@@ -244,8 +253,9 @@ export class Journal {
     if (row.uncounted.size > 0) return this.#sayUncounted(row);
     const { missing, repeated, told } = row.verdict;
     if (told || row.late) return;  // it has been said in words
-    this.say(`${row.what}. You had event ${place(row.before)}, the stream went on at ${place(row.resumed)}, and ` +
-      `${row.replayed === 1 ? "1 event was" : count(row.replayed) + " events were"} replayed: ` +
-      (missing || repeated ? `${missing} missing, ${repeated} repeated!` : "none missing, none twice."));
+    const wrong = missing || repeated;
+    this.say(`${events(row.replayed)} replayed: ` + (wrong ? `${missing} lost, ${repeated} repeated!` :
+      "none lost, none twice."), `${row.what} after event ${place(row.before)}. The browser came back with ` +
+      "that ID and got what it had missed.", wrong ? "bad" : "good");
   }
 }

@@ -6,8 +6,9 @@ import { count, events, Journal, place } from "/journal.js";
 import { Ledger } from "/ledger.js";
 import { Live } from "/live.js";
 import { Story } from "/story.js";
+import { Tape } from "/tape.js";
 
-const channels = ["cpu", "mem", "net", "room", "story", "burst", "stats"];
+const channels = ["cpu", "mem", "net", "room", "story", "burst", "away", "stats"];
 const keptLines = 200;
 const longestAct = 60_000;  // ms; then its button works again, whatever has become of it
 
@@ -27,7 +28,9 @@ const rate = n => bytes(n) + "/s";
 // ---- what the page knows -----------------------------------------------------------------------------------------
 
 const ledger = new Ledger(["room"]);  // what is said there comes as it was sent
-const journal = new Journal({ ledger, body: byId("journal"), said: byId("said"), region: byId("journal-region") });
+const journal = new Journal({ ledger, body: byId("journal"), outcome: byId("outcome"), said: byId("said"),
+  region: byId("journal-section") });
+const tape = new Tape(byId("tape"));
 const story = new Story(byId("story"), byId("story-more"));
 const charts = {
   cpu: new Chart(document.querySelector("#cpu .plot"), { unit: percent }),
@@ -57,6 +60,9 @@ function swatch(className, text) {
   return span;
 }
 
+// A box appears with the first thing to show in it.
+const uncover = id => { byId(id).hidden = false; };
+
 const show = {
   cpu(v, replayed) {
     put("cpu-value", percent(v.total.toFixed(1)));
@@ -80,6 +86,7 @@ const show = {
     charts.net.push(v.n, [received, sent], replayed);
   },
   stats(v) {
+    uncover("stats");
     for (const cell of document.querySelectorAll("[data-stat]")) {
       const value = v[cell.dataset.stat];
       if (Number.isFinite(value)) cell.textContent = cell.dataset.unit === "bytes" ? bytes(value) : count(value);
@@ -92,7 +99,10 @@ const show = {
     if (!story.running) byId("tell").ariaDisabled = "false";
   },
   burst() {},
+  away() {},
 };
+
+const drawn = ["cpu", "mem", "net"];
 
 function showLedger() {
   put("received", count(ledger.received));
@@ -107,9 +117,11 @@ function showLedger() {
 function showId(id) {
   const cut = id.indexOf("-") + 1;
   byId("last-id").title = id || "none yet";
+  const digits = id ? place(id) : "none yet";
   put("last-epoch", id.slice(0, cut));
-  put("last-sequence", id ? id.slice(cut) : "none yet");
-  put("epoch", id ? id.slice(0, cut - 1) : "\u2013");
+  put("last-zeros", id ? id.slice(cut, id.length - digits.length) : "");
+  put("last-sequence", digits);
+  put("epoch", id.slice(0, Math.max(cut - 1, 0)));
 }
 
 // ---- the room ----------------------------------------------------------------------------------------------------
@@ -140,15 +152,25 @@ function onGap(data, id, before) {
     if (gap.missed === undefined) journal.cameTooLate(gap.channel, before, id);
     else journal.missed(gap.channel, gap.missed, before, id, log);
     ledger.gap(gap.channel, gap.missed);
+    tape.missed(gap.channel, gap.missed);
   } else if (gap.reason === "restart") {
     journal.restarted();
+    tape.missed("restart");
   } else {
-    journal.say("The server does not know where this stream stood; what is missing cannot be told.", true);
+    journal.say("Events may be missing, and the stream says so.", "The server does not know the last event " +
+      "ID that the browser sent. Nobody can tell how many events are missing.", "told");
+    tape.missed("unknown");
   }
   finishAct(byId("freeze"));
 }
 
 let before = "";  // the last event ID in front of the current event
+
+function onCounted(type, found, id, replayed) {
+  journal.event(type, found);
+  if (found.told > 0) tape.missedAfterAll(type, found.told);
+  tape.event(place(id), type, replayed);
+}
 
 function onEvent(type, data, id) {
   switch (type) {
@@ -157,7 +179,7 @@ function onEvent(type, data, id) {
       log = hello.log;
       ledger.begin(hello.n);
       journal.beginsAnew();
-      story.abandon("The stream began anew; the story is lost.");
+      story.abandon("The stream began anew, without the rest of the story.");
       finishAct(byId("freeze"));
       byId("tell").ariaDisabled = "false";
       for (const chart of Object.values(charts)) chart.clear();
@@ -171,13 +193,17 @@ function onEvent(type, data, id) {
       lost = false;
       break;
     case "room":
-      journal.event(type, ledger.event(type));
+      onCounted(type, ledger.event(type), id, journal.replaying);
       addLine(data, id);
       break;
     default: {
       const figures = parsed(data);
       const replayed = journal.replaying;
-      journal.event(type, ledger.event(type, figures.n));
+      onCounted(type, ledger.event(type, figures.n), id, replayed);
+      if (drawn.includes(type)) {
+        uncover("machine");
+        uncover(type);
+      }
       show[type](figures, replayed);
     }
   }
@@ -200,7 +226,9 @@ function onLost() {
   const why = reason || (story.running ? "Cut in the middle of the story" : "Connection lost");
   reason = "";
   journal.lost(why, live.lastId);
-  journal.say(`${why}. The browser tries again by itself, and names the last event ID it has.`);
+  journal.say(`${why}.`, `You have event ${place(live.lastId)}. The server goes on publishing. The browser ` +
+    "comes back with that ID.");
+  tape.cut();
   story.cut(live.lastId);
   for (const chart of Object.values(charts)) chart.cut();
 }
@@ -217,9 +245,14 @@ function onState(state) {
     if (unreached) put("act-error", "");
     unreached = false;
     if (act && act !== byId("freeze")) finishAct(act);
+    if (journal.rows.length === 0) {
+      journal.say("Your stream is live.", "Press a button. What happens to your stream is shown here.");
+    }
   } else if (state === "ended") {
     journal.over();
-    journal.say("The server answered 204: this stream has ended for good, and the browser asks no more.", true);
+    journal.say("Your stream has ended for good.",
+      "The server answered 204, so the browser does not ask again.", "told");
+    tape.over();
     story.abandon("The stream was ended; the rest of the story does not come.");
     byId("tell").ariaDisabled = "true";
     finishAct(act);
@@ -235,6 +268,7 @@ function begin() {
   wasLive = lost = false;
   reason = before = "";
   live.begin();
+  tape.clear();
   showId("");
   put("curl", `curl -N '${location.origin}/events?channels=${channels.slice(0, 5).join(",")}'`);
 }
@@ -283,7 +317,8 @@ onAct("drop", () => {
 
 onAct("freeze", async () => {
   const { events: published } = await (await post("/freeze?client=" + live.client)).json();
-  journal.say(`The server writes nothing to you now, while it publishes ${events(published)} on \u201cburst\u201d\u2026`);
+  journal.say("The server writes nothing to you now.", `Meanwhile it publishes ${events(published)} on ` +
+    `\u201cburst\u201d. Its log holds ${count(log)}.`);
 });
 
 onAct("late", async () => {
@@ -291,7 +326,8 @@ onAct("late", async () => {
   live.leave();
   try {
     const { events: published } = await (await post("/burst")).json();
-    journal.say(`Away, while the server publishes ${events(published)} on \u201cburst\u201d\u2026`);
+    journal.say("Away.", `Meanwhile the server publishes ${events(published)} on \u201cburst\u201d. Its ` +
+      `log holds ${count(log)}.`);
     while ((await (await fetch("/stats", { cache: "no-store" })).json()).burst_left > 0) {
       await new Promise(wake => setTimeout(wake, 100));
     }
@@ -307,7 +343,7 @@ onAct("end", () => {
 
 byId("anew").addEventListener("click", () => {
   begin();
-  journal.say("A new client, a new stream.");
+  journal.say("A new stream.", "It begins now. What came before is not its past.");
   byId("drop").focus();
 });
 
@@ -363,6 +399,7 @@ globalThis.demo = {
     unknown: ledger.unknown,
     rows: journal.rows.map(({ what, before, resumed, replayed, verdict }) => ({ what, before, resumed, replayed, verdict })),
     story: { words: story.words, inOrder: story.inOrder, running: story.running },
+    tape: tape.segments.map(({ kind, count, main, small }) => ({ kind, count, main, small })),
     points: Object.fromEntries(Object.entries(charts).map(([name, chart]) => [name, chart.size])),
   }),
 };
