@@ -93,7 +93,7 @@ class PageRoutes(unittest.TestCase):
         self.assertEqual((hello.type, json.loads(hello.data), hello.id), ("demo.hello", {"log": 7, "n": {}}, None))
         self.assertEqual((position.type, position.data), ("ssewire.position", "{}"))
         self.assertEqual(first.retries, [800])
-        last = demo.publish("one", "two", {.tag = "three"})
+        last = demo.publish("one", "two", "three")
         again = self.stream(demo, last_event_id=position.id)
         self.assertEqual((again.events[0].type, again.events[0].data, again.events[0].id),
                          ("demo.replay", '{"replayed":3}', None))
