@@ -879,4 +879,12 @@ TEST_CASE(
   CHECK(lost > 3);
 }
 
+TEST_CASE("each value has a name, and a number that names none is unknown") {
+  CHECK(name(ssewire::read_status::bytes) == "bytes");
+  CHECK(name(ssewire::read_status::nothing) == "nothing");
+  CHECK(name(ssewire::read_status::complete) == "complete");
+  CHECK(name(ssewire::read_status::cut) == "cut");
+  CHECK(name(static_cast<ssewire::read_status>(99)) == "unknown");
+}
+
 }  // namespace

@@ -218,4 +218,13 @@ TEST_CASE("what subscribe() answered says whether coming back helps") {
   }
 }
 
+TEST_CASE("each value has a name, and a number that names none is unknown") {
+  CHECK(name(ssewire::refusal::later) == "later");
+  CHECK(name(ssewire::refusal::never) == "never");
+  CHECK(name(static_cast<ssewire::refusal>(99)) == "unknown");
+  CHECK(name(ssewire::later_as::event_stream) == "event_stream");
+  CHECK(name(ssewire::later_as::status_503) == "status_503");
+  CHECK(name(static_cast<ssewire::later_as>(99)) == "unknown");
+}
+
 }  // namespace

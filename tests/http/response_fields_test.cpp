@@ -84,4 +84,12 @@ TEST_CASE("the fields work in a constant expression") {
   static_assert(response_fields(http_version::http_1_1).begin()->value == "text/event-stream");
 }
 
+TEST_CASE("each value has a name, and a number that names none is unknown") {
+  CHECK(name(ssewire::http_version::http_1_0) == "http_1_0");
+  CHECK(name(ssewire::http_version::http_1_1) == "http_1_1");
+  CHECK(name(ssewire::http_version::http_2) == "http_2");
+  CHECK(name(ssewire::http_version::http_3) == "http_3");
+  CHECK(name(static_cast<ssewire::http_version>(99)) == "unknown");
+}
+
 }  // namespace

@@ -1186,4 +1186,13 @@ TEST_CASE("streams that share what they gather in may pump each other from insid
   }
 }
 
+TEST_CASE("each value has a name, and a number that names none is unknown") {
+  CHECK(name(ssewire::stream_state::idle) == "idle");
+  CHECK(name(ssewire::stream_state::more) == "more");
+  CHECK(name(ssewire::stream_state::blocked) == "blocked");
+  CHECK(name(ssewire::stream_state::pending) == "pending");
+  CHECK(name(ssewire::stream_state::closed) == "closed");
+  CHECK(name(static_cast<ssewire::stream_state>(99)) == "unknown");
+}
+
 }  // namespace

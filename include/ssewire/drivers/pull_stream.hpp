@@ -46,6 +46,17 @@ enum class read_status : unsigned char {
   cut,
 };
 
+/// The word for it, for logs and counters. A static string.
+constexpr std::string_view name(read_status e) noexcept {
+  switch (e) {
+  case read_status::bytes: return "bytes";
+  case read_status::nothing: return "nothing";
+  case read_status::complete: return "complete";
+  case read_status::cut: return "cut";
+  }
+  return "unknown";
+}
+
 struct read_result {
   read_status status = read_status::nothing;
   /// That were written to the caller's memory; 0 unless `bytes`.

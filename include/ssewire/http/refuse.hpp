@@ -31,6 +31,15 @@ enum class refusal : unsigned char {
   never,
 };
 
+/// The word for it, for logs and counters. A static string.
+constexpr std::string_view name(refusal e) noexcept {
+  switch (e) {
+  case refusal::later: return "later";
+  case refusal::never: return "never";
+  }
+  return "unknown";
+}
+
 /// The form of `refusal::later`, by what the endpoint's clients understand.
 enum class later_as : unsigned char {
   /// 200, a stream of one `retry:` and its end. For pages: any other status ends an EventSource for good.
@@ -38,6 +47,15 @@ enum class later_as : unsigned char {
   /// 503 and `Retry-After`. For programs: to them an empty stream is an answer without events.
   status_503,
 };
+
+/// The word for it, for logs and counters. A static string.
+constexpr std::string_view name(later_as e) noexcept {
+  switch (e) {
+  case later_as::event_stream: return "event_stream";
+  case later_as::status_503: return "status_503";
+  }
+  return "unknown";
+}
 
 struct refuse_options {
   http_version version = http_version::http_1_1;

@@ -18,6 +18,17 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 enum class http_version : unsigned char { http_1_0, http_1_1, http_2, http_3 };
 
+/// The word for it, for logs and counters. A static string.
+constexpr std::string_view name(http_version e) noexcept {
+  switch (e) {
+  case http_version::http_1_0: return "http_1_0";
+  case http_version::http_1_1: return "http_1_1";
+  case http_version::http_2: return "http_2";
+  case http_version::http_3: return "http_3";
+  }
+  return "unknown";
+}
+
 struct http_field {
   std::string_view name;
   std::string_view value;

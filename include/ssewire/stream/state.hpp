@@ -4,6 +4,8 @@
 
 #include <ssewire/core/cplusplus.hpp>
 
+#include <string_view>
+
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
@@ -21,6 +23,18 @@ enum class stream_state : unsigned char {
   /// Over; see reason().
   closed,
 };
+
+/// The word for it, for logs and counters. A static string.
+constexpr std::string_view name(stream_state e) noexcept {
+  switch (e) {
+  case stream_state::idle: return "idle";
+  case stream_state::more: return "more";
+  case stream_state::blocked: return "blocked";
+  case stream_state::pending: return "pending";
+  case stream_state::closed: return "closed";
+  }
+  return "unknown";
+}
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
