@@ -82,12 +82,13 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::id_has_control:
     return "the event ID contains CR, LF or NUL; nothing was written; fix the caller";
   case errc::type_reserved:
-    return "event types that begin with \"ssewire.\" belong to the library; use another";
+    return "event types that begin with \"ssewire.\" belong to the library; nothing was published; use "
+           "another";
   case errc::id_refused:
-    return "an ID of your own has 1 to 128 bytes of visible ASCII and not the form of the broker's; send() "
-           "to a stream with "
-           "a subscription takes none; nothing was done";
-  case errc::id_in_use: return "the channel still holds an event with this ID; nothing was published";
+    return "an event ID of your own must have 1 to 128 bytes of visible ASCII and not look like the "
+           "broker's; send() takes none on a stream with a subscription; nothing was done";
+  case errc::id_in_use:
+    return "the channel still holds an event with this ID; nothing was published; use another ID";
   case errc::event_too_large:
     return "the serialized event, or several together, exceed replay_limits::max_bytes; nothing was "
            "published";
@@ -97,24 +98,23 @@ constexpr std::string_view message(errc error) noexcept {
     return "the peer sent an event larger than max_event_bytes; the stream cannot go on";
   case errc::id_too_long: return "the peer sent an ID longer than max_id_bytes; the stream cannot go on";
   case errc::bytes_waiting:
-    return "bytes fed before are still to be read: call next() until it answers nothing; nothing was taken";
+    return "the parser still holds bytes to read; nothing was taken; call next() until it returns nothing";
   case errc::called_from_inside:
-    return "called from inside its own callback, or, a parser, after that threw: reset() it; nothing was "
-           "done";
+    return "this must not be called from inside its own callback; nothing was done; if a parser's callback "
+           "threw, call reset()";
   case errc::channel_name_refused:
-    return "a channel name has 1 to max_channel_name_bytes bytes and no control characters; nothing was done";
-  case errc::too_many_channels:
-    return "max_channels, or max_channels_per_stream, is reached; nothing was done";
-  case errc::too_many_subscribers: return "max_subscribers is reached; come back later";
-  case errc::channel_full: return "max_subscribers_per_channel is reached; come back later";
+    return "a channel name must have 1 to max_channel_name_bytes bytes and no control characters; nothing "
+           "was done";
+  case errc::too_many_channels: return "max_channels or max_channels_per_stream is reached; nothing was done";
+  case errc::too_many_subscribers: return "max_subscribers is reached; the client may come back later";
+  case errc::channel_full: return "max_subscribers_per_channel is reached; the client may come back later";
   case errc::user_full:
-    return "this user has max_subscribers_per_user subscriptions; close one, or come back later";
+    return "this user has max_subscribers_per_user subscriptions; close one of them first";
   case errc::no_channel:
-    return "at least one channel must be named, and a subscription keeps one: close it instead; nothing was "
-           "done";
-  case errc::closed: return "closed, draining or empty; nothing new is taken";
+    return "name at least one channel; to leave the last channel, close the subscription; nothing was done";
+  case errc::closed: return "the broker, stream or parser is closed, or the broker drains; nothing was taken";
   case errc::outbox_full:
-    return "the writer is slow and what is kept for it reached its limit; nothing was taken";
+    return "the client is too slow, and the bytes that wait for it reached their limit; nothing was taken";
   case errc::no_memory: return "an allocation failed; nothing was changed";
   }
   return "unknown error";
