@@ -54,6 +54,17 @@ std::string sent_through(peer& to) {
   return expected;
 }
 
+TEST_CASE("each kind of answer has a name") {
+  using kind = ssewire::testing::answer::kind;
+  static_assert(name(kind::take) == "take");
+  static_assert(name(kind::again) == "again");
+  static_assert(name(kind::pending) == "pending");
+  static_assert(name(kind::closed) == "closed");
+  static_assert(name(kind::raise) == "raise");
+  static_assert(name(kind::exactly) == "exactly");
+  CHECK(name(static_cast<kind>(99)) == "unknown");
+}
+
 TEST_CASE("whatever it answers by chance, it has taken the whole stream, and its driver did nothing wrong") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     CAPTURE(seed);

@@ -7,6 +7,7 @@
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/writer.hpp>
+#include <ssewire/testing/seeded_numbers.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -58,23 +59,18 @@ struct answer {
   }
 };
 
-/// Numbers that are the same on every machine for the same seed (splitmix64).
-class seeded_numbers {
- public:
-  explicit seeded_numbers(std::uint64_t seed) noexcept : state_(seed) {}
-
-  std::uint64_t next() noexcept {
-    auto z = state_ += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+/// The kind of an answer in a word. A static string.
+constexpr std::string_view name(answer::kind how) noexcept {
+  switch (how) {
+  case answer::kind::take: return "take";
+  case answer::kind::again: return "again";
+  case answer::kind::pending: return "pending";
+  case answer::kind::closed: return "closed";
+  case answer::kind::raise: return "raise";
+  case answer::kind::exactly: return "exactly";
   }
-  /// 0 to n - 1; n is not 0.
-  std::size_t below(std::size_t n) noexcept { return next() % n & (std::numeric_limits<std::size_t>::max)(); }
-
- private:
-  std::uint64_t state_;
-};
+  return "unknown";
+}
 
 /// A script without an end: given the bytes offered, the next answer. For peer::otherwise.
 using script = std::function<answer(std::size_t offered)>;
