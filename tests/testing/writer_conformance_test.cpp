@@ -42,6 +42,13 @@ using ssewire::testing::driver_calls;
 using ssewire::testing::far_end;
 using namespace support;
 
+TEST_CASE("a far end has a name") {
+  static_assert(name(far_end::open) == "open");
+  static_assert(name(far_end::ended) == "ended");
+  static_assert(name(far_end::dropped) == "dropped");
+  CHECK(name(static_cast<far_end>(99)) == "unknown");
+}
+
 TEST_CASE("a writer that tries, one that completes and one that needs the same bytes again are right") {
   in_memory<try_writer> trying;
   passes(check_writer(trying));

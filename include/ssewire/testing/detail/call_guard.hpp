@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// call_guard.hpp - looks on while somebody else's code runs: does it wait, does it throw, does it raise
+// call_guard.hpp - watches a call of code that is not ours: does it wait, does it throw, does it raise
 // SIGPIPE?
 #pragma once
 
@@ -25,28 +25,29 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-namespace testing {
+namespace detail {
 
-/// How a guarded call went.
+// How a guarded call went.
 struct call_outcome {
-  /// It took longer than the patience.
+  // It took longer than the patience.
   bool waited = false;
-  /// It would have ended the program by that signal.
+  // It raised SIGPIPE, which would have ended the program.
   bool sigpipe = false;
-  /// What it threw, in words; empty: nothing.
+  // What it threw, in words; empty: nothing.
   std::string thrown = {};
 };
 
-/// Runs calls, each watched by one thread. A write() that waits for its peer is freed by reading from that
-/// peer, on the watching thread. A call that does not return at all ends the program, and says so: nothing
-/// else can be done.
-/// Threads     one at a time.
+// Runs calls while another thread watches them. If a write() waits for its peer, that thread reads from the
+// peer and so frees the write(). If a call does not return at all, the program says so and ends: nothing else
+// helps.
+//
+// One thread at a time.
 class call_guard {
  public:
   using milliseconds = std::chrono::milliseconds;
 
-  /// Input       `read`: takes bytes from the peer; what it gets is kept for taken();
-  ///             `last_words`: what is printed before the program is ended.
+  // `read` takes bytes from the peer; they are kept for taken().
+  // `last_words`: what is printed before the program is ended.
   call_guard(std::function<std::string()> read, std::function<std::string()> last_words)
       : read_(std::move(read)), last_words_(std::move(last_words)) {
 #if defined(SIGPIPE)
@@ -69,8 +70,8 @@ class call_guard {
 #endif
   }
 
-  /// Input       `patience`: how long it may take before it counts as waiting, and, with `reads`, the peer
-  ///             is read from; `deadline`: and before it is given up.
+  // `patience`: if the call takes longer, it counts as waiting, and with `reads` the peer is read from.
+  // `deadline`: if the call takes longer, the program ends.
   template <class Call>
   call_outcome run(std::string_view name, milliseconds patience, milliseconds deadline, bool reads,
                    Call call) {
@@ -96,7 +97,7 @@ class call_guard {
     return out;
   }
 
-  /// What was read from the peer meanwhile.
+  // What was read from the peer meanwhile.
   [[nodiscard]] std::string taken() { return std::exchange(taken_, {}); }
 
  private:
@@ -184,7 +185,7 @@ class call_guard {
   std::thread watcher_;
 };
 
-}  // namespace testing
+}  // namespace detail
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 

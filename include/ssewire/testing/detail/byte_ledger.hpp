@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// byte_ledger.hpp - makes bytes of which each few say where they belong, and tells in words what became of
-// them on the way to a peer: lost, sent twice, in another order, read too late.
+// byte_ledger.hpp - makes bytes that show where they belong, and says in words what became of them on the way
+// to a peer: lost, sent twice, in another order, read too late.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -17,19 +17,18 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-namespace testing {
+namespace detail {
 
-/// The books of one connection: what was offered, what of it was taken, what arrived.
+// The books of one connection: what was offered, what of it was taken, what arrived.
 class byte_ledger {
  public:
-  /// What the library's bytes are overwritten with, once a writer must not look at them any more.
+  // What the library's bytes are overwritten with, once a writer must not look at them any more.
   static constexpr char scribble = '#';
 
-  /// What lies behind each piece that is offered: one that is read as a C string does not end where it
-  /// should.
+  // What follows each piece that is offered. A piece that is read as a C string goes on into it.
   static constexpr char fence = '!';
 
-  /// New bytes, like nothing before them; NUL, line ends, '%' and bytes above 0x7F are among them.
+  // New bytes, like nothing before them; NUL, line ends, '%' and bytes above 0x7F are among them.
   [[nodiscard]] std::string next(std::size_t bytes) {
     std::string out;
     out.reserve(bytes + 8);
@@ -47,8 +46,8 @@ class byte_ledger {
     return out;
   }
 
-  /// A gathered write of which `pieces` begin at these bytes of what is taken; only for the words of a
-  /// complaint.
+  // A gathered write begins at what was taken so far; `pieces` says where each piece begins, from there. Only
+  // for the words of a complaint.
   void offered(std::vector<std::size_t> pieces) { offers_.push_back({taken_.size(), std::move(pieces)}); }
   void taken(std::string_view bytes) { taken_ += bytes; }
   void not_taken(std::string_view bytes) {
@@ -60,7 +59,7 @@ class byte_ledger {
   [[nodiscard]] std::size_t taken_bytes() const noexcept { return taken_.size(); }
   [[nodiscard]] std::size_t arrived_bytes() const noexcept { return arrived_.size(); }
 
-  /// What is wrong, or an empty string. With `all_due` everything that was taken must have arrived.
+  // What is wrong, or an empty string. With `all_due` everything that was taken must have arrived.
   [[nodiscard]] std::string complaint(bool all_due) const {
     auto const shorter = (std::min)(taken_.size(), arrived_.size());
     auto const end = taken_.begin() + static_cast<std::ptrdiff_t>(shorter);
@@ -139,7 +138,7 @@ class byte_ledger {
   std::vector<offer> offers_;
 };
 
-}  // namespace testing
+}  // namespace detail
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 
