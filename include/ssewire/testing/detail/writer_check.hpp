@@ -97,7 +97,7 @@ class writer_check {
     if (c.send({})) finish(c);
   }
 
-  void drop_in_the_middle(connection& c) {
+  void drop_in_the_middle(connection& c) const {
     for (int i = 0; i < 4 && c.is_good() && !c.waits(); ++i) {
       c.offer({500, 3000});
       c.turn();
@@ -105,7 +105,7 @@ class writer_check {
     if (c.is_good()) drop(c);
   }
 
-  void slow_peer(connection& c) {
+  void slow_peer(connection& c) const {
     int spins = 0;
     while (c.is_good() && c.taken_bytes() < run_.options.max_buffered) {
       if (c.waits()) {
@@ -133,7 +133,7 @@ class writer_check {
     if (c.send({64}) && c.send({5000, 64})) finish(c);
   }
 
-  void closing_peer(connection& c) {
+  void closing_peer(connection& c) const {
     if (!c.send({64})) return;
     c.settle(3);
     c.close_peer();
@@ -150,7 +150,7 @@ class writer_check {
   }
 
   // Until the writer says that the peer has gone.
-  void write_to_nobody(connection& c) {
+  void write_to_nobody(connection& c) const {
     auto const begin = clock::now();
     for (std::size_t writes = 0; c.is_good(); ++writes) {
       if (writes >= 50 && clock::now() - begin > run_.options.patience) {
@@ -166,7 +166,7 @@ class writer_check {
   }
 
   // Ends the response in order, and looks at what arrived.
-  bool finish(connection& c) {
+  bool finish(connection& c) const {
     if (!c.ready() || !is_still_open(c)) return false;
     c.close(close_reason::finished, ending::complete);
     if (c.has_failed()) return false;
@@ -175,12 +175,12 @@ class writer_check {
     return !c.has_failed();
   }
 
-  void drop(connection& c) {
+  void drop(connection& c) const {
     c.close(close_reason::removed, ending::cut);
     look_back(c, ending::cut);
   }
 
-  bool is_still_open(connection& c) {
+  bool is_still_open(connection& c) const {
     if (run_.subject.releases && c.releases() != 0) {
       c.problem("gave its connection back while the stream was open");
       return false;
@@ -192,7 +192,7 @@ class writer_check {
     return true;
   }
 
-  void look_back(connection& c, ending how) {
+  void look_back(connection& c, ending how) const {
     c.settle(8);
     c.compare(how == ending::complete);
     if (!c.has_failed()) seen(c, how);
@@ -200,7 +200,7 @@ class writer_check {
   }
 
   // How the far end sees a response that is over.
-  void seen(connection& c, ending how) {
+  void seen(connection& c, ending how) const {
     if (!run_.subject.sees) return;
     auto end = testing::far_end::open;
     c.wait_until([&] { return c.has_failed() || (end = c.sees()) != testing::far_end::open; });
@@ -215,7 +215,7 @@ class writer_check {
     }
   }
 
-  void given_back(connection& c) {
+  void given_back(connection& c) const {
     if (!run_.subject.releases) return;
     std::size_t times = 0;
     c.wait_until([&] { return c.has_failed() || (times = c.releases()) != 0; });
