@@ -63,7 +63,6 @@ template <class Writer, class Source> class pump {
     if (has_source_) from_.set_hook(hook);
   }
   [[nodiscard]] bool park_source() noexcept { return !has_source_ || from_.park(); }
-
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return outbox_.size() + owed_.copied_bytes(); }
   [[nodiscard]] bool sending() const noexcept { return sending_; }
