@@ -20,7 +20,7 @@ STREAMS = [
       ("if (window_ == 0) {", "if (true) {"),
       tests="stream/stream stream/stream_faults"),
     M("stream.bytes_go_while_pending", "G8 G10",
-      ("in_flight_.reset(scratch.release());", "scratch.reset();"),
+      ("in_flight_ = std::move(scratch);", "scratch.reset();"),
       tests="stream/stream", sanitize="address"),
     M("stream.empty_view_offered", "G8",
       ("taken >= views[first].size())", "taken > views[first].size())"),
@@ -188,7 +188,7 @@ STREAMS = [
       ("if (sends && open) at.cursors.hold(s, its);", "(void)sends;"),
       tests="drivers/reactor_cohort"),
     M("step.shared_flight_let_go_while_pending", "G8 G10",
-      ("if (before == 0) ++now.holders;", ""),
+      ("++write.holders;", ""),
       tests="drivers/reactor_cohort", sanitize="address"),
     M("step.leader_dismissed_while_parked", "G10",
       ("leader->begin()->unlink(); *leader->leader_link", "*leader->leader_link"),
@@ -215,7 +215,7 @@ STREAMS = [
 
     # ---- G7, bounded ----
     M("stream.outbox_without_limit", "G7",
-      ("if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;", ""),
+      ("if (bytes > (outbox_.size() < max_outbox_ ? max_outbox_ - outbox_.size() : 0)) return errc::outbox_full;", ""),
       tests="stream/stream"),
     M("stream.large_rest_copied", "G7",
       ("if (part.size() > largest_kept_offer) { if (auto page", "if (false) { if (auto page"),

@@ -418,7 +418,7 @@ TEST_CASE("the bytes of a pending write stay as they are until written, whatever
     to.script.push_back(answer::pending());
     pumped s(scripted_writer(to), follow(b), {.body = body});
     b.publish("c", {.data = std::string(6000, 'x')});
-    std::unique_ptr<pumped::write> scratch;
+    ssewire::detail::held_write<pumped::batch> scratch;
     CHECK(s.run(scratch) == stream_state::pending);
     peer to_other;
     pumped other(scripted_writer(to_other), follow(b));
@@ -953,7 +953,7 @@ TEST_CASE("a stream that waits behind a partial frame pins nothing of the log") 
   broker b({.replay = {.max_events = 1}});
   peer to;
   {
-    std::unique_ptr<pumped::write> scratch;
+    ssewire::detail::held_write<pumped::batch> scratch;
     pumped s(scripted_writer(to), follow(b));
     b.publish("c", {.data = "1"});
     to.script.push_back(answer::again(3));
@@ -1166,7 +1166,7 @@ TEST_CASE("streams that share what they gather in may pump each other from insid
     peer two;
     pumped first(scripted_writer(one), std::move(b.subscribe("a").value));
     pumped second(scripted_writer(two), std::move(b.subscribe("b").value));
-    std::unique_ptr<pumped::write> scratch;
+    ssewire::detail::held_write<pumped::batch> scratch;
     auto wake = [&](ssewire::wake) { (void)second.run(scratch); };
     second.set_hook(ssewire::wake_hook::of(wake));
     (void)first.run(scratch);

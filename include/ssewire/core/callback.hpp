@@ -4,7 +4,6 @@
 
 #include <ssewire/core/cplusplus.hpp>
 
-#include <memory>
 #include <type_traits>
 
 #include <ssewire/core/begin.hpp>

@@ -272,7 +272,7 @@ template <class Source = no_source> class pull_stream {
   std::atomic<bool> told_evicted_{false};  // by the hook
   bool reading_ = false;
   std::uint64_t reads_ = 0;
-  std::unique_ptr<typename stream::write> scratch_;  // from the first read until one brings nothing
+  detail::held_write<typename stream::batch> scratch_;  // from the first read until one brings nothing
   stream stream_;  // last: when its subscription has ended, the hook is not running
 };
 

@@ -233,7 +233,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   using cohort = detail::cohort<seat, Traits>;
   using cohorts = detail::cohort_list<seat, Traits>;
   using in_step = detail::in_step<Traits>;
-  using flight = detail::gathered_write<basic_batch<Traits>>;
+  using held_write = detail::held_write<basic_batch<Traits>>;
 
   // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their
   // fronts are ever looked at.
@@ -283,7 +283,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     bool dead = false;                 // ended; freed when nothing points to it any more
     bool landed = false;               // written() has come since then
     typename in_step::sleeper asleep;  // while it has a place
-    detail::shared_write<basic_batch<Traits>>
+    detail::held_write<basic_batch<Traits>>
         in_flight;  // of one that ended in step: its writer is still sending it
   };
 
@@ -552,7 +552,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       return false;
     }
     auto shared = std::move(shared_scratch_);
-    if (!shared) detail::attempt([&] { shared.reset(new flight); });
+    if (!shared) detail::attempt([&] { shared = held_write::make(); });
     if (shared && std::exchange(c.beat_due, false)) {
       shared->gather_heartbeat(c.body);
       c.begin_round(std::move(shared), 0, time_.now());
@@ -560,7 +560,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     auto const pulled = in_step::pull(*c.at, *c.leader, shared ? &shared->batch : nullptr, c.room);
     if (!shared || !pulled.for_all) {
-      c.begin_round(nullptr, pulled.events, time_.now());
+      c.begin_round({}, pulled.events, time_.now());
       return true;
     }
     if (shared->batch.empty()) {  // woken for nothing
@@ -595,8 +595,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s.alone == nullptr) {
       c.count_one();
       if (answer != nullptr && answer->status == write_status::pending && !s.landed) {
-        if (before == 0) ++c.flight->holders;
-        s.in_flight.reset(before == 0 ? c.flight.get() : scratch_.release());
+        s.in_flight = before == 0 ? held_write::to(*c.flight) : std::move(scratch_);
       }
       end_in_step(s, answer == nullptr ? close_reason::writer_threw : close_reason::no_memory);
       return;
@@ -694,8 +693,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   detail::activity_list<slot> blocked_;    // by the last byte taken: stalls
   detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
   detail::turns<Traits> turns_;
-  std::unique_ptr<flight> scratch_;
-  detail::shared_write<basic_batch<Traits>> shared_scratch_;
+  held_write scratch_;
+  held_write shared_scratch_;
   cohorts cohorts_;
   detail::seats<seat> seats_;  // last: the streams end before what they point to goes
 };

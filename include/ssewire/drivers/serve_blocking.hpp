@@ -112,7 +112,7 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
   detail::pump<told_writer, Source> stream({{&to}, doorbell.evicted}, std::move(from), std::move(options));
   stream.writer().of = &stream;
   stream.set_hook(wake_hook::of(doorbell));
-  std::unique_ptr<detail::gathered_write<typename Source::batch>> scratch;
+  detail::held_write<typename Source::batch> scratch;
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();
   for (;;) {

@@ -88,7 +88,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
 
   // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to
   // pull for itself. The leader stands `ahead` events further on already.
-  void begin_round(shared_write<basic_batch<Traits>> f, std::uint64_t ahead, steady_time now) noexcept {
+  void begin_round(held_write<basic_batch<Traits>> f, std::uint64_t ahead, steady_time now) noexcept {
     flight = std::move(f);
     in_round_ = true;
     done_ = 0;
@@ -145,11 +145,11 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a
   // flight of its own, until it has taken everything, answers otherwise, or has no place any more. Returns
   // how much it had taken before the answer.
-  std::size_t offer_rest(Seat& s, std::unique_ptr<detail::gathered_write<basic_batch<Traits>>>& own,
+  std::size_t offer_rest(Seat& s, detail::held_write<basic_batch<Traits>>& own,
                          std::optional<write_result>& answer) noexcept {
     std::size_t taken = 0;
     if (!attempt([&] {
-          if (!own) own = std::make_unique<detail::gathered_write<basic_batch<Traits>>>();
+          if (!own) own = detail::held_write<basic_batch<Traits>>::make();
           own->assign(*flight, body);
         }))
       return taken;
@@ -209,7 +209,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   std::size_t attached = 0;  // streams that may come in step: it goes with the last of them
   std::size_t index = 0;     // in the reactor's list
   bool beat_due = false;
-  shared_write<basic_batch<Traits>> flight;  // of the round, or null: each for itself
+  held_write<basic_batch<Traits>> flight;  // of the round, or null: each for itself
 
  private:
   static constexpr std::size_t prefetched = 8;

@@ -10,7 +10,6 @@
 #include <ssewire/stream/state.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include <ssewire/core/begin.hpp>
@@ -53,8 +52,8 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
   // once, before its source is needed, whose cursor must stand after the write then; but not if the stream
   // is closed at once. `sends`: it may still send from the write.
   template <class Leave>
-  void end_offer(write& now, std::size_t before, std::unique_ptr<write>& own, write_result const* answer,
-                 Leave leave) noexcept {
+  void end_offer(write& now, std::size_t before, held_write<typename base::batch>& own,
+                 write_result const* answer, Leave leave) noexcept {
     closes_if_left failure{*this, close_reason::writer_threw};
     if (answer == nullptr) return;
     bool left = false;
@@ -73,19 +72,18 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
  private:
   // See end_offer(). The views of `now` stay as they are: others are offered them.
   template <class Leave>
-  void answered_to_shared(write& now, std::size_t before, std::unique_ptr<write>& own,
+  void answered_to_shared(write& now, std::size_t before, held_write<typename base::batch>& own,
                           write_result const& last, Leave& leave, closes_if_left& failure) {
     auto const answer = answered(last, now.bytes - before, failure);
     auto const taken = before + answer.bytes;
     if (answer.status == write_status::pending) {
       if (!sending_) return;  // written() came from inside write()
       if (state_ != stream_state::closed) leave(true);
-      if (before == 0) ++now.holders;
-      in_flight_.reset(before == 0 ? &now : own.release());
+      in_flight_ = before == 0 ? held_write<typename base::batch>::to(now) : std::move(own);
     } else if (taken == now.bytes || answer.status == write_status::closed) {
       return;
     } else if (answer.status == write_status::ok) {
-      if (!own) own = std::make_unique<write>();
+      if (!own) own = held_write<typename base::batch>::make();
       own->assign(now, body_);
       offer_rest(own, taken, failure, leave);
     } else {

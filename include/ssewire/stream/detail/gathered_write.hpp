@@ -7,9 +7,9 @@
 
 #include <array>
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
@@ -65,14 +65,40 @@ template <class Batch> struct gathered_write {
   }
 };
 
-struct one_holder_less {
-  template <class Batch> void operator()(gathered_write<Batch>* f) const noexcept {
-    if (--f->holders == 0) delete f;
+// A reference to one, or null. Threads: all that refer to one are on one.
+template <class Batch> class held_write {
+ public:
+  held_write() noexcept = default;
+  held_write(held_write&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  held_write& operator=(held_write&& other) noexcept {
+    held_write old(std::move(other));
+    std::swap(at_, old.at_);
+    return *this;
   }
-};
+  ~held_write() { reset(); }
 
-// A reference to one. Threads: all holders are on one.
-template <class Batch> using shared_write = std::unique_ptr<gathered_write<Batch>, one_holder_less>;
+  // Throws std::bad_alloc.
+  [[nodiscard]] static held_write make() { return held_write(new gathered_write<Batch>); }
+  // One more reference to it.
+  [[nodiscard]] static held_write to(gathered_write<Batch>& write) noexcept {
+    ++write.holders;
+    return held_write(&write);
+  }
+
+  void reset() noexcept {
+    auto* const old = std::exchange(at_, nullptr);
+    if (old != nullptr && --old->holders == 0) delete old;
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return at_ != nullptr; }
+  gathered_write<Batch>& operator*() const noexcept { return *at_; }
+  gathered_write<Batch>* operator->() const noexcept { return at_; }
+
+ private:
+  explicit held_write(gathered_write<Batch>* write) noexcept : at_(write) {}
+
+  gathered_write<Batch>* at_ = nullptr;
+};
 
 }  // namespace detail
 

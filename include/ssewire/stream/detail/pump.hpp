@@ -22,10 +22,8 @@
 #include <ssewire/stream/state.hpp>
 #include <ssewire/wire/serializer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -125,18 +123,18 @@ template <class Writer, class Source> class pump {
 
   void set_room(std::size_t bytes) noexcept {
     constexpr auto most_kept = largest_kept_offer - chunk_overhead;
-    room_ = needs_copy() ? (std::min)(bytes, most_kept) : bytes;
+    room_ = needs_copy() && bytes > most_kept ? most_kept : bytes;
   }
 
-  stream_state run(std::unique_ptr<write>& scratch) {
+  stream_state run(held_write<batch>& scratch) {
     return run(scratch, [](Source& from) { return from.park(); });
   }
   stream_state run() {
-    std::unique_ptr<write> scratch;
+    held_write<batch> scratch;
     return run(scratch);
   }
 
-  template <class Park> stream_state run(std::unique_ptr<write>& shared, Park park) {
+  template <class Park> stream_state run(held_write<batch>& shared, Park park) {
     if (inside_writer_ || pumping_) return state_ == stream_state::closed ? state_ : stream_state::more;
     report_refusal();
     auto scratch = std::move(shared);  // what is called from here may pump another stream with it
@@ -186,14 +184,14 @@ template <class Writer, class Source> class pump {
 
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
     if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
-    if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;
+    if (bytes > (outbox_.size() < max_outbox_ ? max_outbox_ - outbox_.size() : 0)) return errc::outbox_full;
     if (!attempt(append)) return errc::no_memory;
     if (state_ == stream_state::idle) state_ = stream_state::more;
     return errc::ok;
   }
 
   // Nothing is owed and nothing queued: what comes next? False: nothing, or not now.
-  template <class Park> bool step(std::unique_ptr<write>& scratch, Park& park, closes_if_left& failure) {
+  template <class Park> bool step(held_write<batch>& scratch, Park& park, closes_if_left& failure) {
     if (ending_ != close_reason::none) {
       if (body_ == framing::chunked && !std::exchange(last_chunk_queued_, true)) {
         owed_.end_with(last_chunk);
@@ -206,7 +204,7 @@ template <class Writer, class Source> class pump {
       state_ = stream_state::idle;
       return false;
     }
-    if (!scratch) scratch = std::make_unique<write>();
+    if (!scratch) scratch = held_write<batch>::make();
     switch (from_.pull(scratch->batch, room_)) {
     case pull_status::frames: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
@@ -226,7 +224,7 @@ template <class Writer, class Source> class pump {
   void offer_owed(closes_if_left& failure) {
     if (window_ == 0) {  // else the same bytes come again
       window_ = owed_.front().size();
-      if (same_bytes_) window_ = (std::min)(window_, largest_kept_offer);
+      if (same_bytes_ && window_ > largest_kept_offer) window_ = largest_kept_offer;
     }
     offered_ = owed_.front().substr(0, window_);
     auto const answer = offer(buffers(&offered_, 1), offered_.size(), failure);
@@ -236,7 +234,7 @@ template <class Writer, class Source> class pump {
     if (!still_sending) owed_.release();
   }
 
-  void offer_batch(std::unique_ptr<write>& scratch, closes_if_left& failure) {
+  void offer_batch(held_write<batch>& scratch, closes_if_left& failure) {
     auto& now = *scratch;
     now.gather(body_);
     if (same_bytes_) {
@@ -250,7 +248,7 @@ template <class Writer, class Source> class pump {
 
   // Offers all of the batch but its first `taken` bytes. `leave`: see end_offer.
   template <class Leave>
-  void offer_rest(std::unique_ptr<write>& scratch, std::size_t taken, closes_if_left& failure, Leave leave) {
+  void offer_rest(held_write<batch>& scratch, std::size_t taken, closes_if_left& failure, Leave leave) {
     auto& now = *scratch;
     std::size_t first = 0;
     for (std::size_t step = taken; taken < now.bytes;) {
@@ -259,7 +257,7 @@ template <class Writer, class Source> class pump {
       if (answer.status == write_status::ok) continue;
       if (answer.status == write_status::pending) {
         if (state_ != stream_state::closed) leave(true);
-        in_flight_.reset(scratch.release());  // also if the stream was closed meanwhile: it is being sent
+        in_flight_ = std::move(scratch);  // also if the stream was closed meanwhile: it is being sent
         if (state_ == stream_state::more) landed();  // written() came from inside write()
         return;
       }
@@ -390,7 +388,7 @@ template <class Writer, class Source> class pump {
   std::size_t window_ = 0;    // of it, what was offered and not yet taken
   std::string outbox_;        // whole frames for this stream only, not framed yet
   std::string_view offered_;  // of owed_; a member, for a pending write keeps it
-  shared_write<batch> in_flight_;
+  held_write<batch> in_flight_;
 };
 
 }  // namespace detail

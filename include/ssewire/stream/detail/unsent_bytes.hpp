@@ -6,7 +6,6 @@
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/writer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -63,7 +62,7 @@ template <class Kept> class unsent_bytes {
     reserve(copied);
     bool pinned = false;
     for (auto part : parts) {
-      auto const skipped = (std::min)(skip, part.size());
+      auto const skipped = skip < part.size() ? skip : part.size();
       part.remove_prefix(skipped);
       skip -= skipped;
       if (part.empty()) continue;
