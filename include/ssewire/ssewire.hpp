@@ -47,5 +47,6 @@
 #include <ssewire/stream/stream.hpp>
 #include <ssewire/stream/writers.hpp>
 #include <ssewire/wire/parser.hpp>
+#include <ssewire/wire/parser_limits.hpp>
 #include <ssewire/wire/serializer.hpp>
 #include <ssewire/wire/text_buffer.hpp>

@@ -28,7 +28,6 @@ LONG = {
     "broker/detail/cursor_reader.hpp": 464,
     "drivers/reactor.hpp": 708,
     "log/detail/log.hpp": 419,
-    "wire/parser.hpp": 622,
 }
 
 

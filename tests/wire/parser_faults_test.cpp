@@ -127,6 +127,20 @@ TEST_CASE("a parser that is given back a copy of itself made inside its callback
   CHECK(read(p, "data: b\n\n") == events{{.data = "b"}});
 }
 
+TEST_CASE("a parser that is assigned to inside its callback goes on as the other, half a line included") {
+  parser other;
+  other.feed("data: half", ignore);
+  for (std::string_view const cut :
+       {": note", ""}) {  // the line of the callback lies in two chunks, or in one
+    parser p;
+    p.feed(cut, ignore);
+    auto const rest = cut.empty() ? ": note\ndata: unread\n\n" : "\ndata: unread\n\n";
+    p.feed(rest, ignore, [&](std::string_view) { p = other; });
+    CHECK(p.error() == errc::ok);
+    CHECK(read(p, " a line\n\n") == events{{.data = "half a line"}});
+  }
+}
+
 TEST_CASE("a parser assigned to itself is what it was") {
   parser p;
   p.feed("data: a", ignore);

@@ -54,17 +54,20 @@ class byte_buffer {
   // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole
   // blocks.
   [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
-    if (capacity_ - size_ < text.size() + slack) grow(text.size());
-    copy(bytes_.get() + size_, text, readable);
-    size_ += text.size();
+    auto const size = size_;  // once: the compiler has to think that copying bytes may change it
+    if (capacity_ - size < text.size() + slack) grow(text.size());
+    copy(bytes_.get() + size, text, readable);
+    size_ = size + text.size();
   }
 
   // The same, behind an LF.
   [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
-    if (capacity_ - size_ < text.size() + 1 + slack) grow(text.size() + 1);
-    bytes_[size_] = '\n';
-    copy(bytes_.get() + size_ + 1, text, readable);
-    size_ += text.size() + 1;
+    auto const size = size_;
+    if (capacity_ - size < text.size() + 1 + slack) grow(text.size() + 1);
+    auto* const at = bytes_.get() + size;
+    *at = '\n';
+    copy(at + 1, text, readable);
+    size_ = size + text.size() + 1;
   }
 
   void swap(byte_buffer& other) noexcept {
