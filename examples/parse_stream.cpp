@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
     if (!print(json)) return fail("standard output takes no more", parser.offset());
     if (parser.error() != ssewire::errc::ok) return fail(ssewire::message(parser.error()), parser.offset());
   }
-  if (parser.unfinished())
+  if (parser.has_partial_event())
     return fail("the stream ends inside an event or a line, which is dropped", parser.offset());
   return 0;
 }

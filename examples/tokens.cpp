@@ -79,7 +79,7 @@ void read(ssewire::stream<client>& answer) {
 
 // Sends what is whole, but only when all before it has gone: until then it grows. False: nobody is there any
 // more.
-bool send(ssewire::text_pieces& text, ssewire::stream<client>& to) {
+bool send(ssewire::utf8_text_buffer& text, ssewire::stream<client>& to) {
   if (to.pump() == ssewire::stream_state::idle && !text.ready().empty()) {
     if (to.send({.data = text.ready()}) == ssewire::errc::ok) text.consume();
   }
@@ -88,7 +88,7 @@ bool send(ssewire::text_pieces& text, ssewire::stream<client>& to) {
 
 void answer(std::size_t reads_every, std::size_t goes_after) {
   ssewire::stream<client> to{{}};
-  ssewire::text_pieces text;
+  ssewire::utf8_text_buffer text;
   model of;
   while (!of.done()) {
     if (text.append(of.next()) != ssewire::errc::ok) to.close();  // 8 KiB wait: far too slow

@@ -460,7 +460,7 @@ TEST_CASE("a text in pieces takes twice max_bytes at most, whatever its pieces")
     for (std::size_t const piece : {1u, 2u, 3u, 7u, 16u}) {
       std::string const bytes(piece, 'x');
       auto const before = from_new;
-      ssewire::text_pieces text(max_bytes);
+      ssewire::utf8_text_buffer text(max_bytes);
       std::size_t most = 0;
       for (int round = 0; round < 3; ++round) {
         while (text.append(bytes) == errc::ok) most = (std::max)(most, from_new - before);

@@ -543,7 +543,7 @@ struct history {
       if (e.type.value() == "ssewire.gap") ++gaps;
       if (e.type.value().rfind("ssewire.", 0) != 0) ++delivered;
     });
-    CHECK_UNARY(!reader.unfinished());
+    CHECK_UNARY(!reader.has_partial_event());
   }
 
   void pull_all(client& c) {

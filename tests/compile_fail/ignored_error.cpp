@@ -23,12 +23,12 @@ using posted = ssewire::posted_stream<ssewire::string_writer, post_at_once>;
 
 void calls(ssewire::stream<ssewire::string_writer>& stream, ssewire::reactor<ssewire::string_writer>& reactor,
            posted& post, ssewire::pull_stream<ssewire::subscription>& pull, ssewire::subscription& from,
-           ssewire::broker& broker, ssewire::text_pieces& text, ssewire::stream_id id);
+           ssewire::broker& broker, ssewire::utf8_text_buffer& text, ssewire::stream_id id);
 void calls([[maybe_unused]] ssewire::stream<ssewire::string_writer>& stream,
            [[maybe_unused]] ssewire::reactor<ssewire::string_writer>& reactor, [[maybe_unused]] posted& post,
            [[maybe_unused]] ssewire::pull_stream<ssewire::subscription>& pull,
            [[maybe_unused]] ssewire::subscription& from, ssewire::broker& broker,
-           [[maybe_unused]] ssewire::text_pieces& text, [[maybe_unused]] ssewire::stream_id id) {
+           [[maybe_unused]] ssewire::utf8_text_buffer& text, [[maybe_unused]] ssewire::stream_id id) {
 #if REFUSED == 1
   stream.send({.data = "token"});
 #elif REFUSED == 2

@@ -770,7 +770,7 @@ TEST_CASE("random rooms, trims and chunks: in order, whole, and what is missing 
                       }
                     })
               .error == errc::ok);
-    CHECK_FALSE(parser.unfinished());
+    CHECK_FALSE(parser.has_partial_event());
     CHECK(last == published);
   }
   CHECK(gaps > 100);

@@ -55,7 +55,7 @@ struct received {
     });
   }
   [[nodiscard]] bool complete() const {
-    return in_order && !parser.unfinished() &&
+    return in_order && !parser.has_partial_event() &&
            std::all_of(next.begin(), next.end(), [](int n) { return n == events_each; });
   }
 };

@@ -113,7 +113,7 @@ void resets(ssewire::parser p) {
   std::string const id(p.last_event_id());
   std::size_t events = 0;
   p.reset();
-  law(p.error() == errc::ok && p.offset() == 0 && !p.unfinished(), "reset() makes it good again");
+  law(p.error() == errc::ok && p.offset() == 0 && !p.has_partial_event(), "reset() makes it good again");
   law(!p.next(), "reset() forgets the bytes that wait");
   auto const result = p.feed("\n\n\n", [&](ssewire::event const&) { ++events; });
   law(result.error == errc::ok && events == 0, "reset() forgets what was being read");
@@ -129,7 +129,7 @@ void end_of_stream(ssewire::parser& p, errc error) {
     law(p.finish().error == errc::ok, "a stream without an error ends without one");
     error = errc::closed;
   }
-  law(p.error() == error && !p.unfinished(), "an error sticks, and nothing is held behind it");
+  law(p.error() == error && !p.has_partial_event(), "an error sticks, and nothing is held behind it");
   law(p.feed("data: x\n\n", none).error == error, "an error sticks when bytes are pushed");
   law(p.feed("data: x\n\n").error == error && !p.next(), "an error sticks when events are pulled");
   law(p.finish().error == (error == errc::closed ? errc::ok : error), "an error sticks at the end");
@@ -159,7 +159,7 @@ reading read(std::string_view stream, std::vector<std::size_t> const& cuts, way 
         result = p.feed(bytes);
         bool const waiting = stuck == errc::ok && !bytes.empty();
         law(!waiting || p.feed("x").error == errc::bytes_waiting, "bytes that wait are not forgotten");
-        law(!waiting || (p.error() == errc::ok && p.unfinished()),
+        law(!waiting || (p.error() == errc::ok && p.has_partial_event()),
             "bytes that wait are no error, and no end");
         while (auto const e = pulled()) on_event(*e);
         law(!pulled(), "what has been read is not read again");
@@ -183,7 +183,7 @@ reading read(std::string_view stream, std::vector<std::size_t> const& cuts, way 
   }
   got.error = p.error();
   got.offset = p.offset();
-  got.unfinished = p.unfinished();
+  got.unfinished = p.has_partial_event();
   got.last_event_id = p.last_event_id();
   if (auto const time = p.reconnection_time()) got.retry = time->milliseconds;
   end_of_stream(p, got.error);

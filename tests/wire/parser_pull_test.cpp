@@ -301,7 +301,7 @@ TEST_CASE("on_comment may throw: then the parser wants a reset") {
 
 // What finish() would drop.
 
-TEST_CASE("a stream is unfinished inside a line and inside a block, and not between them") {
+TEST_CASE("there is a partial event inside a line and inside a block, and not between them") {
   struct {
     std::string_view bytes;
     bool unfinished;
@@ -326,15 +326,15 @@ TEST_CASE("a stream is unfinished inside a line and inside a block, and not betw
     CAPTURE(support::quoted(c.bytes));
     parser p;
     for (auto const byte : c.bytes) p.feed({&byte, 1}, ignore);
-    CHECK(p.unfinished() == c.unfinished);
+    CHECK(p.has_partial_event() == c.unfinished);
     p.finish();
-    CHECK(!p.unfinished());
+    CHECK(!p.has_partial_event());
   }
   parser p;
   p.feed("data: a\n\n");
-  CHECK(p.unfinished());
+  CHECK(p.has_partial_event());
   CHECK(p.next());
-  CHECK(!p.unfinished());
+  CHECK(!p.has_partial_event());
 }
 
 // Where an error stands.

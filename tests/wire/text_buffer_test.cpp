@@ -19,14 +19,14 @@ namespace {
 
 using namespace std::string_literals;
 using ssewire::errc;
-using ssewire::text_pieces;
+using ssewire::utf8_text_buffer;
 using ssewire::detail::is_utf8;
 
 using strings = std::vector<std::string>;
 
 // What is taken when everything that is ready goes at once.
 strings parts_of(std::string_view text, std::vector<std::size_t> const& cuts) {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   strings parts;
   auto const take = [&] {
     if (pieces.ready().empty()) return;
@@ -68,7 +68,7 @@ void check_cut(std::string_view text, std::vector<std::size_t> const& cuts) {
 }
 
 std::string ready_of(std::string_view text) {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   REQUIRE(pieces.append(text) == errc::ok);
   return std::string(pieces.ready());
 }
@@ -155,7 +155,7 @@ TEST_CASE("a CR waits for the LF that may follow, and for nothing else") {
 }
 
 TEST_CASE("what comes before it was taken is merged") {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   for (auto const* piece : {"5 ", "\xE2", "\x82", "\xAC", "\r", "\n!", "\xC3"})
     CHECK(pieces.append(piece) == errc::ok);
   CHECK(pieces.ready() == "5 \xE2\x82\xAC\r\n!");
@@ -168,7 +168,7 @@ TEST_CASE("what comes before it was taken is merged") {
 }
 
 TEST_CASE("at the end the rest is ready, and a piece behind it begins another text") {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   pieces.end();
   CHECK(pieces.ready().empty());
   for (auto const& [piece, again] : {std::pair{"cut \xE2\x82"s, "\xE2\x82"s}, {"a\r"s, "\r"s}}) {
@@ -186,7 +186,7 @@ TEST_CASE("at the end the rest is ready, and a piece behind it begins another te
 }
 
 TEST_CASE("the byte at the limit is taken, the one behind it refused, and nothing of its piece is taken") {
-  text_pieces pieces(8);
+  utf8_text_buffer pieces(8);
   CHECK(pieces.append("123456789") == errc::outbox_full);
   CHECK(pieces.ready().empty());
   CHECK(pieces.append("12345\xF0\x9F") == errc::ok);
@@ -203,7 +203,7 @@ TEST_CASE("the byte at the limit is taken, the one behind it refused, and nothin
 }
 
 TEST_CASE("a limit of nothing takes nothing") {
-  text_pieces pieces(0);
+  utf8_text_buffer pieces(0);
   CHECK(pieces.append("") == errc::ok);
   CHECK(pieces.append("x") == errc::outbox_full);
   pieces.end();
@@ -211,7 +211,7 @@ TEST_CASE("a limit of nothing takes nothing") {
 }
 
 TEST_CASE("the largest text fits into the outbox of a stream, also if all of it is line ends") {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   std::string const worst(8 * 1024, '\n');
   CHECK(pieces.append(worst) == errc::ok);
   CHECK(pieces.append("x") == errc::outbox_full);
@@ -220,14 +220,14 @@ TEST_CASE("the largest text fits into the outbox of a stream, also if all of it 
 }
 
 TEST_CASE("it may be given parts of itself") {
-  text_pieces pieces;
+  utf8_text_buffer pieces;
   CHECK(pieces.append("0123456789abcdef") == errc::ok);
   CHECK(pieces.append(pieces.ready()) == errc::ok);
   CHECK(pieces.ready() == "0123456789abcdef0123456789abcdef");
 }
 
 TEST_CASE("copied, a text goes on twice; moved, it goes on elsewhere, and nothing is left") {
-  text_pieces first;
+  utf8_text_buffer first;
   CHECK(first.append("long enough not to lie in the object itself, and \xE2\x82") == errc::ok);
   auto second = first;
   auto third = std::move(first);
@@ -237,7 +237,7 @@ TEST_CASE("copied, a text goes on twice; moved, it goes on elsewhere, and nothin
     CHECK(pieces->append("\xAC") == errc::ok);
     CHECK(pieces->ready() == "long enough not to lie in the object itself, and \xE2\x82\xAC");
   }
-  first = text_pieces(3);
+  first = utf8_text_buffer(3);
   CHECK(first.append("1234") == errc::outbox_full);
   CHECK(first.append("123") == errc::ok);
 }
@@ -246,7 +246,7 @@ TEST_CASE("when memory fails, nothing of the piece was taken and nothing is lost
   std::string const piece = std::string(100, 'x') + "\xE2";
   int failures = 0;
   for (bool failed = true; failed; failures += failed ? 1 : 0) {
-    text_pieces pieces;
+    utf8_text_buffer pieces;
     std::size_t taken = 0;
     bool told = true;
     auto const before = support::allocations_failed;

@@ -142,7 +142,7 @@ class parser : detail::line_scan<parser> {
 
   /// Whether finish() would drop something now: a line without its end, fields without their blank line,
   /// bytes that wait for next(). Then the peer, or somebody between, has cut the stream.
-  [[nodiscard]] bool unfinished() const noexcept {
+  [[nodiscard]] bool has_partial_event() const noexcept {
     return inside_line() || !block_.empty() || state_.is(state::waiting);
   }
 

@@ -48,15 +48,15 @@ constexpr std::size_t unsettled_bytes(std::string_view text) noexcept {
 /// not UTF-8 and cannot become it are ready at once, unchanged; the client repairs them.
 /// Memory      about twice `max_bytes` at most, kept for what comes next.
 /// Threads     distinct objects: safe. One object: one thread at a time.
-class text_pieces {
+class utf8_text_buffer {
  public:
   /// Input       `max_bytes`: of the text that was not consumed yet. With less than 4 there are code points
   ///             that never fit.
-  explicit text_pieces(std::size_t max_bytes) noexcept : max_bytes_(max_bytes) {}
+  explicit utf8_text_buffer(std::size_t max_bytes) noexcept : max_bytes_(max_bytes) {}
 
   /// With 8 KiB: some 2,000 tokens; and even 8 KiB of line ends, seven bytes each as data lines, fit into
   /// the 64 KiB of stream_options::max_outbox_bytes.
-  text_pieces() noexcept = default;
+  utf8_text_buffer() noexcept = default;
 
   /// Takes the next piece of the text.
   /// Input       `piece`: any bytes, cut anywhere. Borrowed for the call.

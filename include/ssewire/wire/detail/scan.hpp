@@ -26,8 +26,8 @@ inline constexpr auto another_stream = errc::closed;
 
 // The lines of a stream, and what is left of it between two chunks. `Reader`, the class that derives from it
 // (so that the loop has one object to look at), takes what is found:
-//   errc line(begin, end, readable, to)  a line that is not empty. What lies behind it up to `readable` may be
-//                                        read.
+//   errc line(begin, end, readable, to)  a line that is not empty. What lies behind it up to `readable` may
+//                                        be read.
 //   errc cut_line(begin, end, to)        the same, but the bytes go when it returns.
 //   bool blank(high, to)                 an empty line; `high`: a line since the last one may hold bytes
 //                                        that are not ASCII. False: another stream, or, where
