@@ -180,25 +180,25 @@ class parser : detail::line_scan<parser> {
   friend detail::line_scan<parser>;
 
   template <class To>
-  [[gnu::always_inline]] errc line(char const* begin, char const* end, char const* readable, To& to) {
+  [[gnu::always_inline]] errc read_line(char const* begin, char const* end, char const* readable, To& to) {
     if constexpr (To::comments) {
       if (*begin == ':') [[unlikely]]
         return comment(begin, end, to);
     }
-    return block_.read(begin, end, readable);
+    return block_.read_field(begin, end, readable);
   }
-  template <class To> [[gnu::always_inline]] errc cut_line(char const* begin, char const* end, To& to) {
+  template <class To> [[gnu::always_inline]] errc read_cut_line(char const* begin, char const* end, To& to) {
     if constexpr (To::comments) {
       if (*begin == ':') return comment(begin, end, to);
     }
-    return block_.read_cut(begin, end);
+    return block_.read_cut_field(begin, end);
   }
   template <class To> errc comment(char const* begin, char const* end, To& to) {
     return call(to.on_comment, block_.comment(begin, end)) ? errc::ok : detail::another_stream;
   }
-  template <class To> [[gnu::always_inline]] bool blank(bool high, To& to) {
+  template <class To> [[gnu::always_inline]] bool blank_line(bool high, To& to) {
     event e;
-    if (!block_.end(e, high)) return true;
+    if (!block_.dispatch(e, high)) return true;
     if constexpr (To::one_at_a_time) {
       to.found = e;
       return false;

@@ -53,7 +53,7 @@ class block_fields {
       : max_event_bytes_(limits.max_event_bytes), max_id_bytes_(limits.max_id_bytes), utf8_(encoding) {}
 
   // Takes a line that is not empty. What lies behind `end` up to `readable` may be read.
-  [[gnu::always_inline]] errc read(char const* line, char const* end, char const* readable) {
+  [[gnu::always_inline]] errc read_field(char const* line, char const* end, char const* readable) {
     if (end - line >= 5 && (memcmp)(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
     }
@@ -61,8 +61,8 @@ class block_fields {
   }
 
   // The same for one that lies in memory that goes at once. Not in line: a chunk has at most one.
-  [[gnu::noinline]] errc read_cut(char const* line, char const* end) {
-    auto const error = read(line, end, end);
+  [[gnu::noinline]] errc read_cut_field(char const* line, char const* end) {
+    auto const error = read_field(line, end, end);
     keep(end);
     return error;
   }
@@ -75,7 +75,7 @@ class block_fields {
 
   // The blank line: the ID takes effect, and the fields begin anew; the bytes stay where they are. True:
   // there is data, so that `e`, which views them, fires.
-  bool end(event& e, bool high) {
+  bool dispatch(event& e, bool high) {
     auto const fields = std::exchange(fields_, static_cast<unsigned char>(0));
     if (fields & has_data) e.data = data_.text();
     if (fields & has_type) {

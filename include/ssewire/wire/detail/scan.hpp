@@ -26,13 +26,13 @@ inline constexpr auto another_stream = errc::closed;
 
 // The lines of a stream, and what is left of it between two chunks. `Reader`, the class that derives from it
 // (so that the loop has one object to look at), takes what is found:
-//   errc line(begin, end, readable, to)  a line that is not empty. What lies behind it up to `readable` may
-//                                        be read.
-//   errc cut_line(begin, end, to)        the same, but the bytes go when it returns.
-//   bool blank(high, to)                 an empty line; `high`: a line since the last one may hold bytes
-//                                        that are not ASCII. False: another stream, or, where
-//                                        To::one_at_a_time, enough.
-//   void keep(readable)                  the bytes of all lines go when it returns.
+//   errc read_line(begin, end, readable, to)  one that is not empty. What lies behind it up to `readable` may
+//                                             be read.
+//   errc read_cut_line(begin, end, to)        the same, but the bytes go when it returns.
+//   bool blank_line(high, to)                 `high`: a line since the last blank one may hold bytes that are
+//                                             not ASCII. False: another stream, or, where To::one_at_a_time,
+//                                             enough.
+//   void keep(readable)                       the bytes of all lines go when it returns.
 template <class Reader> class line_scan {
  protected:
   explicit line_scan(std::size_t max_line_bytes) noexcept : max_line_bytes_(max_line_bytes) {}
@@ -139,21 +139,21 @@ template <class Reader> class line_scan {
         auto error = errc::ok;
         std::size_t begun = 0;
         if (size - 1 < plain_bytes) [[likely]] {
-          error = reader().line(begin, end, last, to);
+          error = reader().read_line(begin, end, last, to);
         } else if (unfinished) {
           unfinished = false;
           plain_bytes = max_line_bytes_;
           begun = partial_line_.size();
           if (append_partial({begin, size}, last)) {
             auto const whole = partial_line_.view();
-            error = reader().cut_line(whole.data(), whole.data() + whole.size(), to);
+            error = reader().read_cut_line(whole.data(), whole.data() + whole.size(), to);
             if (error != another_stream) partial_line_.clear();
           } else {
             error = errc::line_too_long;
           }
         } else if (size == 0) {
           if (end == behind_cr && *end == '\n') continue;  // it belongs to the CR before it
-          if (!reader().blank(high, to)) {
+          if (!reader().blank_line(high, to)) {
             if constexpr (To::one_at_a_time) {
               high_ =
                   false;  // what follows is looked at again. An LF that belongs to a CR here changes nothing
