@@ -17,11 +17,13 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/event_text.hpp>
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/process.hpp>
 #include <ssewire/core/pull_status.hpp>
+#include <ssewire/core/reconnection_time.hpp>
 #include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>

@@ -5,7 +5,7 @@ from mutation import Mutation as M
 WIRE = [
     # ---- G15, no injection: what is published is all that a client sees ----
     M("event.type_unchecked", "G15",
-      ("if (detail::has_cr_lf_or_nul(text.value())) return {{}, errc::type_has_control};", ""),
+      ("if (has_cr_lf_or_nul(text.value())) return {{}, Derived::refused};", ""),
       tests="core/event"),
     M("event.cr_in_id_passes", "G15",
       (r"if (c == '\r' || c == '\n' || c == '\0')", r"if (c == '\n' || c == '\0')"),
