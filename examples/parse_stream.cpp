@@ -77,7 +77,7 @@ void append_event(std::string& json, ssewire::event const& e, std::string_view l
   json += "{\"type\":";
   append_string(json, e.type.name());
   json += ",\"data\":";
-  append_string(json, *e.data);
+  append_string(json, e.data);
   json += ",\"lastEventId\":";
   append_string(json, last_event_id);
   if (e.id.has_value()) {

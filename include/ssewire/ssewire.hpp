@@ -20,6 +20,7 @@
 #include <ssewire/core/event_text.hpp>
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/optional_text.hpp>
+#include <ssewire/core/owned_event.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/process.hpp>
 #include <ssewire/core/pull_status.hpp>

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -83,6 +84,62 @@ TEST_CASE("it is read as an optional std::string_view is") {
   CHECK(none != optional_text(""));
   CHECK(text == "text");
   CHECK(text != "texts");
+}
+
+// Overloads of which an optional_text finds one.
+[[maybe_unused]] std::string_view chosen(std::string_view) { return "std::string_view"; }
+[[maybe_unused]] std::string_view chosen(std::string const&) { return "std::string"; }
+[[maybe_unused]] std::string_view chosen(bool) { return "bool"; }
+[[maybe_unused]] std::string_view chosen(char const*) { return "char const*"; }
+
+[[maybe_unused]] std::string_view most_fitting(std::string_view) { return "std::string_view"; }
+[[maybe_unused]] std::string_view most_fitting(optional_text) { return "optional_text"; }
+
+TEST_CASE("it goes without an asterisk wherever a std::string_view is wanted, and nowhere else") {
+  optional_text const text = "text";
+  optional_text const none;
+
+  std::string_view const view = text;
+  CHECK(view == "text");
+  CHECK(std::string(text) == "text");
+  std::string assigned = "before ";
+  assigned += text;
+  CHECK(assigned == "before text");
+  assigned = none;
+  CHECK(assigned.empty());
+  std::ostringstream printed;
+  printed << text << '|' << none << '|';
+  CHECK(printed.str() == "text||");
+
+  // Of the types that overloads are made for it becomes one only.
+  CHECK(chosen(text) == "std::string_view");
+  CHECK(most_fitting(text) == "optional_text");
+  static_assert(std::convertible_to<optional_text, std::string_view>);
+  static_assert(std::is_nothrow_convertible_v<optional_text, std::string_view>);
+  static_assert(!std::convertible_to<optional_text, std::string>, "that copies: say so");
+  static_assert(!std::convertible_to<optional_text, char const*>);
+  static_assert(!std::convertible_to<optional_text, bool>);
+  static_assert(!std::convertible_to<optional_text, int>);
+  static_assert(!std::convertible_to<optional_text, ssewire::event_type>, "it may hold a line end");
+  static_assert(!std::convertible_to<optional_text, ssewire::event_id>);
+
+  // What is absent becomes no text that is present and empty.
+  std::optional<std::string_view> const optional = none;
+  CHECK(!optional.has_value());
+  std::optional<std::string_view> const full = text;
+  CHECK(full == std::string_view("text"));
+  CHECK(!optional_text(none).has_value());
+  CHECK(!optional_text(std::optional<optional_text>(none)).has_value());
+
+  // Equality sees no conversion: neither is ambiguous, and absent is not empty.
+  CHECK(text == std::string_view("text"));
+  CHECK(std::string_view("text") == text);
+  CHECK(text == std::string("text"));
+  CHECK(text == "text");
+  CHECK(text != std::string_view("texts"));
+  CHECK(none != std::string_view());
+  CHECK(none != "");
+  CHECK(optional_text("") == std::string_view());
 }
 
 TEST_CASE("a text is taken without a cast, what is no text is not taken") {

@@ -27,7 +27,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// request. Servers say "there is no such field" in four ways, and each is absent here: a null `char const*`
 /// (C servers), `std::nullopt`, an empty `std::optional` of a text, and nothing at all: `{}`. Every other
 /// text is present, also an empty one. It is read as a `std::optional<std::string_view>` is, but that
-/// nothing throws. Borrowed: a view of the caller's text, which must outlive it.
+/// nothing throws, and as a `std::string_view`, which is empty when the text is absent.
+/// Borrowed: a view of the caller's text, which must outlive it.
 class optional_text {
  public:
   constexpr optional_text() noexcept = default;
@@ -76,6 +77,13 @@ class optional_text {
   [[nodiscard]] constexpr std::string_view value() const noexcept { return text_; }
   [[nodiscard]] constexpr std::string_view operator*() const noexcept { return text_; }
   [[nodiscard]] constexpr std::string_view const* operator->() const noexcept { return &text_; }
+  /// The same where a std::string_view is wanted: `use(e.data)`, `auto text = std::string(e.data)`.
+  [[nodiscard]] constexpr operator std::string_view() const noexcept { return text_; }
+  /// Here what is absent stays absent.
+  [[nodiscard]] constexpr operator std::optional<std::string_view>() const noexcept {
+    if (present_) return text_;
+    return std::nullopt;
+  }
   [[nodiscard]] constexpr std::string_view value_or(std::string_view fallback) const noexcept {
     return present_ ? text_ : fallback;
   }
@@ -83,6 +91,17 @@ class optional_text {
   /// Absent and empty are not equal.
   friend constexpr bool operator==(optional_text a, optional_text b) noexcept {
     return a.present_ == b.present_ && a.text_ == b.text_;
+  }
+  // A template: for a std::string_view alone, which could become an optional_text and the reverse.
+  template <std::same_as<std::string_view> Text>
+  friend constexpr bool operator==(optional_text a, Text b) noexcept {
+    return a.present_ && a.text_ == b;
+  }
+
+  /// To a stream, or whatever else takes a std::string_view so. Nothing when absent.
+  template <class Out>
+  friend constexpr auto operator<<(Out& out, optional_text text) -> decltype(out << std::string_view()) {
+    return out << text.text_;
   }
 
  private:
