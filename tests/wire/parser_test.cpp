@@ -31,6 +31,12 @@ constexpr auto ignore = [](event const&) {};
 
 // The end of a stream. What the bytes mean is in conformance/; here is how a parser is used.
 
+TEST_CASE("what becomes of bytes that are not UTF-8 has a word for labels") {
+  static_assert(ssewire::name(ssewire::utf8::repair) == "repair");
+  static_assert(ssewire::name(ssewire::utf8::keep) == "keep");
+  CHECK(ssewire::name(static_cast<ssewire::utf8>(99)) == "unknown");
+}
+
 TEST_CASE("a finished parser refuses bytes until it is reset") {
   parser p;
   p.feed("id: 1\n\ndata: x\n", ignore);

@@ -5,6 +5,7 @@
 #include <ssewire/core/cplusplus.hpp>
 
 #include <cstddef>
+#include <string_view>
 
 #include <ssewire/core/begin.hpp>
 
@@ -27,6 +28,15 @@ struct parser_limits {
 /// What to do with bytes that are not UTF-8: the standard decodes them to U+FFFD; a relay may want them
 /// untouched.
 enum class utf8 : unsigned char { repair, keep };
+
+/// A word for labels: a static string.
+constexpr std::string_view name(utf8 encoding) noexcept {
+  switch (encoding) {
+  case utf8::repair: return "repair";
+  case utf8::keep: return "keep";
+  }
+  return "unknown";
+}
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
