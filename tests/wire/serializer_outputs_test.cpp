@@ -210,6 +210,10 @@ TEST_CASE("a character array is a span, checked like one") {
   static_assert(!ssewire::byte_iterator<char*>, "a pointer does not say where its memory ends");
   static_assert(ssewire::byte_iterator<std::back_insert_iterator<std::vector<char>>>);
   static_assert(ssewire::byte_iterator<std::ostreambuf_iterator<char>>);
+  static_assert(ssewire::byte_iterator<std::insert_iterator<std::string>>);
+  static_assert(!ssewire::byte_iterator<std::istreambuf_iterator<char>>, "it is read from");
+  static_assert(!ssewire::byte_iterator<std::ostream_iterator<std::string>>, "it takes no char");
+  static_assert(!ssewire::byte_iterator<std::string>, "a string is no iterator");
 }
 
 TEST_CASE("serialized at compile time, alone, in a batch and as a chunk") {

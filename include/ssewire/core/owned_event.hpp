@@ -16,7 +16,7 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// An event that owns its text: for a queue, a test, another thread. Every call that takes an `event` takes it.
+/// An event that owns its text: for a queue, a test, another thread. It goes wherever an `event` goes.
 ///
 ///     std::vector<ssewire::owned_event> kept;
 ///     parser.feed(bytes, [&](ssewire::event const& e) { kept.emplace_back(e); });

@@ -6,7 +6,6 @@
 #include <ssewire/core/cplusplus.hpp>
 
 #include <cstdint>
-#include <limits>
 
 #include <ssewire/core/begin.hpp>
 
@@ -41,15 +40,17 @@ struct reconnection_time {
   friend constexpr bool operator==(reconnection_time, reconnection_time) noexcept = default;
 
  private:
+  template <class Rep> static constexpr bool counts_whole = requires(Rep count) { count % count; };
+
   template <class Duration> static constexpr std::uint64_t convert(Duration const& length) noexcept {
     using period = typename Duration::period;
-    constexpr auto most = (std::numeric_limits<std::uint64_t>::max)();
+    constexpr auto most = static_cast<std::uint64_t>(-1);
     auto const count = length.count();
     if (!(count > 0)) return 0;  // negative, zero, and a NaN
     constexpr auto num = static_cast<std::uint64_t>(period::num);
     constexpr auto den = static_cast<std::uint64_t>(period::den);
     // Exact where num * 1000 * den fits into 64 bits: for every unit that <chrono> names, and most others.
-    if constexpr (std::numeric_limits<typename Duration::rep>::is_integer && num <= most / 1000 / den) {
+    if constexpr (counts_whole<typename Duration::rep> && num <= most / 1000 / den) {
       auto const ticks = static_cast<std::uint64_t>(count);
       constexpr auto common = gcd(num * 1000, den);
       constexpr auto up = num * 1000 / common;

@@ -16,7 +16,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,8 +31,13 @@ inline namespace SSEWIRE_DETAIL_ABI {
 template <class Events> concept event_batch = std::convertible_to<Events const&, std::span<event const>>;
 
 /// Takes bytes one by one. Not a bare pointer, which says nothing about the room behind it: give a
-/// std::span.
-template <class Out> concept byte_iterator = std::output_iterator<Out, char> && !std::is_pointer_v<Out>;
+/// std::span. A std::output_iterator<char> is one; <iterator> is not included for its sake.
+template <class Out>
+concept byte_iterator = std::movable<Out> && !std::is_pointer_v<Out> && requires(Out & out, char byte) {
+  *out = byte;
+  *out++ = byte;
+  { ++out } -> std::same_as<Out&>;
+};
 
 namespace detail {
 

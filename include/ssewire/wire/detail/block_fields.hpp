@@ -14,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -169,7 +168,7 @@ class block_fields {
   }
 
   void read_retry(std::string_view text) noexcept {
-    constexpr auto most = (std::numeric_limits<std::uint64_t>::max)();
+    constexpr auto most = static_cast<std::uint64_t>(-1);
     if (text.empty()) return;
     std::uint64_t ms = 0;
     for (char const c : text) {

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include <cstddef>
-#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -35,8 +34,9 @@ class byte_buffer {
     swap(fresh);
     return *this;
   }
+  ~byte_buffer() { delete[] bytes_; }
 
-  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes_, size_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   void clear() noexcept { size_ = 0; }
@@ -47,7 +47,7 @@ class byte_buffer {
   // If memory fails, what was there stays.
   void assign(std::string_view text, char const* readable) {
     if (capacity_ < text.size() + slack) begin_anew(text.size());
-    copy(bytes_.get(), text, readable);
+    copy(bytes_, text, readable);
     size_ = text.size();
   }
 
@@ -56,7 +56,7 @@ class byte_buffer {
   [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
     auto const size = size_;  // once: the compiler has to think that copying bytes may change it
     if (capacity_ - size < text.size() + slack) grow(text.size());
-    copy(bytes_.get() + size, text, readable);
+    copy(bytes_ + size, text, readable);
     size_ = size + text.size();
   }
 
@@ -64,7 +64,7 @@ class byte_buffer {
   [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
     auto const size = size_;
     if (capacity_ - size < text.size() + 1 + slack) grow(text.size() + 1);
-    auto* const at = bytes_.get() + size;
+    auto* const at = bytes_ + size;
     *at = '\n';
     copy(at + 1, text, readable);
     size_ = size + text.size() + 1;
@@ -99,13 +99,14 @@ class byte_buffer {
 
   [[gnu::noinline]] void grow(std::size_t more) {
     auto const capacity = (size_ + more) * 2 + 256;
-    auto fresh = std::unique_ptr<char[]>(new char[capacity]);
-    if (size_ != 0) (memcpy)(fresh.get(), bytes_.get(), size_);
-    bytes_ = std::move(fresh);
+    auto* const fresh = new char[capacity];
+    if (size_ != 0) (memcpy)(fresh, bytes_, size_);
+    delete[] bytes_;
+    bytes_ = fresh;
     capacity_ = capacity;
   }
 
-  std::unique_ptr<char[]> bytes_;
+  char* bytes_ = nullptr;  // owned. A std::unique_ptr would bring <memory> to all who include the parser
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

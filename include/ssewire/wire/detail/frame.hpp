@@ -14,11 +14,9 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -92,7 +90,7 @@ template <class Frame> constexpr bool surely_fits(Frame const&, framing, std::si
 // The empty batch has no chunk: one without bytes would end the body. What no memory can hold is the largest
 // size.
 template <class Frame> constexpr std::size_t framed_size(Frame const& frame, framing body) noexcept {
-  constexpr auto most = (std::numeric_limits<std::size_t>::max)();
+  constexpr auto most = static_cast<std::size_t>(-1);
   constexpr std::size_t around = 2 * sizeof(std::size_t) + 4;
   auto const size = frame_size(frame);
   if (size > most - around) return most;
@@ -114,7 +112,7 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
   char const* behind_cr = nullptr;  // an LF here belongs to the CR before it
   while (static_cast<std::size_t>(last - block) >= block_bytes && out.make_room(block_bytes)) {
     auto* at = out.at();
-    auto blocks = (std::min)(static_cast<std::size_t>(last - block), out.room()) / block_bytes;
+    auto blocks = lesser(static_cast<std::size_t>(last - block), out.room()) / block_bytes;
     std::uint64_t ends = 0;
     for (; blocks != 0; --blocks, block += block_bytes, at += block_bytes) {
       ends = scanner.copy(at, block);
@@ -126,7 +124,7 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
     at = out.at();
     auto const* line = block;  // what is to be copied next
     auto const* const block_end = block + block_bytes;
-    auto const* const readable = (std::min)(last, block_end + block_bytes);
+    auto const* const readable = lesser(last, block_end + block_bytes);
     do {
       auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
       bool const cr = *end == '\r';

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +26,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 inline constexpr std::size_t block_bytes = 64;
+
+// std::min, which is in <algorithm>: half of what <string> alone brings.
+template <class T> constexpr T const& lesser(T const& a, T const& b) noexcept { return b < a ? b : a; }
 
 // Bit i speaks of byte i of at most 64.
 struct line_ends {
@@ -189,7 +191,7 @@ template <class Use> void for_each_line_in_blocks(std::string_view text, Use use
   char const* behind_cr = nullptr;  // an LF here belongs to the CR before it
   auto const* block = line;
   for (auto left = text.size(); left != 0;) {
-    auto const bytes = (std::min)(left, block_bytes);
+    auto const bytes = lesser(left, block_bytes);
     auto ends = left >= block_bytes ? scanner.may_end(block) : scanner.may_end(block, left);
     while (ends != 0) {
       auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
@@ -213,7 +215,7 @@ template <class Use> constexpr void for_each_line(std::string_view text, Use use
   if (!std::is_constant_evaluated()) return for_each_line_in_blocks(text, use);
   for (;;) {
     auto const end = text.find_first_of("\r\n");
-    use(text.data(), text.data() + (std::min)(end, text.size()));
+    use(text.data(), text.data() + lesser(end, text.size()));
     if (end == text.npos) return;
     text.remove_prefix(text.substr(end, 2) == "\r\n" ? end + 2 : end + 1);
   }

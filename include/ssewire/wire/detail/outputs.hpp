@@ -4,7 +4,6 @@
 
 #include <ssewire/wire/detail/copy.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -51,7 +50,10 @@ template <class Derived> class output {
 
  private:
   static constexpr char* copy(char* to, std::string_view text) noexcept {
-    if (std::is_constant_evaluated()) return std::copy(text.begin(), text.end(), to);
+    if (std::is_constant_evaluated()) {
+      for (char const c : text) *to++ = c;
+      return to;
+    }
     copy_exactly(to, text);
     return to + text.size();
   }
