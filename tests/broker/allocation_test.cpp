@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every allocation fails once: what is asked of a broker then happens or has no effect at all.
 #include <ssewire/broker/broker.hpp>
+#include <ssewire/log/replay_buffer.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/failing_allocations.hpp>

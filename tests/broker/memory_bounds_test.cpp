@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What replay_limits::max_bytes says about memory: small scopes are searched for a history that breaks it.
 #include <ssewire/broker/broker.hpp>
-#include <ssewire/broker/detail/tombstones.hpp>
 #include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/wire/serializer.hpp>
 #include <ssewire/wire/text_buffer.hpp>

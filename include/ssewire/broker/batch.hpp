@@ -7,6 +7,7 @@
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 
 #include <array>
 #include <cstddef>

@@ -17,11 +17,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <span>
 #include <string_view>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include <ssewire/core/begin.hpp>
 
@@ -39,6 +42,39 @@ template <class Traits> class histories {
   histories(broker_options const& options, keyed_hash hash, broker_stats& counts)
       : options_(options), counts_(counts), pins_(pin_ledger::make()),
         channels_(hash, options.replay.max_bytes, options.max_expired_channels, pins_) {}
+
+  // These two look at what never changes, and need no lock.
+  [[nodiscard]] bool takes_name(std::string_view name) const noexcept {
+    return !name.empty() && name.size() <= options_.max_channel_name_bytes &&
+           std::none_of(name.begin(), name.end(),
+                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  }
+
+  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
+  // compared with each other, of more there is an index.
+  errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
+    constexpr std::size_t few = 16;
+    auto const hash_of = [this](std::string_view name) -> std::size_t {
+      return channels_.hash(name) & (std::numeric_limits<std::size_t>::max)();
+    };
+    std::unordered_set<std::string_view, decltype(hash_of)> many(0, hash_of);
+    if (names.empty()) return errc::no_channel;
+    for (auto const name : names) {
+      if (!takes_name(name)) return errc::channel_name_refused;
+      bool const known = distinct.size() < few
+                             ? std::find(distinct.begin(), distinct.end(), name) != distinct.end()
+                             : many.contains(name);
+      if (known) continue;
+      if (distinct.size() == options_.max_channels_per_stream) return errc::too_many_channels;
+      distinct.push_back(name);
+      if (distinct.size() == few) {
+        many.insert(distinct.begin(), distinct.end());
+      } else if (distinct.size() > few) {
+        many.insert(name);
+      }
+    }
+    return errc::ok;
+  }
 
   [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
   [[nodiscard]] std::size_t expired_channels() const noexcept { return channels_.forgotten(); }

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
-#include <ssewire/broker/detail/tombstones.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/log/detail/siphash.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +37,10 @@ template <class Traits> class channel_table {
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }
+  // Of a name; needs no lock.
+  [[nodiscard]] std::uint64_t hash(std::string_view name) const noexcept {
+    return by_name_.hash_function().of(name);
+  }
   [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
 
   [[nodiscard]] channel* find(std::string_view name) const noexcept {

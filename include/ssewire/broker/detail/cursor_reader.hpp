@@ -5,26 +5,22 @@
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/detail/control_events.hpp>
 #include <ssewire/broker/detail/hook_runner.hpp>
-#include <ssewire/broker/detail/pin_holders.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
-#include <ssewire/broker/options.hpp>
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/close_reason.hpp>
-#include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/log.hpp>
-#include <ssewire/log/detail/siphash.hpp>
-#include <ssewire/wire/serializer.hpp>
+#include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/pinned_bytes.hpp>
+#include <ssewire/log/detail/segment.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -45,62 +41,24 @@ template <class Traits> class puller {
   // What a filter may do to its own subscription.
   struct ending {
     bool has_come = false;
-    std::shared_ptr<broker_core<Traits>> keeps;  // until the lock is let go
+    std::shared_ptr<void> keeps;  // until the lock is let go
   };
 
-  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
-  // the totals in.
-  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
-         keyed_hash hash, hook_calls<Traits>& hooks, broker_stats& counts) noexcept
-      : options_(options), unset_(unset), sequence_(sequence), hash_(hash), hooks_(hooks), counts_(counts) {}
+  // All that is given outlives it. `unset`: any position. `counts`: what it keeps the totals in.
+  puller(position_id const& unset, control_events<Traits>& events, hook_calls<Traits>& hooks,
+         broker_stats& counts) noexcept
+      : unset_(unset), events_(events), hooks_(hooks), counts_(counts) {}
 
-  // Where the stream stands, before its next event: a position after which that is the next one on its
-  // channels.
-  [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
-    auto next = never;
-    for (auto const& m : s) {
-      auto const& h = m.of->history;
-      auto const first = (std::max)(m.next_ordinal, h.first_ordinal());
-      if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
-    }
-    return next == never ? sequence_ : next - 1;
-  }
-
-  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's,
-  // and this ID leads back to it alone. A client that keeps such IDs over restarts of this process keeps one,
-  // if its filter admits it.
-  [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
-    log_run<Traits> newest;
-    std::uint64_t its = 0;
-    for (auto const& m : s) {
-      auto const& h = m.of->history;
-      auto const after = h.ordinal_after(position);
-      bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
-      auto const at = is_held ? h.position_of(after - 1) : (std::min)(h.lost_through(), position);
-      if (at < its || (at == its && !is_held)) continue;
-      newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
-      its = at;
-    }
-    if (newest.page == nullptr) return {};
-    auto const id = id_of(newest.bytes());
-    if (has_position_form(id)) return {};
-    for (auto const& m : s) {
-      if (m.of->history.position_of_id(id, hash_(id)).value_or(its) != its) return {};
-    }
-    return newest;
-  }
-
-  // Its filter has not said yet whether it admits the event whose ID it would be told.
-  [[nodiscard]] bool wants_to_know(subscriber const& s) const noexcept {
-    if (!s.filter) return false;
-    auto const own = own_id_at(s, place_of(s));
-    return own.page != nullptr && own.last_position() != s.admitted && own.last_position() != s.refused;
+  // Puts what the stream must be told in front. If memory fails, the batch stays empty.
+  void tell(subscriber& s, batch& out) {
+    out.notices_ = events_.tell(s, std::exchange(out.notices_, {}));
+    out.bytes_ += out.notices_.size();
   }
 
   // Asks it, with the lock let go; see pull_filtered.
   void ask_about_own_id(lock& held, subscriber& s, ending& end) {
     batch about;
-    about.add(own_id_at(s, place_of(s)), 0);
+    about.add(events_.own_id_at(s, events_.place_of(s)), 0);
     auto const& page = *about.pinned_[0].pin.get();
     auto const index = about.pinned_[0].first;
     bool admits = false;
@@ -146,72 +104,6 @@ template <class Traits> class puller {
       counts_.filtered += events;
     }
     return passed;
-  }
-
-  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if
-  // memory fails, nothing has been told.
-  void tell(subscriber& s, batch& out) {
-    auto const position = place_of(s);
-    auto const own = own_id_at(s, position);
-    bool const says_own = own.page != nullptr && (!s.filter || own.last_position() == s.admitted);
-    auto const ours = unset_.at(position);
-    auto const here = says_own ? stream_access::id(id_of(own.bytes())) : event_id(ours);
-
-    std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
-    notices.clear();
-    std::uint64_t gaps = 0;
-    std::uint64_t lags = 0;
-    std::uint64_t missed = 0;
-    auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> lost,
-                         bool last) {
-      auto const data = gap_data(cause, name, lost);
-      serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
-      ++gaps;
-    };
-    // Only the last one carries the ID. If the connection is cut between two, the client must not come back
-    // from behind a gap that it was not told of.
-    auto left =
-        std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
-    if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
-    for (auto const& m : s) {
-      if (!m.resumed_past_loss && !m.lags()) continue;
-      std::optional<std::uint64_t> lost;
-      if (!m.resumed_past_loss) {
-        ++lags;
-        if (!m.lost_unknown_number) lost = m.of->history.first_ordinal() - m.next_ordinal;
-        missed += lost.value_or(0);
-        if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
-      }
-      gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
-    }
-    if (s.says_position && (!s.opened || gaps == 0)) {
-      auto const retry = s.opened ? std::nullopt : options_.retry;
-      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry},
-                notices);
-    }
-
-    out.bytes_ += notices.size() - out.notices_.size();
-    out.notices_ = std::move(notices);
-    for (auto& m : s) {
-      m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
-      m.resumed_past_loss = m.lost_unknown_number = false;
-    }
-    s.unplaced = gap_cause::none;
-    s.opened = true;
-    s.filter_is_new = false;
-    if (position >= s.say_behind) s.must_say = false;
-    s.said = position;
-    s.skipped = 0;
-    counts_.gaps += gaps;
-    counts_.lags += lags;
-    counts_.missed += missed;
-  }
-
-  // Whether it is to be told where it stands: what comes before that has been pulled.
-  static bool may_say_position(subscriber const& s) noexcept {
-    return s.must_say && std::none_of(s.begin(), s.end(), [&](membership const& m) {
-             return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
-           });
   }
 
   // Before each merge: where a batch that comes back, or a part of it, is pulled again from.
@@ -281,16 +173,6 @@ template <class Traits> class puller {
     s.skipped += picked.skipped_since;
     counts_.filtered += picked.skipped;
     return next.events();
-  }
-
-  // A filter has kept events from it, and the position that its client will present lies in the older half of
-  // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
-  static bool must_say_position(subscriber const& s) noexcept {
-    return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
-             auto const& h = m.of->history;
-             return h.lost_through() > s.said ||
-                    h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
-           });
   }
 
   // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again.
@@ -447,13 +329,11 @@ template <class Traits> class puller {
     count(counts_.replayed, replayed - first);
   }
 
-  broker_options const& options_;
   position_id const& unset_;
-  std::uint64_t const& sequence_;
-  keyed_hash hash_;
+  control_events<Traits>& events_;
   hook_calls<Traits>& hooks_;
   broker_stats& counts_;
-  holder_list<Traits> holders_;
+  holder_list<subscriber> holders_;
 };
 
 }  // namespace detail

@@ -6,7 +6,9 @@
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/id_index.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/segment.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
 #include <string.h>
@@ -25,36 +27,6 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
-
-// A reference to a segment.
-template <class Traits> class segment_pin {
- public:
-  segment_pin() noexcept = default;
-  explicit segment_pin(segment<Traits>& page) noexcept : page_(&page) { page.retain(); }
-  segment_pin(segment_pin&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
-  segment_pin& operator=(segment_pin&& other) noexcept {
-    std::swap(page_, other.page_);
-    return *this;
-  }
-  ~segment_pin() {
-    if (page_ != nullptr) page_->release();
-  }
-
-  // Takes over the reference that make() gave.
-  [[nodiscard]] static segment_pin adopt(segment<Traits>* page) noexcept {
-    segment_pin pin;
-    pin.page_ = page;
-    return pin;
-  }
-
-  [[nodiscard]] segment<Traits>* detach() noexcept { return std::exchange(page_, nullptr); }
-  [[nodiscard]] segment<Traits>* get() const noexcept { return page_; }
-  segment<Traits>* operator->() const noexcept { return page_; }
-  explicit operator bool() const noexcept { return page_ != nullptr; }
-
- private:
-  segment<Traits>* page_ = nullptr;
-};
 
 // Frames that follow each other in the log and in memory.
 template <class Traits> struct log_run {

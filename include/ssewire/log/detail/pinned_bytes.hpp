@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// pinned_bytes.hpp - how much memory is still in use that logs have forgotten: a counter that outlives the
-// broker, as the pages may. A std::shared_ptr to it would be twice as large, in every page.
+// pinned_bytes.hpp - memory that logs have forgotten and readers still send from: how much it is, and whose.
 #pragma once
 
 #include <atomic>
@@ -13,7 +12,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A reference to a counter, or to none. Threads: distinct references to one counter are safe.
+// How much it is: a reference to a counter, or to none. The counter outlives the broker, as the pages may; a
+// std::shared_ptr to it would be twice as large, in every page.
+// Threads: distinct references to one counter are safe.
 class pin_ledger {
  public:
   pin_ledger() noexcept = default;
@@ -46,6 +47,48 @@ class pin_ledger {
   };
 
   counter* at_ = nullptr;
+};
+
+// The readers that may still be sending what they read last; those that read first stand in front.
+// Threads: one at a time; the broker's lock sees to it.
+template <class Reader> class holder_list {
+ public:
+  holder_list() noexcept = default;
+  holder_list(holder_list const&) = delete;
+  holder_list& operator=(holder_list const&) = delete;
+
+  // `s` is not in the list.
+  void add(Reader& s) noexcept {
+    s.holds = true;
+    s.previous_holder = last_;
+    s.next_holder = nullptr;
+    (last_ != nullptr ? last_->next_holder : first_) = &s;
+    last_ = &s;
+  }
+
+  void remove(Reader& s) noexcept {
+    if (!s.holds) return;
+    s.holds = false;
+    (s.previous_holder != nullptr ? s.previous_holder->next_holder : first_) = s.next_holder;
+    (s.next_holder != nullptr ? s.next_holder->previous_holder : last_) = s.previous_holder;
+  }
+
+  // One of the first that holds what its log has forgotten, or null. Those looked at that hold none go to the
+  // back: the next search looks at others.
+  [[nodiscard]] Reader* find_guilty() noexcept {
+    constexpr int most = 32;
+    for (int i = 0; i < most && first_ != nullptr; ++i) {
+      auto& s = *first_;
+      if (s.holds_forgotten()) return &s;
+      remove(s);
+      add(s);
+    }
+    return nullptr;
+  }
+
+ private:
+  Reader* first_ = nullptr;
+  Reader* last_ = nullptr;
 };
 
 }  // namespace detail

@@ -8,6 +8,8 @@
 #include <ssewire/core/position.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/segment.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/wire/serializer.hpp>
 

@@ -3,7 +3,7 @@
 // the rest of a large event stays in the log's page, where all streams that owe it share it.
 #pragma once
 
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 
 #include <cstddef>
 #include <string>

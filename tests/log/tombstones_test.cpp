@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/broker/detail/tombstones.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 
 #include <support/failing_allocations.hpp>
 #include <support/random.hpp>
