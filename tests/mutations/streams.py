@@ -46,7 +46,7 @@ STREAMS = [
       ("if (waits() || inside_writer_ || !owed_.empty()) {", "if (inside_writer_) {"),
       tests="stream/stream"),
     M("stream.end_untold", "G6 G10",
-      ("attempt([&] { w.on_closed(why, how); });", "(void)why;"),
+      ("try_call([&] { w.on_closed(why, how); });", "(void)why;"),
       tests="stream/stream"),
     M("stream.wrong_reason", "G6",
       ("reason_ = from_.close(why);", "from_.close(why);"),

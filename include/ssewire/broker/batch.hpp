@@ -5,8 +5,8 @@
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/segment_pin.hpp>
 
 #include <array>
@@ -22,17 +22,17 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class Traits> class puller;
+template <class Traits> class cursor_reader;
 
 }  // namespace detail
 
 /// What a pull has brought.
 enum class pull_status : unsigned char {
   /// The batch holds something to send.
-  frames,
+  ready,
   /// Nothing to send: park() and wait for the hook.
   nothing,
-  /// Nothing to send, and its turn in a drain has come: end the stream in order.
+  /// Nothing to send, and it is this stream's time to leave in a drain: end it in order.
   draining,
   /// The subscription was ended; its reason says why.
   closed,
@@ -101,7 +101,7 @@ template <class Traits> class basic_batch {
   }
 
  private:
-  friend class detail::puller<Traits>;
+  friend class detail::cursor_reader<Traits>;
 
   struct pinned_run {
     detail::segment_pin<Traits> pin;

@@ -106,7 +106,7 @@ template <class Traits = default_traits> class basic_subscription {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
     auto error = errc::no_memory;
-    detail::attempt([&] { error = of->join(*state_, channel.value()); });
+    detail::try_call([&] { error = of->join(*state_, channel.value()); });
     return of->count_refusal(error);
   }
 

@@ -122,7 +122,7 @@ template <class Traits> using held_flight = std::unique_ptr<flight<Traits>, one_
 
 // The last call of a writer. What it throws is nobody's.
 template <class Writer> void tell_end(Writer& w, close_reason why, ending how) noexcept {
-  attempt([&] { w.on_closed(why, how); });
+  try_call([&] { w.on_closed(why, how); });
 }
 
 // What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent
@@ -342,7 +342,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
       if (!std::exchange(left, true)) leave(sends);
     };
     bool const good =
-        detail::attempt([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
+        detail::try_call([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
     if (!good) {
       own.reset();
       return;
@@ -377,7 +377,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
     if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
     if (bytes > max_outbox_ - (std::min)(max_outbox_, outbox_.size())) return errc::outbox_full;
-    if (!detail::attempt(append)) return errc::no_memory;
+    if (!detail::try_call(append)) return errc::no_memory;
     if (state_ == stream_state::idle) state_ = stream_state::more;
     return errc::ok;
   }
@@ -398,7 +398,7 @@ template <class Writer, class Traits = default_traits> class basic_stream {
     }
     if (!scratch) scratch = std::make_unique<flight>();
     switch (from_.pull(scratch->batch, room_)) {
-    case pull_status::frames: offer_batch(scratch, failure); return true;
+    case pull_status::ready: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
       if (!outbox_.empty() || ending_ != close_reason::none || !park(from_))
         return true;  // its filter may have asked

@@ -14,8 +14,8 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/try_call.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
@@ -69,7 +69,7 @@ template <class Traits> class admission {
     if (!state_.is_of_this_process()) return {nullptr, errc::no_memory};
     if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, error};
     auto const resumes_after =
-        place(*s, last_event_id, own_id, how.start, state_.sequence, state_.ids.unset());
+        resume(*s, last_event_id, own_id, how.start, state_.sequence, state_.ids.unset());
     s->joined_at = s->said = state_.sequence;
     s->number = ++joined_;
     state_.subscribers.add(*s);
@@ -225,7 +225,7 @@ template <class Traits> class admission {
   // From now on its filters can be asked about what it loses. False: there is no memory.
   [[nodiscard]] bool keep_lost_headers(channel& c) const noexcept {
     auto const max_events = (std::min)(state_.options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
-    return attempt([&] { c.history.keep_lost_headers(max_events, state_.options.replay.max_bytes / 4); });
+    return try_call([&] { c.history.keep_lost_headers(max_events, state_.options.replay.max_bytes / 4); });
   }
 
   // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go.
@@ -234,12 +234,12 @@ template <class Traits> class admission {
     for (auto& m : s) {
       if (!m.resumed_past_loss) continue;
       std::optional<lost_headers::copy> known;
-      if (auto const* const lost = m.of->history.lost()) attempt([&] { known = lost->copy_after(after); });
+      if (auto const* const lost = m.of->history.lost()) try_call([&] { known = lost->copy_after(after); });
       if (!known) continue;
       auto const unset = state_.ids.unset();  // the lock guards it
       held.unlock();
       bool missing = true;
-      attempt([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
+      try_call([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
       held.lock();
       m.resumed_past_loss = missing;
     }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <ssewire/broker/detail/membership.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
@@ -18,7 +18,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 template <class Traits> struct channel {
-  channel(std::string_view called, keyed_hash hash, std::size_t max_bytes, pin_ledger const& pins)
+  channel(std::string_view called, siphash hash, std::size_t max_bytes, pinned_bytes const& pins)
       : name(called), history(hash, max_bytes, pins) {}
 
   std::string name;

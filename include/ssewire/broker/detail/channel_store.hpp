@@ -9,7 +9,7 @@
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/position.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
@@ -33,14 +33,14 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // Threads: one at a time; the broker's lock sees to it.
-template <class Traits> class histories {
+template <class Traits> class channel_store {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using channel = detail::channel<Traits>;
 
   // Both outlive it. `counts` is what it keeps the totals in.
-  histories(broker_options const& options, keyed_hash hash, broker_stats& counts)
-      : options_(options), counts_(counts), pins_(pin_ledger::make()),
+  channel_store(broker_options const& options, siphash hash, broker_stats& counts)
+      : options_(options), counts_(counts), pins_(pinned_bytes::make()),
         channels_(hash, options.replay.max_bytes, options.max_expired_channels, pins_) {}
 
   // These two look at what never changes, and need no lock.
@@ -78,7 +78,7 @@ template <class Traits> class histories {
 
   [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
   [[nodiscard]] std::size_t expired_channels() const noexcept { return channels_.forgotten(); }
-  [[nodiscard]] std::size_t pinned_bytes() const noexcept { return pins_.bytes(); }
+  [[nodiscard]] std::size_t pinned() const noexcept { return pins_.bytes(); }
   [[nodiscard]] channel* find(std::string_view name) const noexcept { return channels_.find(name); }
 
   // Null, and the reason, where a new one is refused; then nothing has changed.
@@ -215,7 +215,7 @@ template <class Traits> class histories {
 
   broker_options const& options_;
   broker_stats& counts_;
-  pin_ledger pins_;  // how much of what the logs have forgotten is still being sent
+  pinned_bytes pins_;  // how much of what the logs have forgotten is still being sent
   channel_table<Traits> channels_;
 };
 

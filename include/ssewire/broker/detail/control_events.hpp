@@ -9,8 +9,8 @@
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/utf8.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/wire/serializer.hpp>
 
@@ -65,7 +65,7 @@ template <class Traits> class control_events {
   // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
   // the totals in.
   control_events(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
-                 keyed_hash hash, broker_stats& counts) noexcept
+                 siphash hash, broker_stats& counts) noexcept
       : options_(options), unset_(unset), sequence_(sequence), hash_(hash), counts_(counts) {}
 
   // Where the stream stands, before its next event: a position after which that is the next one on its
@@ -189,7 +189,7 @@ template <class Traits> class control_events {
   broker_options const& options_;
   position_id const& unset_;
   std::uint64_t const& sequence_;
-  keyed_hash hash_;
+  siphash hash_;
   broker_stats& counts_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // core.hpp - one order of events over its channels, and the one lock that makes it.
 //
-// What runs under the lock is ours and short: no writer, no hook, no other user code. A publish is in publish.hpp.
+// What runs under the lock is ours and short: no writer, no hook, no other user code. A publish is in publisher.hpp.
 // A read is pull() below: cursor_reader.hpp moves the cursors, control_events.hpp says what must be told. Who comes
 // and goes is in admission.hpp, what time does in lifecycle.hpp.
 #pragma once
@@ -12,7 +12,7 @@
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/lifecycle.hpp>
 #include <ssewire/broker/detail/membership.hpp>
-#include <ssewire/broker/detail/publish.hpp>
+#include <ssewire/broker/detail/publisher.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
 #include <ssewire/broker/filter.hpp>
@@ -81,12 +81,12 @@ template <class Traits> class broker_core {
   // ---- pull and park ----
 
   pull_status pull(subscriber& s, batch& out, std::size_t room) {
-    constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others have their turn
+    constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others get the thread
     // From inside its filter, and so on the thread that set this: `out` may be the batch that is being
     // filled.
     if (s.filtering) return pull_status::nothing;
     out.clear();
-    typename puller<Traits>::ending end;
+    typename cursor_reader<Traits>::ending end;
     lock held(state_.guard);
     state_.reader.let_go(s);
     int questions = 2;       // about IDs; what others do meanwhile may raise another one
@@ -133,11 +133,11 @@ template <class Traits> class broker_core {
       }
     }
     state_.reader.hold(s, out);
-    if (!out.empty()) return pull_status::frames;
+    if (!out.empty()) return pull_status::ready;
     return life_.is_due(s) ? pull_status::draining : pull_status::nothing;
   }
 
-  // See puller.
+  // See cursor_reader.
   std::string_view give_back(subscriber& s, batch& out, std::size_t taken) noexcept {
     lock const held(state_.guard);
     return state_.reader.give_back(s, out, taken);
@@ -211,7 +211,7 @@ template <class Traits> class broker_core {
     auto all = state_.counts;
     all.channels = state_.logs.channels();
     all.expired_channels = state_.logs.expired_channels();
-    all.pinned_bytes = state_.logs.pinned_bytes();
+    all.pinned_bytes = state_.logs.pinned();
     return all;
   }
 

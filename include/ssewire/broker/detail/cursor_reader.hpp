@@ -10,8 +10,8 @@
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
 #include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/segment.hpp>
@@ -31,7 +31,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // Threads: one at a time; the broker's lock sees to it.
-template <class Traits> class puller {
+template <class Traits> class cursor_reader {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using batch = basic_batch<Traits>;
@@ -45,8 +45,8 @@ template <class Traits> class puller {
   };
 
   // All that is given outlives it. `unset`: any position. `counts`: what it keeps the totals in.
-  puller(position_id const& unset, control_events<Traits>& events, hook_calls<Traits>& hooks,
-         broker_stats& counts) noexcept
+  cursor_reader(position_id const& unset, control_events<Traits>& events, hook_runner<Traits>& hooks,
+                broker_stats& counts) noexcept
       : unset_(unset), events_(events), hooks_(hooks), counts_(counts) {}
 
   // Puts what the stream must be told in front. If memory fails, the batch stays empty.
@@ -253,13 +253,13 @@ template <class Traits> class puller {
 
   // While this exists a filter is being asked, with the lock let go. If it throws, `about` is pulled again.
   struct asking {
-    puller& by;
+    cursor_reader& by;
     lock& held;
     subscriber& s;
     ending& end;
     batch const* about;
 
-    asking(puller& asker, lock& let_go, subscriber& whose, ending& its,
+    asking(cursor_reader& asker, lock& let_go, subscriber& whose, ending& its,
            batch const* events = nullptr) noexcept
         : by(asker), held(let_go), s(whose), end(its), about(events) {
       s.filtering = true;
@@ -331,9 +331,9 @@ template <class Traits> class puller {
 
   position_id const& unset_;
   control_events<Traits>& events_;
-  hook_calls<Traits>& hooks_;
+  hook_runner<Traits>& hooks_;
   broker_stats& counts_;
-  holder_list<subscriber> holders_;
+  pin_holders<subscriber> holders_;
 };
 
 }  // namespace detail

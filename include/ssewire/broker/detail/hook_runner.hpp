@@ -27,13 +27,13 @@ template <class Lock> void breathe(Lock& held, std::size_t step) noexcept {
 }
 
 // Threads: one at a time; the broker's lock sees to it, which each call is given, held.
-template <class Traits> class hook_calls {
+template <class Traits> class hook_runner {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using subscriber = detail::subscriber<Traits>;
   using channel = detail::channel<Traits>;
 
-  explicit hook_calls(presence_hook hook) noexcept : presence_(hook) {}
+  explicit hook_runner(presence_hook hook) noexcept : presence_(hook) {}
 
   void wake_all(lock& held, parked_list<Traits>& taken) noexcept {
     for (std::size_t step = 0; taken.first != nullptr; breathe(held, step++)) {

@@ -82,19 +82,19 @@ template <class Traits> class lifecycle {
     state_.hooks.end_presence(held);
   }
 
-  // As far into the spread as its turn is into the turns, after what everybody waits for.
+  // As far into the spread as its departure lies among all departures, after what everybody waits for.
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
     lock const held(state_.guard);
     if (!draining_) return 0;
-    auto const part = static_cast<std::uint64_t>(turn_of(s.number) * static_cast<double>(spread_ms_));
+    auto const part = static_cast<std::uint64_t>(departure_of(s.number) * static_cast<double>(spread_ms_));
     auto const most = (std::numeric_limits<std::uint64_t>::max)() - part;
     return part + (std::min)(state_.options.least_retry.milliseconds, most);
   }
 
-  // Whether its turn to end has come. That of a leader (in_step.hpp), which has no number, comes at once: who
-  // is in step with it falls out, for each of them has a turn.
+  // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in step
+  // with it fall out, for each of them has a departure of its own.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
-    return draining_ && (s.number == 0 || schedule_.has_come(turn_of(s.number)));
+    return draining_ && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
   }
 
   // The log has moved past it, and it is to end then. Not where time alone has done that while the process
@@ -111,20 +111,21 @@ template <class Traits> class lifecycle {
   // publish, more go then.
   void end_holders(lock& held) noexcept {
     auto const most = state_.options.max_pinned_bytes;
-    for (std::size_t ended = 0; state_.logs.pinned_bytes() > most + ended;) {
+    for (std::size_t ended = 0; state_.logs.pinned() > most + ended;) {
       auto* const s = state_.reader.find_guilty();
       if (s == nullptr) return;
       ended += s->held_bytes;
-      evict(held, *s, close_reason::held_too_much);
-      if (state_.logs.pinned_bytes() <= most) return;
+      evict(held, *s, close_reason::pinned_too_much);
+      if (state_.logs.pinned() <= most) return;
     }
   }
 
  private:
   // Its next pull asks its filter whether anything of what it has missed was for it.
   [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
-    return std::none_of(s.begin(), s.end(),
-                        [&](membership const& m) { return m.lags() && !puller<Traits>::can_ask(s, m); });
+    return std::none_of(s.begin(), s.end(), [&](membership const& m) {
+      return m.lags() && !cursor_reader<Traits>::can_ask(s, m);
+    });
   }
 
   void wake_if_due(lock& held, subscriber& s) noexcept {
@@ -149,10 +150,10 @@ template <class Traits> class lifecycle {
   }
 
   broker_state<Traits>& state_;  // whose lock guards what follows
-  age_marks ages_;
+  watermarks ages_;
   std::uint64_t excused_through_ = 0;  // a position: a late tick took what lies before it, whoever was slow
-  age_marks quiet_ages_;
-  drain_turns schedule_;
+  watermarks quiet_ages_;
+  drain_schedule schedule_;
   std::uint64_t spread_ms_ = 0;  // of a drain
   bool draining_ = false;
   bool closed_ = false;

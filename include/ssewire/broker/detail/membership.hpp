@@ -2,7 +2,7 @@
 // membership.hpp - a subscriber's place in one channel: its cursor into the log, and a link of who is parked there.
 #pragma once
 
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 
 #include <cstdint>
 

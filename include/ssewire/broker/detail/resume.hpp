@@ -56,9 +56,9 @@ template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> co
 // position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be a
 // publisher's.
 template <class Traits>
-std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id,
-                                   std::optional<std::uint64_t> own_id, start_at start,
-                                   std::uint64_t sequence, position_id const& unset) noexcept {
+std::optional<std::uint64_t> resume(subscriber<Traits>& s, std::string_view last_event_id,
+                                    std::optional<std::uint64_t> own_id, start_at start,
+                                    std::uint64_t sequence, position_id const& unset) noexcept {
   auto reading = read_position(last_event_id, unset);
   if (own_id) {
     // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.

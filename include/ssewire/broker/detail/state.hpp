@@ -34,16 +34,16 @@ template <class Traits> struct broker_state {
         told(options, ids.unset(), sequence, hash, counts), reader(ids.unset(), told, hooks, counts) {}
 
   broker_options const options;
-  keyed_hash const hash;
+  siphash const hash;
 
   mutex guard;  // of all that follows
   identity<Traits> ids;
   std::uint64_t sequence = 0;  // the position of the last event
   broker_stats counts;
-  histories<Traits> logs;
-  hook_calls<Traits> hooks;
+  channel_store<Traits> logs;
+  hook_runner<Traits> hooks;
   control_events<Traits> told;
-  puller<Traits> reader;
+  cursor_reader<Traits> reader;
   subscriber_list<Traits> subscribers;
 
   // In a process that was cloned by fork() it is another broker, and begins anew. Called only while it is open:

@@ -160,7 +160,7 @@ class lost_headers {
     auto const wanted = live().size() + bytes;
     if (wanted <= records_.capacity() / 2) {
       records_.erase(0, front_);
-    } else if (!attempt([&] {
+    } else if (!try_call([&] {
                  std::string larger;
                  larger.reserve((std::min)(2 * wanted, 2 * max_bytes_));
                  records_.swap(larger.append(live()));

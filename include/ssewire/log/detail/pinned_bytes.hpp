@@ -15,23 +15,23 @@ namespace detail {
 // How much it is: a reference to a counter, or to none. The counter outlives the broker, as the pages may; a
 // std::shared_ptr to it would be twice as large, in every page.
 // Threads: distinct references to one counter are safe.
-class pin_ledger {
+class pinned_bytes {
  public:
-  pin_ledger() noexcept = default;
-  [[nodiscard]] static pin_ledger make() {  // throws std::bad_alloc
-    pin_ledger made;
+  pinned_bytes() noexcept = default;
+  [[nodiscard]] static pinned_bytes make() {  // throws std::bad_alloc
+    pinned_bytes made;
     made.at_ = new counter;
     return made;
   }
-  pin_ledger(pin_ledger const& other) noexcept : at_(other.at_) {
+  pinned_bytes(pinned_bytes const& other) noexcept : at_(other.at_) {
     if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
   }
-  pin_ledger(pin_ledger&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
-  pin_ledger& operator=(pin_ledger other) noexcept {
+  pinned_bytes(pinned_bytes&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  pinned_bytes& operator=(pinned_bytes other) noexcept {
     std::swap(at_, other.at_);
     return *this;
   }
-  ~pin_ledger() {
+  ~pinned_bytes() {
     if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
   }
 
@@ -51,11 +51,11 @@ class pin_ledger {
 
 // The readers that may still be sending what they read last; those that read first stand in front.
 // Threads: one at a time; the broker's lock sees to it.
-template <class Reader> class holder_list {
+template <class Reader> class pin_holders {
  public:
-  holder_list() noexcept = default;
-  holder_list(holder_list const&) = delete;
-  holder_list& operator=(holder_list const&) = delete;
+  pin_holders() noexcept = default;
+  pin_holders(pin_holders const&) = delete;
+  pin_holders& operator=(pin_holders const&) = delete;
 
   // `s` is not in the list.
   void add(Reader& s) noexcept {

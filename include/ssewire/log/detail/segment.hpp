@@ -60,7 +60,7 @@ template <class Traits> class segment {
 
   // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how
   // much that is.
-  void forget(pin_ledger const& ledger) noexcept {
+  void forget(pinned_bytes const& ledger) noexcept {
     // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
     if (ledger && references_.load(std::memory_order_acquire) != 1) {
       ledger.add(allocated_bytes());
@@ -207,7 +207,7 @@ template <class Traits> class segment {
   std::uint32_t used_ = 0;
   std::uint64_t base_position_ = 0;
   std::uint64_t base_ordinal_ = 0;
-  pin_ledger forgotten_;  // set when its log has forgotten it while it was in use
+  pinned_bytes forgotten_;  // set when its log has forgotten it while it was in use
 };
 
 }  // namespace detail

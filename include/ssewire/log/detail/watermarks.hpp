@@ -19,7 +19,7 @@ namespace detail {
 
 // The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old
 // as the limit, if pass() is called that often.
-class age_marks {
+class watermarks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
   std::uint64_t pass(steady_time now, steady_duration max_age, std::uint64_t sequence) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of
-// it.
+// entry_log.hpp - one channel's bounded history: frames in the order of their positions, and what was
+// forgotten of it.
 #pragma once
 
 #include <ssewire/log/detail/frame_header.hpp>
@@ -59,7 +59,7 @@ template <class Traits> class entry_log {
  public:
   // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
   // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
-  explicit entry_log(keyed_hash ids, std::size_t max_bytes, pin_ledger pins = {}) noexcept
+  explicit entry_log(siphash ids, std::size_t max_bytes, pinned_bytes pins = {}) noexcept
       : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
         max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
   entry_log(entry_log const&) = delete;
@@ -378,8 +378,8 @@ template <class Traits> class entry_log {
   id_index<Traits> own_ids_;
   std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
   std::unique_ptr<lost_headers> lost_;
-  keyed_hash id_hash_;
-  pin_ledger pins_;
+  siphash id_hash_;
+  pinned_bytes pins_;
   bool tagged_ = false;  // an event had a tag
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// publish.hpp - one publish: serialize outside the lock, append under it, wake who is parked.
+// publisher.hpp - one publish: serialize outside the lock, append under it, wake who is parked.
 //
 // It looks at no cursor. Everything about a slow subscriber is paid by its own pull.
 #pragma once
@@ -85,7 +85,7 @@ template <class Traits> class publisher {
   }
 
  private:
-  // The moment of a publish; see histories::append. `woken`: an empty list for each channel.
+  // The moment of a publish; see channel_store::append. `woken`: an empty list for each channel.
   result<position_id> commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
                              std::span<prepared_event<Traits>> prepared,
                              std::span<parked_list<Traits>> woken) noexcept {
