@@ -148,7 +148,7 @@ template <class Traits = default_traits> class basic_subscription {
 
   /// Whether its client gets position events; as it was subscribed.
   [[nodiscard]] position_events position() const noexcept {
-    return state_ == nullptr || state_->says_position ? position_events::sent : position_events::left_out;
+    return state_ == nullptr ? position_events::sent : state_->position;
   }
 
   /// While the broker drains: how long this client should wait before it comes back, at least

@@ -59,7 +59,7 @@ template <class Traits> class admission {
     s->memberships = std::make_unique<membership[]>(distinct.size());
     s->policy = how.lag;
     s->filter = how.filter;
-    s->says_position = how.position == position_events::sent;
+    s->position = how.position;
     if (auto const user = how.user.value(); !user.empty()) s->user = state_.hash(user) | 1;
     std::optional<std::uint64_t> own_id;  // its hash
     if (good_own_id(last_event_id)) own_id = state_.hash(last_event_id);
@@ -88,8 +88,7 @@ template <class Traits> class admission {
     if (s->evicted != close_reason::none) why = s->evicted;
     state_.subscribers.remove(*s);
     state_.reader.let_go(*s);
-    s->armed = false;
-    s->closed = true;
+    s->now = phase::closed;
     for (auto& m : *s) m.unlink();
     count_out(why, s->user);
     for (auto& m : *s) leave_channel(held, m);
@@ -143,7 +142,7 @@ template <class Traits> class admission {
     if (s.channels == 1) return errc::no_channel;
     for (auto& each : s) each.unlink();
     membership left = *m;
-    s.holds_left = s.holds_left || (s.holds && left.held_from != never);
+    if (s.holds == held::pages && left.held_from != never) s.holds = held::pages_of_left_channel;
     *m = s.memberships[--s.channels];
     state_.say_position(held, s);
     leave_channel(held, left);
@@ -157,7 +156,8 @@ template <class Traits> class admission {
     if (s.filtering) return errc::called_from_inside;
     std::swap(s.filter, filter);
     s.admitted = s.refused = 0;
-    s.filter_is_new = true;  // what was lost before that is said is told, whichever filter it was for
+    s.due =
+        position_due::yes_refilter;  // what was lost before that is said is told, whichever filter it was for
     if (s.filter) {
       for (auto& m : s)
         (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
@@ -232,7 +232,7 @@ template <class Traits> class admission {
   // Where that is not known, or the filter throws, they count as missing.
   void ask_about_losses(lock& held, subscriber& s, std::uint64_t after) noexcept {
     for (auto& m : s) {
-      if (!m.resumed_past_loss) continue;
+      if (m.missed != loss::before_resume) continue;
       std::optional<lost_headers::copy> known;
       if (auto const* const lost = m.of->history.lost()) try_call([&] { known = lost->copy_after(after); });
       if (!known) continue;
@@ -241,7 +241,7 @@ template <class Traits> class admission {
       bool missing = true;
       try_call([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
       held.lock();
-      m.resumed_past_loss = missing;
+      if (!missing) m.missed = loss::counted;
     }
     s.outcome = outcome_of_resuming(s);
   }

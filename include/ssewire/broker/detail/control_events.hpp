@@ -113,7 +113,7 @@ template <class Traits> class control_events {
 
   // Whether it is to be told where it stands: what comes before that has been pulled.
   [[nodiscard]] static bool may_say_position(subscriber const& s) noexcept {
-    return s.must_say && std::none_of(s.begin(), s.end(), [&](membership const& m) {
+    return s.due != position_due::no && std::none_of(s.begin(), s.end(), [&](membership const& m) {
              return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
            });
   }
@@ -149,21 +149,22 @@ template <class Traits> class control_events {
     };
     // Only the last one carries the ID. If the connection is cut between two, the client must not come back
     // from behind a gap that it was not told of.
-    auto left =
-        std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
+    auto left = std::count_if(s.begin(), s.end(),
+                              [](auto const& m) { return m.missed == loss::before_resume || m.lags(); });
     if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
     for (auto const& m : s) {
-      if (!m.resumed_past_loss && !m.lags()) continue;
+      bool const resumed = m.missed == loss::before_resume;
+      if (!resumed && !m.lags()) continue;
       std::optional<std::uint64_t> lost;
-      if (!m.resumed_past_loss) {
+      if (!resumed) {
         ++lags;
-        if (!m.lost_unknown_number) lost = m.of->history.first_ordinal() - m.next_ordinal;
+        if (m.missed != loss::uncounted) lost = m.of->history.first_ordinal() - m.next_ordinal;
         missed += lost.value_or(0);
         if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
       }
       gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
     }
-    if (s.says_position && (!s.opened || gaps == 0)) {
+    if (s.position == position_events::sent && (!s.opened || gaps == 0)) {
       auto const retry = s.opened ? std::nullopt : options_.retry;
       serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry},
                 notices);
@@ -171,12 +172,15 @@ template <class Traits> class control_events {
 
     for (auto& m : s) {
       m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
-      m.resumed_past_loss = m.lost_unknown_number = false;
+      m.missed = loss::counted;
     }
     s.unplaced = gap_cause::none;
     s.opened = true;
-    s.filter_is_new = false;
-    if (position >= s.say_behind) s.must_say = false;
+    if (position >= s.say_behind) {
+      s.due = position_due::no;
+    } else if (s.due == position_due::yes_refilter) {
+      s.due = position_due::yes;
+    }
     s.said = position;
     s.skipped = 0;
     counts_.gaps += gaps;

@@ -124,7 +124,7 @@ template <class Traits> class broker_core {
       if (end.has_come) return pull_status::closed;
       asked += more;
       if (!out.empty()) break;
-      if (more == 0 && s.must_say) continue;
+      if (more == 0 && s.due != position_due::no) continue;
       if (more == 0 || asked >= most_asked) {
         if (asked >= most_asked || (life_.is_due(s) && s.skipped != 0) ||
             control_events<Traits>::must_say_position(s))
@@ -160,12 +160,13 @@ template <class Traits> class broker_core {
 
   // The two halves of park(), for in_step.
   [[nodiscard]] bool may_park(subscriber const& s) const noexcept {
-    return s.evicted == close_reason::none && !life_.is_due(s) && s.opened && !s.must_say && !s.filtering &&
+    return s.evicted == close_reason::none && !life_.is_due(s) && s.opened && s.due == position_due::no &&
+           !s.filtering &&
            std::none_of(s.begin(), s.end(), [](membership const& m) { return m.has_news() || m.lags(); });
   }
   void arm(subscriber& s) noexcept {
     for (auto& m : s) m.of->parked.push(m);
-    s.armed = true;
+    s.now = phase::parked;
   }
 
   void set_hook(subscriber& s, wake_hook hook) noexcept {

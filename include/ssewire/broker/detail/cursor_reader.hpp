@@ -72,9 +72,9 @@ template <class Traits> class cursor_reader {
   // Whether its filter can be asked about all that it has missed here.
   static bool can_ask(subscriber const& s, membership const& m) noexcept {
     auto const* const lost = m.of->history.lost();
-    if (!s.filter || s.filter_is_new || lost == nullptr) return false;
-    return m.lost_unknown_number ? lost->knows_after(m.missing_after)
-                                 : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
+    if (!s.filter || s.due == position_due::yes_refilter || lost == nullptr) return false;
+    return m.missed == loss::uncounted ? lost->knows_after(m.missing_after)
+                                       : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
   }
 
   // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it
@@ -87,8 +87,9 @@ template <class Traits> class cursor_reader {
       auto const& lost = *m.of->history.lost();
       auto const first = m.of->history.first_ordinal();
       auto const events = first - m.next_ordinal;
-      auto const known = m.lost_unknown_number ? lost.copy_after(m.missing_after) : lost.copy_last(events);
-      auto const after = m.lost_unknown_number ? m.missing_after : known->after;
+      auto const known =
+          m.missed == loss::uncounted ? lost.copy_after(m.missing_after) : lost.copy_last(events);
+      auto const after = m.missed == loss::uncounted ? m.missing_after : known->after;
       bool missing = true;
       auto const unset = unset_;  // the lock guards it
       {
@@ -99,7 +100,7 @@ template <class Traits> class cursor_reader {
       if (missing) continue;
       passed = true;
       m.next_ordinal = first;
-      m.lost_unknown_number = false;
+      if (m.missed == loss::uncounted) m.missed = loss::counted;
       s.skipped += events;
       counts_.filtered += events;
     }
@@ -113,7 +114,7 @@ template <class Traits> class cursor_reader {
 
   // The next events of all channels in the broker's order, as runs that lie together.
   void merge(subscriber& s, batch& out, std::size_t room) noexcept {
-    auto const end = s.must_say ? s.say_behind + 1 : never;
+    auto const end = s.due != position_due::no ? s.say_behind + 1 : never;
     while (!out.full()) {
       membership* first = nullptr;
       auto next = never;   // position of the next event of all
@@ -224,14 +225,15 @@ template <class Traits> class cursor_reader {
       auto& from = find_member(s, run.membership)->held_from;  // it is there: this pull has read from it
       from = (std::min)(from, run.pin->base_ordinal() + run.first);
     }
+    s.holds = held::pages;
     holders_.add(s);
   }
 
   // Nothing of the batch pulled last is being sent any more.
   void let_go(subscriber& s) noexcept {
-    if (!s.holds) return;
+    if (s.holds == held::nothing) return;
     holders_.remove(s);
-    s.holds_left = false;
+    s.holds = held::nothing;
     for (auto& m : s) m.held_from = never;
   }
 
@@ -270,8 +272,8 @@ template <class Traits> class cursor_reader {
     ~asking() {
       held.lock();
       s.filtering = false;
-      end.has_come = s.closed || s.evicted != close_reason::none;
-      if (s.closed) {
+      end.has_come = s.is_closed() || s.evicted != close_reason::none;
+      if (s.is_closed()) {
         end.keeps = std::move(s.keeps);
         by.hooks_.destroy(held, &s);
       } else if (about != nullptr) {
@@ -295,7 +297,7 @@ template <class Traits> class cursor_reader {
         // forgotten, too.
         bool const counted = read.all == m.next_ordinal - m.pulled_from;
         m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
-        m.lost_unknown_number = m.lost_unknown_number || !counted;
+        if (!counted) m.missed = loss::uncounted;
         m.missing_after = position - 1;
       } else {
         m.next_ordinal = (std::clamp)(h.ordinal_after(position - 1), m.pulled_from, m.next_ordinal);

@@ -40,7 +40,7 @@ template <class Traits> class hook_runner {
       auto& m = *taken.first;
       auto& s = *m.owner;
       m.unlink();
-      if (std::exchange(s.armed, false)) fire(held, s, wake::ready);
+      if (s.unpark()) fire(held, s, wake::ready);
     }
   }
 
@@ -66,12 +66,12 @@ template <class Traits> class hook_runner {
         held.lock();
         return;
       }
-      again = !s.closed && (here.again_evicted || here.again_ready);
+      again = !s.is_closed() && (here.again_evicted || here.again_ready);
       why = here.again_evicted ? wake::evicted : wake::ready;
       here.again_evicted = here.again_ready = false;  // behind `evicted` nothing is ready
     }
     s.now_firing = nullptr;
-    if (s.close_waits) returned_.notify_all();
+    if (s.now == phase::closing_waits) returned_.notify_all();
   }
 
   // It is in no list any more. Lets go of the lock, unless the hook is running on this thread and must do it.
@@ -80,7 +80,7 @@ template <class Traits> class hook_runner {
       s->now_firing->orphaned = true;
       return;
     }
-    s->close_waits = true;
+    s->now = phase::closing_waits;
     while (s->now_firing != nullptr) returned_.wait(held);
     held.unlock();  // its filter is destroyed with it
     delete s;

@@ -19,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
@@ -58,7 +57,7 @@ template <class Traits> class lifecycle {
         evict(held, s, close_reason::drain_forced);
       } else if (is_outrun(s) && !may_be_excused(s)) {
         evict(held, s, close_reason::lagged);
-      } else if (s.armed && s.skipped != 0 && s.said < half_old) {
+      } else if (s.now == phase::parked && s.skipped != 0 && s.said < half_old) {
         // or its client would come back from behind events that it never was to get
         state_.say_position(held, s);
       } else {
@@ -129,14 +128,14 @@ template <class Traits> class lifecycle {
   }
 
   void wake_if_due(lock& held, subscriber& s) noexcept {
-    if (is_due(s) && std::exchange(s.armed, false)) state_.hooks.fire(held, s, wake::ready);
+    if (is_due(s) && s.unpark()) state_.hooks.fire(held, s, wake::ready);
   }
 
   // One that was ended before, in order, may be waiting for its last bytes to go: force ends that, too.
   void evict(lock& held, subscriber& s, close_reason why) noexcept {
     if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
     s.evicted = why;
-    s.armed = false;
+    (void)s.unpark();
     state_.reader.let_go(s);
     state_.hooks.fire(held, s, wake::evicted);
   }

@@ -15,18 +15,24 @@ namespace detail {
 template <class Traits> struct channel;
 template <class Traits> struct subscriber;
 
+// What a subscriber has missed on a channel, and whether the number is known.
+enum class loss : unsigned char {
+  counted,        // nothing, or, if it lags, as many events as its ordinal says
+  uncounted,      // it lags, and the number cannot be told
+  before_resume,  // it came back too late; the number of what it missed meanwhile nobody knows
+};
+
 // A subscriber's place in one channel. Guarded by the broker's lock.
 template <class Traits> struct membership {
   channel<Traits>* of = nullptr;
   subscriber<Traits>* owner = nullptr;
   std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
-  std::uint64_t held_from =
-      never;  // the oldest entry in the batch it pulled last, while it may still send from that
+  // The oldest entry in the batch it pulled last, while it may still send from that.
+  std::uint64_t held_from = never;
   std::uint64_t pulled_from = never;  // the entry the batch pulled last began with; never: there was none yet
   std::uint32_t key = 0;              // names it among those of its owner, also when they change
-  bool resumed_past_loss = false;     // it came back too late; how many it missed meanwhile nobody knows
-  bool lost_unknown_number = false;   // it lags, and how many events it has missed cannot be told
-  std::uint64_t missing_after = 0;    // then: a position; what it has missed lies after that
+  loss missed = loss::counted;
+  std::uint64_t missing_after = 0;  // of `uncounted`: a position; what it has missed lies after that
   membership* next_parked = nullptr;
   membership** parked_link = nullptr;  // what points to this, or null: not in a list
 

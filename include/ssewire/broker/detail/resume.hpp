@@ -45,7 +45,7 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
 
 // What became of the last event ID of a stream that goes on where it stood.
 template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
-  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; }))
+  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.missed == loss::before_resume; }))
     return resume_outcome::gap;
   if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); }))
     return resume_outcome::resumed;
@@ -70,7 +70,7 @@ std::optional<std::uint64_t> resume(subscriber<Traits>& s, std::string_view last
   if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
     for (auto& m : s) {
       m.next_ordinal = m.of->history.ordinal_after(reading.sequence);
-      m.resumed_past_loss = m.of->history.lost_through() > reading.sequence;
+      if (m.of->history.lost_through() > reading.sequence) m.missed = loss::before_resume;
     }
     s.outcome = outcome_of_resuming(s);
     return reading.sequence;

@@ -15,7 +15,6 @@
 
 #include <cstdint>
 #include <mutex>
-#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
@@ -52,8 +51,8 @@ template <class Traits> struct broker_state {
 
   // Its channels or its filter are others now, or its client knows too little: it is told where it stands.
   void say_position(lock& held, subscriber<Traits>& s) noexcept {
-    s.must_say = true;
-    if (std::exchange(s.armed, false)) hooks.fire(held, s, wake::ready);
+    if (s.due == position_due::no) s.due = position_due::yes;
+    if (s.unpark()) hooks.fire(held, s, wake::ready);
   }
 
  private:

@@ -36,6 +36,28 @@ constexpr std::string_view name(gap_cause cause) noexcept {
   return "";
 }
 
+// From subscribe() to the end; only one that is awake can be parked or closed.
+enum class phase : unsigned char {
+  awake,
+  parked,         // its hook is to be called when there is something to pull
+  closed,         // by its owner
+  closing_waits,  // and the owner waits until the hook, which runs on another thread, has returned
+};
+
+// Whether its client must be told where the stream stands, after `say_behind`.
+enum class position_due : unsigned char {
+  no,
+  yes,           // its channels or its filter are others now
+  yes_refilter,  // and the client has had no position since the filter changed
+};
+
+// What it may still be sending of the batch that it pulled last.
+enum class held : unsigned char {
+  nothing,
+  pages,
+  pages_of_left_channel,  // among others
+};
+
 // A hook that is being called right now; it lives on the stack of the thread that calls it.
 template <class Traits> struct firing {
   decltype(Traits::this_thread()) thread;
@@ -73,26 +95,30 @@ template <class Traits> struct subscriber {
   resume_outcome outcome = resume_outcome::fresh;
   gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
   close_reason evicted = close_reason::none;
-  bool says_position = true;  // subscribe_options::position
-  bool opened = false;
-  bool filter_is_new = false;  // and its client has not been told where
-  bool must_say = false;  // its channels or filter have changed: where it stands is said behind `say_behind`
-  bool armed = false;
-  bool closed = false;
-  bool close_waits = false;
+  position_events position = position_events::sent;
+  phase now = phase::awake;
+  position_due due = position_due::no;
+  detail::held holds = detail::held::nothing;
+  bool opened = false;     // its first pull has said what it had to say
   bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
-  bool holds = false;      // among the holders
-  bool holds_left = false;      // also events of a channel that it has left
   std::shared_ptr<void> keeps;  // what that pull is a part of, when nobody else may
 
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
 
+  [[nodiscard]] bool is_closed() const noexcept { return now >= phase::closed; }
+  // True: it was parked, and is not any more. So its hook is called once for each park().
+  [[nodiscard]] bool unpark() noexcept {
+    if (now != phase::parked) return false;
+    now = phase::awake;
+    return true;
+  }
+
   [[nodiscard]] bool lags() const noexcept {
     return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
   }
   [[nodiscard]] bool holds_forgotten() const noexcept {
-    return holds_left ||
+    return holds == held::pages_of_left_channel ||
            std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
   }
 };

@@ -58,7 +58,7 @@ template <class Traits> struct in_step {
     std::uint64_t user = 0;
     lag_policy policy = lag_policy::tell;
     resume_outcome outcome = resume_outcome::fresh;
-    bool says_position = true;
+    position_events position = position_events::sent;
   };
 
   [[nodiscard]] static std::shared_ptr<core> const& core_of(subscription const& s) noexcept {
@@ -111,8 +111,7 @@ template <class Traits> struct in_step {
       if (leader->next_leader != nullptr) leader->next_leader->leader_link = leader->leader_link;
     }
     at.state_.subscribers.remove(*leader);
-    leader->armed = false;
-    leader->closed = true;
+    leader->now = phase::closed;
     at.state_.hooks.destroy(held, leader);
   }
 
@@ -151,7 +150,7 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
-    left = {s.number, s.user, s.policy, s.outcome, s.says_position};
+    left = {s.number, s.user, s.policy, s.outcome, s.position};
     m.unlink();  // it may have been parked alone until now
     at.state_.subscribers.remove(s);
     gone.reset(std::exchange(from.state_, nullptr));
@@ -174,7 +173,7 @@ template <class Traits> struct in_step {
     s.user = was.user;
     s.policy = was.policy;
     s.outcome = was.outcome;
-    s.says_position = was.says_position;
+    s.position = was.position;
     if (at.life_.is_closed()) s.evicted = close_reason::drained;
     at.state_.subscribers.add(s);
     return subscription(of, &s);

@@ -59,16 +59,14 @@ template <class Reader> class pin_holders {
 
   // `s` is not in the list.
   void add(Reader& s) noexcept {
-    s.holds = true;
     s.previous_holder = last_;
     s.next_holder = nullptr;
     (last_ != nullptr ? last_->next_holder : first_) = &s;
     last_ = &s;
   }
 
+  // `s` is in the list.
   void remove(Reader& s) noexcept {
-    if (!s.holds) return;
-    s.holds = false;
     (s.previous_holder != nullptr ? s.previous_holder->next_holder : first_) = s.next_holder;
     (s.next_holder != nullptr ? s.next_holder->previous_holder : last_) = s.previous_holder;
   }
