@@ -38,6 +38,17 @@ enum class pull_status : unsigned char {
   closed,
 };
 
+/// The status in a word, for labels. A static string.
+constexpr std::string_view name(pull_status status) noexcept {
+  switch (status) {
+  case pull_status::ready: return "ready";
+  case pull_status::nothing: return "nothing";
+  case pull_status::draining: return "draining";
+  case pull_status::closed: return "closed";
+  }
+  return "unknown";
+}
+
 /// The frames of one pull: first the notices of the library (where the stream stands, what it is missing),
 /// then the events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled
 /// or destroyed. Meant to be reused: it keeps its small buffer.

@@ -126,15 +126,15 @@ template <class Traits = default_traits> class basic_broker {
   }
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any
-  /// more. Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then it stays
-  /// open, and is sent what was published until now; then its client is told to come back at its own time,
-  /// broker_options::least_retry and a part of `spread`, and it ends. The departures are even over that half, and
-  /// so are the times over `spread`, in the same order: clients neither leave nor return in a crowd. The
-  /// first event of each new stream tells them their normal time again (broker_options::retry). From
-  /// `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that time, a
-  /// fiftieth of it, say, until stats().subscribers is 0. `deadline` not later than `now`: everybody
-  /// leaves at once, and the next tick() at or after it forces. Calling again can only move the deadline earlier;
-  /// the new `spread` applies to streams not yet notified.
+  /// more. Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then
+  /// it stays open, and is sent what was published until now; then its client is told to come back at its own
+  /// time, broker_options::least_retry and a part of `spread`, and it ends. The departures are even over that
+  /// half, and so are the times over `spread`, in the same order: clients neither leave nor return in a
+  /// crowd. The first event of each new stream tells them their normal time again (broker_options::retry).
+  /// From `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that
+  /// time, a fiftieth of it, say, until stats().subscribers is 0. `deadline` not later than `now`: everybody
+  /// leaves at once, and the next tick() at or after it forces. Calling again can only move the deadline
+  /// earlier; the new `spread` applies to streams not yet notified.
   /// Complexity  O(subscribers), also of each tick(), with the lock let go after every 64; nothing is
   ///             allocated.
   void drain(steady_time now, steady_time deadline,

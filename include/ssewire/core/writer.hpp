@@ -28,6 +28,17 @@ enum class write_status : unsigned char {
   closed,
 };
 
+/// The status in a word, for labels. A static string.
+constexpr std::string_view name(write_status status) noexcept {
+  switch (status) {
+  case write_status::ok: return "ok";
+  case write_status::again: return "again";
+  case write_status::pending: return "pending";
+  case write_status::closed: return "closed";
+  }
+  return "unknown";
+}
+
 struct write_result {
   write_status status = write_status::ok;
   /// Of `ok` and `again`; with `pending` and `closed` it is not read.
@@ -45,8 +56,17 @@ enum class ending : unsigned char {
   cut,       // inside a frame, or against the peer's will: drop the connection
 };
 
-/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its own stream
-/// and harms no other.
+/// The ending in a word, for labels. A static string.
+constexpr std::string_view name(ending how) noexcept {
+  switch (how) {
+  case ending::complete: return "complete";
+  case ending::cut: return "cut";
+  }
+  return "unknown";
+}
+
+/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its
+/// own stream and harms no other.
 ///
 /// | expression          | result         | meaning                                                            |
 /// |---------------------|----------------|--------------------------------------------------------------------|
@@ -54,11 +74,10 @@ enum class ending : unsigned char {
 /// | `w.on_closed(r, e)` | not read       | the stream is over: `r` is the `close_reason`, `e` an `ending`     |
 ///
 /// on_closed() is the last call, made exactly once, on the driver's thread. What it throws is ignored.
-/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for it.
-/// `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the four close the
-/// stream with close_reason::writer_broke_contract.
-/// A writer that must be offered exactly the same bytes after `again`, as TLS libraries want, sets
-/// stream_options::same_bytes_again.
+/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for
+/// it. `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the
+/// four close the stream with close_reason::writer_broke_contract. A writer that must be offered exactly the
+/// same bytes after `again`, as TLS libraries want, sets stream_options::same_bytes_again.
 template <class W> concept writer = requires(W& w, buffers b, close_reason why, ending how) {
   { w.write(b) } -> std::same_as<write_result>;
   w.on_closed(why, how);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // core.hpp - one order of events over its channels, and the one lock that makes it.
 //
-// What runs under the lock is ours and short: no writer, no hook, no other user code. A publish is in publisher.hpp.
-// A read is pull() below: cursor_reader.hpp moves the cursors, control_events.hpp says what must be told. Who comes
-// and goes is in admission.hpp, what time does in lifecycle.hpp.
+// What runs under the lock is ours and short: no writer, no hook, no other user code. A publish is in
+// publisher.hpp. A read is pull() below: cursor_reader.hpp moves the cursors, control_events.hpp says what
+// must be told. Who comes and goes is in admission.hpp, what time does in lifecycle.hpp.
 #pragma once
 
 #include <ssewire/broker/batch.hpp>

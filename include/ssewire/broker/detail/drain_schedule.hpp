@@ -16,8 +16,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// When this subscriber leaves, between the first and the last of all, in [0, 1). Multiples of the golden ratio:
-// however many there are they lie evenly, and no two near each other.
+// When this subscriber leaves, between the first and the last of all, in [0, 1). Multiples of the golden
+// ratio: however many there are they lie evenly, and no two near each other.
 [[nodiscard]] constexpr double departure_of(std::uint64_t number) noexcept {
   return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
 }

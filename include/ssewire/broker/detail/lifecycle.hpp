@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lifecycle.hpp - what time does to a broker, and how it ends: ages, drains, closes, and ends streams that lag or
-// hold too much.
+// lifecycle.hpp - what time does to a broker, and how it ends: ages, drains, closes, and ends streams that
+// lag or hold too much.
 #pragma once
 
 #include <ssewire/broker/detail/cursor_reader.hpp>
@@ -26,8 +26,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the others are called under
-// it.
+// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the others are called
+// under it.
 template <class Traits> class lifecycle {
  public:
   using lock = typename broker_state<Traits>::lock;
@@ -90,8 +90,8 @@ template <class Traits> class lifecycle {
     return part + (std::min)(state_.options.least_retry.milliseconds, most);
   }
 
-  // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in step
-  // with it fall out, for each of them has a departure of its own.
+  // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in
+  // step with it fall out, for each of them has a departure of its own.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
     return draining_ && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
   }

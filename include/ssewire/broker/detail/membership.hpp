@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// membership.hpp - a subscriber's place in one channel: its cursor into the log, and a link of who is parked there.
+// membership.hpp - a subscriber's place in one channel: its cursor into the log, and a link of who is parked
+// there.
 #pragma once
 
 #include <ssewire/log/detail/entry_log.hpp>

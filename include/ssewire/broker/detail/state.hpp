@@ -22,8 +22,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Private to broker_core, which shares it out: to the publisher, to admission, to the lifecycle. What only one
-// of them needs stands there, under the same lock.
+// Private to broker_core, which shares it out: to the publisher, to admission, to the lifecycle. What only
+// one of them needs stands there, under the same lock.
 template <class Traits> struct broker_state {
   using mutex = typename Traits::mutex;
   using lock = std::unique_lock<mutex>;
@@ -45,8 +45,8 @@ template <class Traits> struct broker_state {
   cursor_reader<Traits> reader;
   subscriber_list<Traits> subscribers;
 
-  // In a process that was cloned by fork() it is another broker, and begins anew. Called only while it is open:
-  // one that is ending takes nothing new, and its streams read to the end. False: it cannot begin anew.
+  // In a process that was cloned by fork() it is another broker, and begins anew. Called only while it is
+  // open: one that is ending takes nothing new, and its streams read to the end. False: it cannot begin anew.
   [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
 
   // Its channels or its filter are others now, or its client knows too little: it is told where it stands.
@@ -57,8 +57,8 @@ template <class Traits> struct broker_state {
 
  private:
   // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the
-  // cursors of streams that were open stay right: what they had still to pull they have missed. False: no epoch
-  // could be drawn, and nothing has changed.
+  // cursors of streams that were open stay right: what they had still to pull they have missed. False: no
+  // epoch could be drawn, and nothing has changed.
   [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
     if (!ids.renew()) return false;
     logs.forget_all();
