@@ -14,6 +14,7 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
+#include <ssewire/core/entropy.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>

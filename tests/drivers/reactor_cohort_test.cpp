@@ -48,7 +48,7 @@ using support::scripted_writer;
 // The broker asks for the thread once for each hook that it calls.
 struct traits : support::failing_traits {
   static inline std::size_t hooks = 0;
-  static std::thread::id this_thread() noexcept {
+  static auto this_thread() noexcept {
     ++hooks;
     return failing_traits::this_thread();
   }

@@ -11,7 +11,6 @@
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/log/retention.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>

@@ -24,11 +24,36 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <version>
+
+#if defined(__cpp_lib_shared_mutex)  // the standard library has threads
+#include <condition_variable>
+#endif
 
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
+
+namespace detail {
+
+// What it waits by: the traits' own, if that can wait for a time.
+template <class Traits> struct blocking_wait {
+#if defined(__cpp_lib_shared_mutex)
+  using type = std::condition_variable;
+#else
+  using type = typename Traits::condition_variable;
+#endif
+};
+template <class Traits>
+  requires requires(typename Traits::condition_variable& c, std::unique_lock<typename Traits::mutex>& held) {
+    c.wait_until(held, steady_time());
+  }
+struct blocking_wait<Traits> {
+  using type = typename Traits::condition_variable;
+};
+
+}  // namespace detail
 
 /// What serve_blocking does while there is nothing to send.
 struct blocking_options {
@@ -61,7 +86,7 @@ close_reason serve_blocking(basic_subscription<Traits> from, Writer& to, stream_
 
   struct doorbell {
     typename Traits::mutex guard;
-    typename Traits::condition_variable rung;
+    typename detail::blocking_wait<Traits>::type rung;
     bool woken = false;
     std::atomic<bool> evicted{false};
 
