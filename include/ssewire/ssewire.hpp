@@ -18,6 +18,7 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/position.hpp>

@@ -71,7 +71,7 @@ LOGS = [
       ("reading = {id_reading::kind::ours, oldest};", "reading = {id_reading::kind::ours, oldest + 1};"),
       tests="broker/publish broker/broker broker/model"),
     M("resume.placed_starts_in_a_hole", "G2",
-      ("whole_after = (std::max)(whole_after, m.of->history.lost_through());", "(void)m;"),
+      ("whole_after = larger(whole_after, m.of->history.lost_through());", "(void)m;"),
       tests="broker/broker"),
 
     # ---- the log ----
@@ -154,7 +154,7 @@ LOGS = [
 
     # ---- channels that are gone ----
     M("forgotten.floor_does_not_rise", "G2",
-      ("floor_ = (std::max)(floor_, oldest->first);", ""),
+      ("floor_ = larger(floor_, oldest->first);", ""),
       tests="log/tombstones"),
     M("forgotten.unremembered_without_memory", "G11 G2",
       ("if (!kept) floor_ = last.position;", "(void)kept;"),

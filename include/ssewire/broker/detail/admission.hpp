@@ -12,6 +12,7 @@
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/errc.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
@@ -19,7 +20,6 @@
 #include <ssewire/log/detail/lost_headers.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -224,7 +224,7 @@ template <class Traits> class admission {
 
   // From now on its filters can be asked about what it loses. False: there is no memory.
   [[nodiscard]] bool keep_lost_headers(channel& c) const noexcept {
-    auto const max_events = (std::min)(state_.options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
+    auto const max_events = smaller(state_.options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
     return try_call([&] { c.history.keep_lost_headers(max_events, state_.options.replay.max_bytes / 4); });
   }
 
@@ -252,8 +252,7 @@ template <class Traits> class admission {
   }
 
   [[nodiscard]] membership* member_of(subscriber const& s, std::string_view name) const noexcept {
-    auto* const m =
-        std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.of->name == name; });
+    auto* const m = s.find([&](membership const& each) { return each.of->name == name; });
     return m == s.end() ? nullptr : m;
   }
 

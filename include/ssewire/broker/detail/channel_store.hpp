@@ -14,7 +14,6 @@
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -45,9 +44,11 @@ template <class Traits> class channel_store {
 
   // These two look at what never changes, and need no lock.
   [[nodiscard]] bool takes_name(std::string_view name) const noexcept {
-    return !name.empty() && name.size() <= options_.max_channel_name_bytes &&
-           std::none_of(name.begin(), name.end(),
-                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+    if (name.empty() || name.size() > options_.max_channel_name_bytes) return false;
+    for (char const c : name) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+    }
+    return true;
   }
 
   // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
@@ -61,9 +62,12 @@ template <class Traits> class channel_store {
     if (names.empty()) return errc::no_channel;
     for (auto const name : names) {
       if (!takes_name(name)) return errc::channel_name_refused;
-      bool const known = distinct.size() < few
-                             ? std::find(distinct.begin(), distinct.end(), name) != distinct.end()
-                             : many.contains(name);
+      bool known = false;
+      if (distinct.size() < few) {
+        for (auto const one : distinct) known = known || one == name;
+      } else {
+        known = many.contains(name);
+      }
       if (known) continue;
       if (distinct.size() == options_.max_channels_per_stream) return errc::too_many_channels;
       distinct.push_back(name);

@@ -7,6 +7,7 @@
 #include <ssewire/broker/options.hpp>
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/event.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/utf8.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
@@ -14,7 +15,7 @@
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/wire/serializer.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -74,8 +75,8 @@ template <class Traits> class control_events {
     auto next = never;
     for (auto const& m : s) {
       auto const& h = m.of->history;
-      auto const first = (std::max)(m.next_ordinal, h.first_ordinal());
-      if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
+      auto const first = larger(m.next_ordinal, h.first_ordinal());
+      if (first < h.end_ordinal()) next = smaller(next, h.position_of(first));
     }
     return next == never ? sequence_ : next - 1;
   }
@@ -90,7 +91,7 @@ template <class Traits> class control_events {
       auto const& h = m.of->history;
       auto const after = h.ordinal_after(position);
       bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
-      auto const at = is_held ? h.position_of(after - 1) : (std::min)(h.lost_through(), position);
+      auto const at = is_held ? h.position_of(after - 1) : smaller(h.lost_through(), position);
       if (at < its || (at == its && !is_held)) continue;
       newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
       its = at;
@@ -113,19 +114,18 @@ template <class Traits> class control_events {
 
   // Whether it is to be told where it stands: what comes before that has been pulled.
   [[nodiscard]] static bool may_say_position(subscriber const& s) noexcept {
-    return s.due != position_due::no && std::none_of(s.begin(), s.end(), [&](membership const& m) {
-             return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
-           });
+    return s.due != position_due::no && !s.any([&](membership const& m) {
+      return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
+    });
   }
 
   // A filter has kept events from it, and the position that its client will present lies in the older half of
   // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
   [[nodiscard]] static bool must_say_position(subscriber const& s) noexcept {
-    return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
-             auto const& h = m.of->history;
-             return h.lost_through() > s.said ||
-                    h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
-           });
+    return s.skipped != 0 && s.any([&](membership const& m) {
+      auto const& h = m.of->history;
+      return h.lost_through() > s.said || h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
+    });
   }
 
   // Returns what the stream must be told before its next event, in the memory of `notices`. All of it is made
@@ -149,8 +149,9 @@ template <class Traits> class control_events {
     };
     // Only the last one carries the ID. If the connection is cut between two, the client must not come back
     // from behind a gap that it was not told of.
-    auto left = std::count_if(s.begin(), s.end(),
-                              [](auto const& m) { return m.missed == loss::before_resume || m.lags(); });
+    std::size_t left = 0;
+    for (auto const& m : s)
+      left += m.missed == loss::before_resume || m.lags() ? std::size_t{1} : std::size_t{0};
     if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
     for (auto const& m : s) {
       bool const resumed = m.missed == loss::before_resume;
@@ -171,7 +172,7 @@ template <class Traits> class control_events {
     }
 
     for (auto& m : s) {
-      m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
+      m.next_ordinal = larger(m.next_ordinal, m.of->history.first_ordinal());
       m.missed = loss::counted;
     }
     s.unplaced = gap_cause::none;

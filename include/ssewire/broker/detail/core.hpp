@@ -22,11 +22,11 @@
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/result.hpp>
 #include <ssewire/core/wake.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -161,8 +161,7 @@ template <class Traits> class broker_core {
   // The two halves of park(), for in_step.
   [[nodiscard]] bool may_park(subscriber const& s) const noexcept {
     return s.evicted == close_reason::none && !life_.is_due(s) && s.opened && s.due == position_due::no &&
-           !s.filtering &&
-           std::none_of(s.begin(), s.end(), [](membership const& m) { return m.has_news() || m.lags(); });
+           !s.filtering && !s.any([](membership const& m) { return m.has_news() || m.lags(); });
   }
   void arm(subscriber& s) noexcept {
     for (auto& m : s) m.of->parked.push(m);
@@ -179,7 +178,7 @@ template <class Traits> class broker_core {
     std::uint64_t events = 0;
     for (auto const& m : s) {
       auto const& h = m.of->history;
-      events += h.end_ordinal() - (std::max)(m.next_ordinal, h.first_ordinal());
+      events += h.end_ordinal() - larger(m.next_ordinal, h.first_ordinal());
     }
     return events;
   }

@@ -9,6 +9,7 @@
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
@@ -16,7 +17,6 @@
 #include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/segment.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -127,12 +127,12 @@ template <class Traits> class cursor_reader {
           after = std::exchange(next, position);
           first = &m;
         } else {
-          after = (std::min)(after, position);
+          after = smaller(after, position);
         }
       }
       if (first == nullptr || next >= end) return;
       auto const left = out.bytes() < room ? room - out.bytes() : 0;
-      auto const run = first->of->history.run(first->next_ordinal, (std::min)(after, end), left);
+      auto const run = first->of->history.run(first->next_ordinal, smaller(after, end), left);
       if (!out.empty() && run.bytes().size() > left) return;
       out.add(run, first->key);
       first->next_ordinal += run.count();
@@ -223,7 +223,7 @@ template <class Traits> class cursor_reader {
       auto const& run = out.pinned_[i];
       s.held_bytes += run.pin->allocated_bytes();
       auto& from = find_member(s, run.membership)->held_from;  // it is there: this pull has read from it
-      from = (std::min)(from, run.pin->base_ordinal() + run.first);
+      from = smaller(from, run.pin->base_ordinal() + run.first);
     }
     s.holds = held::pages;
     holders_.add(s);
@@ -247,7 +247,7 @@ template <class Traits> class cursor_reader {
 
  private:
   static membership* find_member(subscriber const& s, std::uint32_t key) noexcept {
-    return std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.key == key; });
+    return s.find([&](membership const& each) { return each.key == key; });
   }
 
   // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
@@ -300,7 +300,7 @@ template <class Traits> class cursor_reader {
         if (!counted) m.missed = loss::uncounted;
         m.missing_after = position - 1;
       } else {
-        m.next_ordinal = (std::clamp)(h.ordinal_after(position - 1), m.pulled_from, m.next_ordinal);
+        m.next_ordinal = larger(m.pulled_from, smaller(h.ordinal_after(position - 1), m.next_ordinal));
       }
     }
   }

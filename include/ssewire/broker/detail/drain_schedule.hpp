@@ -4,11 +4,10 @@
 #pragma once
 
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/traits.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <numeric>
 
 #include <ssewire/core/begin.hpp>
 
@@ -28,9 +27,12 @@ class drain_schedule {
   // Called again it spreads those that are left anew: none of them moves back.
   void begin(steady_time now, steady_time deadline) noexcept {
     pass(now);
-    deadline_ = (std::min)(deadline_, deadline);
-    auto const half = std::midpoint(now.time_since_epoch().count(), deadline_.time_since_epoch().count());
-    last_departure_ = (std::min)(last_departure_, steady_time(steady_duration(half)));
+    deadline_ = smaller(deadline_, deadline);
+    auto const from = now.time_since_epoch().count();
+    auto const to = deadline_.time_since_epoch().count();
+    auto const half =
+        from / 2 + to / 2 + (from % 2 + to % 2) / 2;  // they may lie too far apart for to - from
+    last_departure_ = smaller(last_departure_, steady_time(steady_duration(half)));
     began_ = now;
     past_before_ = past_;
     pass(now);
@@ -41,7 +43,7 @@ class drain_schedule {
       past_ = 1;
     } else if (now > began_) {
       auto const part = between(began_, now) / between(began_, last_departure_);
-      past_ = (std::max)(past_, past_before_ + (1 - past_before_) * part);
+      past_ = larger(past_, past_before_ + (1 - past_before_) * part);
     }
   }
 

@@ -12,10 +12,10 @@
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/wake.hpp>
 #include <ssewire/log/detail/watermarks.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -45,7 +45,7 @@ template <class Traits> class lifecycle {
     auto const& options = state_.options;
     lock held(state_.guard);
     auto const too_old = ages_.pass(now, options.replay.max_age, state_.sequence);
-    if (ages_.came_late()) excused_through_ = (std::max)(excused_through_, too_old);
+    if (ages_.came_late()) excused_through_ = larger(excused_through_, too_old);
     state_.logs.trim_old(held, too_old);
     state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
     end_holders(held);
@@ -87,7 +87,7 @@ template <class Traits> class lifecycle {
     if (!draining_) return 0;
     auto const part = static_cast<std::uint64_t>(departure_of(s.number) * static_cast<double>(spread_ms_));
     auto const most = (std::numeric_limits<std::uint64_t>::max)() - part;
-    return part + (std::min)(state_.options.least_retry.milliseconds, most);
+    return part + smaller(state_.options.least_retry.milliseconds, most);
   }
 
   // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in
@@ -99,10 +99,9 @@ template <class Traits> class lifecycle {
   // The log has moved past it, and it is to end then. Not where time alone has done that while the process
   // stood still: that is told.
   [[nodiscard]] bool is_outrun(subscriber const& s) const noexcept {
-    return s.opened && s.policy == lag_policy::close &&
-           std::any_of(s.begin(), s.end(), [&](membership const& m) {
-             return m.lags() && m.of->history.lost_through() > excused_through_;
-           });
+    return s.opened && s.policy == lag_policy::close && s.any([&](membership const& m) {
+      return m.lags() && m.of->history.lost_through() > excused_through_;
+    });
   }
 
   // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too
@@ -122,9 +121,7 @@ template <class Traits> class lifecycle {
  private:
   // Its next pull asks its filter whether anything of what it has missed was for it.
   [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
-    return std::none_of(s.begin(), s.end(), [&](membership const& m) {
-      return m.lags() && !cursor_reader<Traits>::can_ask(s, m);
-    });
+    return !s.any([&](membership const& m) { return m.lags() && !cursor_reader<Traits>::can_ask(s, m); });
   }
 
   void wake_if_due(lock& held, subscriber& s) noexcept {

@@ -89,24 +89,25 @@ template <class Traits> class publisher {
   result<position_id> commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
                              std::span<prepared_event<Traits>> prepared,
                              std::span<parked_list<Traits>> woken) noexcept {
+    auto& at = state_;  // read once: the compiler cannot know that no call changes it
     if (!life_.is_open()) return {{}, errc::closed};
-    if (!state_.is_of_this_process()) return {{}, errc::no_memory};
-    auto& sequence = state_.sequence;
-    auto const& unset = state_.ids.unset();
-    if (auto const error = state_.logs.append(names, to, prepared, unset, sequence); error != errc::ok)
+    if (!at.is_of_this_process()) return {{}, errc::no_memory};
+    auto& sequence = at.sequence;
+    auto const& unset = at.ids.unset();
+    if (auto const error = at.logs.append(names, to, prepared, unset, sequence); error != errc::ok)
       return {{}, error};
     auto const events = prepared.size() / names.size();
     sequence += events;
     auto const* const given = prepared[events - 1].given_id();
     auto const id = given != nullptr ? position_id::from(given) : unset.at(sequence);
-    state_.counts.published += events;
-    for (auto const& one : prepared.first(events)) state_.counts.published_bytes += one.size();
+    at.counts.published += events;
+    for (auto const& one : prepared.first(events)) at.counts.published_bytes += one.size();
     for (std::size_t i = 0; i < to.size(); ++i) {
-      state_.logs.trim(*to[i]);
+      at.logs.trim(*to[i]);
       woken[i].take(to[i]->parked);
     }
-    state_.logs.trim_all(sequence - 1);
-    for (auto& list : woken) state_.hooks.wake_all(held, list);
+    at.logs.trim_all(sequence - 1);
+    for (auto& list : woken) at.hooks.wake_all(held, list);
     life_.end_holders(held);
     return {id, errc::ok};
   }

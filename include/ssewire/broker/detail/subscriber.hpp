@@ -11,7 +11,6 @@
 #include <ssewire/core/wake.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -106,6 +105,16 @@ template <class Traits> struct subscriber {
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
 
+  // Its first membership for which `is_it` is true, or end().
+  template <class Predicate> [[nodiscard]] membership<Traits>* find(Predicate is_it) const noexcept {
+    auto* at = begin();
+    while (at != end() && !is_it(*at)) ++at;
+    return at;
+  }
+  template <class Predicate> [[nodiscard]] bool any(Predicate is_it) const noexcept {
+    return find(is_it) != end();
+  }
+
   [[nodiscard]] bool is_closed() const noexcept { return now >= phase::closed; }
   // True: it was parked, and is not any more. So its hook is called once for each park().
   [[nodiscard]] bool unpark() noexcept {
@@ -115,11 +124,11 @@ template <class Traits> struct subscriber {
   }
 
   [[nodiscard]] bool lags() const noexcept {
-    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
+    return any([](membership<Traits> const& m) { return m.lags(); });
   }
   [[nodiscard]] bool holds_forgotten() const noexcept {
     return holds == held::pages_of_left_channel ||
-           std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
+           any([](membership<Traits> const& m) { return m.holds_forgotten(); });
   }
 };
 

@@ -3,6 +3,7 @@
 // forgotten of it.
 #pragma once
 
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/id_index.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
@@ -13,7 +14,6 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -60,7 +60,7 @@ template <class Traits> class entry_log {
   // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
   // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
   explicit entry_log(siphash ids, std::size_t max_bytes, pinned_bytes pins = {}) noexcept
-      : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
+      : max_bytes_(smaller(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
         max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
   entry_log(entry_log const&) = delete;
   entry_log& operator=(entry_log const&) = delete;
@@ -197,7 +197,7 @@ template <class Traits> class entry_log {
         high = middle;
       }
     }
-    return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
+    return larger(page(at)->base_ordinal() + low, first_ordinal_);
   }
 
   // The ordinal of the held entry whose publisher gave it this ID.
@@ -252,13 +252,12 @@ template <class Traits> class entry_log {
   [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
     auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
     auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
-    auto const idle_bytes = page_bytes_ - (std::min)(page_bytes_, used);
-    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, idle_bytes);
-    auto const largest =
-        (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
+    auto const idle_bytes = page_bytes_ - smaller(page_bytes_, used);
+    auto const spare = frame_bytes_ / 8 - smaller(frame_bytes_ / 8, idle_bytes);
+    auto const largest = larger(smaller(max_bytes_ / 8, charged_bytes), smaller(max_bytes_ / 16, spare));
     // A quarter of what the log holds, so small logs stay small.
-    auto const wanted =
-        (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes, segment<Traits>::largest_bytes);
+    auto const wanted = larger(smallest_bytes, smaller(smaller(frame_bytes_ / 4, largest),
+                                                       std::size_t{segment<Traits>::largest_bytes}));
     // One that is a little larger than half a page would leave the rest unused.
     return 2 * each > wanted ? each : wanted;
   }

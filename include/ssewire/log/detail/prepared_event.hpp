@@ -5,6 +5,7 @@
 
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
@@ -15,7 +16,6 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,7 +43,7 @@ template <class Traits> class prepared_event {
   [[nodiscard]] errc measure(event const& e, std::size_t max_bytes) noexcept {
     if (auto const error = error_in(e); error != errc::ok) return error;
     size_ = serialized_size(with_id(e));
-    return size_ > (std::min)(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
+    return size_ > smaller(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

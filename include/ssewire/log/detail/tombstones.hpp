@@ -3,9 +3,9 @@
 // that is made again is no silent hole, and one that is new no false gap.
 #pragma once
 
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/try_call.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -55,7 +55,7 @@ class tombstones {
     if (!kept) floor_ = last.position;  // what was half remembered goes below
     while (lost_.size() > limit_ || (!by_position_.empty() && by_position_.begin()->first <= floor_)) {
       auto const oldest = by_position_.begin();
-      floor_ = (std::max)(floor_, oldest->first);
+      floor_ = larger(floor_, oldest->first);
       lost_.erase(oldest->second);
       by_position_.erase(oldest);
     }

@@ -6,7 +6,6 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/traits.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +28,8 @@ class watermarks {
     auto const too_old = reached(now, max_age);
     if (count_ == 0 || is_old(marks_[count_ - 1].when, now, max_age / 8)) {
       if (count_ == marks_.size()) {
-        std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
         --count_;
+        for (std::size_t i = 0; i < count_; ++i) marks_[i] = marks_[i + 1];
       }
       marks_[count_++] = {now, sequence};
     }
