@@ -131,7 +131,7 @@ void print_holds(bench::corpus const& c) {
   });
   ssewire::basic_batch<watched_traits> batch;
   watch_holds("pull_64_KiB", all, [&] {
-    bench::must(got.value.pull(batch, bench::one_pull) == ssewire::pull_status::frames, "pull");
+    bench::must(got.value.pull(batch, bench::one_pull) == ssewire::pull_status::ready, "pull");
   });
   bench::pull_all(got.value, batch, [](std::string_view) {});
   watch_holds("park", all, [&] { bench::must(got.value.park(), "park"); });
@@ -204,7 +204,7 @@ void parked_subscribers() {
   held_memory before;
   for (auto& s : crowd) {
     s = broker.subscribe(bench::news).value;
-    while (!s.park()) bench::must(s.pull(batch, bench::one_pull) == ssewire::pull_status::frames, "pull");
+    while (!s.park()) bench::must(s.pull(batch, bench::one_pull) == ssewire::pull_status::ready, "pull");
     if (&s == &crowd.front()) before = {};  // what the batch has grown to is not theirs
   }
   print_memory("parked_subscribers", '-', many - 1, 1, 0, before);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
+#include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/wire/parser.hpp>
 #include <ssewire/wire/serializer.hpp>
 
@@ -73,7 +74,7 @@ template <class Traits> struct filled_broker {
 template <class Traits, class Visit>
 void pull_all(ssewire::basic_subscription<Traits>& from, ssewire::basic_batch<Traits>& batch, Visit visit) {
   std::array<std::string_view, ssewire::basic_batch<Traits>::max_views> views;
-  while (from.pull(batch, one_pull) == ssewire::pull_status::frames) {
+  while (from.pull(batch, one_pull) == ssewire::pull_status::ready) {
     auto const count = batch.gather(views.data());
     for (std::size_t i = 0; i < count; ++i) visit(views[i]);
   }
@@ -333,7 +334,7 @@ template <class Traits> class parked_crowd {
     // With nobody parked the channels are to be as warm as with somebody.
     for (auto& s : readers_) pull_all(s, batch_, [](std::string_view) {});
     for (auto& s : crowd_) {
-      while (!s.park()) must(s.pull(batch_, one_pull) == ssewire::pull_status::frames, "pull");
+      while (!s.park()) must(s.pull(batch_, one_pull) == ssewire::pull_status::ready, "pull");
     }
     batch_.clear();
     woken = 0;

@@ -28,7 +28,7 @@ std::uint64_t signals = 0;
 
 // The broker asks once for each hook that it calls which thread it is on.
 struct counting_traits : ssewire::default_traits {
-  static std::thread::id this_thread() noexcept {
+  static auto this_thread() noexcept {
     ++hooks;
     return default_traits::this_thread();
   }

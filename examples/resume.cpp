@@ -40,7 +40,7 @@ void come_back(ssewire::broker& broker, std::string_view last_event_id) {
   auto client = broker.subscribe("news", {.last_event_id = last_event_id}).value;
   std::cout << (client.outcome() == ssewire::resume_outcome::resumed ? "resumed\n" : "gap\n");
   ssewire::batch next;
-  while (client.pull(next, 4096) == ssewire::pull_status::frames) std::cout << next.text();
+  while (client.pull(next, 4096) == ssewire::pull_status::ready) std::cout << next.text();
 }
 
 }  // namespace

@@ -14,10 +14,12 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
+#include <ssewire/core/entropy.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/event_text.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/owned_event.hpp>

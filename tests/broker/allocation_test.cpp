@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every allocation fails once: what is asked of a broker then happens or has no effect at all.
 #include <ssewire/broker/broker.hpp>
+#include <ssewire/log/replay_buffer.hpp>
 
 #include <support/broker_bytes.hpp>
 #include <support/failing_allocations.hpp>
@@ -199,11 +200,11 @@ TEST_CASE("what needs no memory does not ask for any") {
   for (int i = 0; i < 20; ++i) REQUIRE(b.publish("a", {.data = "x"}));
   auto s = b.subscribe("a").value;
   batch pulled;
-  REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
+  REQUIRE(s.pull(pulled, 1000) == pull_status::ready);
   REQUIRE(b.publish("a", {.data = "x"}));
   support::allocations_failed = 0;
   support::allocations_left = 0;
-  CHECK(s.pull(pulled, 1000) == pull_status::frames);
+  CHECK(s.pull(pulled, 1000) == pull_status::ready);
   (void)s.give_back(pulled, 1);
   (void)s.pull(pulled, 1000);
   (void)s.park();

@@ -193,7 +193,7 @@ TEST_CASE("what a pull brought stays readable when the log forgets it") {
   auto s = subscribe(b, {"a"});
   publish(b, "a", "one");
   batch pulled;
-  REQUIRE(s.pull(pulled, all_room) == pull_status::frames);
+  REQUIRE(s.pull(pulled, all_room) == pull_status::ready);
   for (int i = 0; i < 1000; ++i) publish(b, "a", "more");
   s.close();
   CHECK(support::bytes_of(pulled) == position_event(0) + frame(1, "one"));
@@ -205,7 +205,7 @@ TEST_CASE("bug 3: what was pulled does not grow when its page does") {
   pull(s);
   b.publish("a", {.data = "1"});
   ssewire::basic_batch<traits> pulled;
-  REQUIRE(s.pull(pulled, support::all_room) == pull_status::frames);
+  REQUIRE(s.pull(pulled, support::all_room) == pull_status::ready);
   b.publish("a", {.data = "2"});  // into the same page
   CHECK(support::bytes_of(pulled) == frame(1, "1"));
   CHECK(s.give_back(pulled, 5) == std::string_view(frame(1, "1")).substr(5));
@@ -812,7 +812,7 @@ TEST_CASE("what was not sent is pulled again: nothing twice, nothing missing, at
     auto s = subscribe(b, {"a", "b"}, id(0));
     auto const before = b.stats();
     batch pulled;
-    REQUIRE(s.pull(pulled, all_room) == pull_status::frames);
+    REQUIRE(s.pull(pulled, all_room) == pull_status::ready);
     auto sent = support::bytes_of(pulled).substr(0, taken);
     sent += s.give_back(pulled, taken);
     REQUIRE(b.stats().delivered - before.delivered == events_in(sent));
@@ -829,7 +829,7 @@ TEST_CASE("nothing is owed at a border between frames") {
   publish(b, "a", "1");
   publish(b, "a", "2");
   batch pulled;
-  REQUIRE(s.pull(pulled, all_room) == pull_status::frames);
+  REQUIRE(s.pull(pulled, all_room) == pull_status::ready);
   auto const first = position_event(0).size() + frame(1, "1").size();
   CHECK(s.give_back(pulled, first) == "");
   CHECK(pull(s) == frame(2, "2"));
@@ -840,7 +840,7 @@ TEST_CASE("nothing is owed when all was sent, and nothing comes again") {
   auto s = subscribe(b, {"a"});
   publish(b, "a", "1");
   batch pulled;
-  REQUIRE(s.pull(pulled, all_room) == pull_status::frames);
+  REQUIRE(s.pull(pulled, all_room) == pull_status::ready);
   CHECK(s.give_back(pulled, pulled.bytes()) == "");
   CHECK(pull(s) == "");
 }
@@ -852,7 +852,7 @@ TEST_CASE("what was given back can be lost to the log, and is told then") {
   publish(b, "a", "1");
   publish(b, "a", "2");
   batch pulled;
-  REQUIRE(s.pull(pulled, all_room) == pull_status::frames);
+  REQUIRE(s.pull(pulled, all_room) == pull_status::ready);
   CHECK(s.give_back(pulled, 1) == frame(1, "1").substr(1));  // this one is safe
   publish(b, "a", "3");
   publish(b, "a", "4");
@@ -1072,7 +1072,7 @@ TEST_CASE(
   CHECK_UNARY(!one.park());
 }
 
-TEST_CASE("who has had its turn in a drain does not park, for nothing would wake it") {
+TEST_CASE("a stream whose time in a drain has come does not park, for nothing would wake it") {
   broker b;
   auto s = subscribe(b, {"a"});
   CHECK(pull(s) == position_event(0));
@@ -1097,7 +1097,7 @@ TEST_CASE("a second drain brings the deadline nearer, and does not put it off") 
 }
 
 TEST_CASE(
-    "a drain wakes who is parked in its turn, once, and tick evicts who is left at the deadline, once") {
+    "a drain wakes who is parked at its time, once, and tick evicts who is left at the deadline, once") {
   broker b;
   auto parked = subscribe(b, {"a", "b"});
   auto busy = subscribe(b, {"a"});

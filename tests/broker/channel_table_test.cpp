@@ -18,11 +18,11 @@
 namespace {
 
 using ssewire::errc;
-using ssewire::detail::keyed_hash;
+using ssewire::detail::siphash;
 using table = ssewire::detail::channel_table<ssewire::default_traits>;
 using channel = table::channel;
 
-table make(std::size_t max_forgotten = 1000) { return {keyed_hash{7}, 1024 * 1024, max_forgotten, {}}; }
+table make(std::size_t max_forgotten = 1000) { return {siphash{7}, 1024 * 1024, max_forgotten, {}}; }
 
 channel& get(table& of, std::string_view name) {
   auto const [c, error] = of.find_or_make(name, 1'000'000);

@@ -32,7 +32,7 @@
 
 namespace {
 
-// So that a retry says how far its turn is into the spread.
+// So that a retry says how far its departure is into the spread.
 ssewire::broker_options no_least_time() { return {.least_retry = ssewire::reconnection_time(0)}; }
 
 using namespace std::chrono_literals;
@@ -44,7 +44,7 @@ using ssewire::steady_time;
 using ssewire::testing::virtual_clock;
 
 constexpr steady_duration step = 50ms;  // of the ticks
-constexpr steady_duration half = 5s;    // which has all turns
+constexpr steady_duration half = 5s;    // which has all departures
 constexpr steady_duration spread = 8s;
 constexpr std::size_t slices = 20;  // that are counted, of each of them
 constexpr auto never = (steady_time::max)();
@@ -157,7 +157,7 @@ struct by_hand {
       for (;;) {
         if (to.stalls && from.reason() == close_reason::none) return;
         switch (from.pull(next, 1000)) {
-        case pull_status::frames: to.bytes += next.text(); break;
+        case pull_status::ready: to.bytes += next.text(); break;
         case pull_status::nothing:
           if (from.park()) return;
           break;
@@ -436,7 +436,7 @@ template <class Driver> void drain(framing body, bool stalling) {
       REQUIRE(got.retry);
       auto const closing = c->closed - start;
       auto const retry = std::chrono::milliseconds(*got.retry);
-      // Its turn is as far into the first half as its retry, rounded down, is into the spread.
+      // Its departure is as far into the first half as its retry, rounded down, is into the spread.
       CHECK(closing >= half * retry.count() / ms(spread));
       CHECK(closing <= half * (retry + 1ms).count() / ms(spread) + step);
       closings.push_back(closing);
@@ -473,7 +473,7 @@ TEST_CASE("a drain closes its streams evenly, and their clients come back evenly
   drain_in_each_way<by_asking>();
 }
 
-// ---- one turn
+// ---- one departure
 // --------------------------------------------------------------------------------------------------------
 
 using ssewire::broker;
@@ -484,7 +484,7 @@ constexpr auto exactly =
 constexpr steady_time start = steady_time{} + 1h;
 
 // As far into the first half of its drain as its retry is into the spread. Rounded down.
-steady_time turn_of(subscription const& s, steady_time began = start, steady_duration its_half = half) {
+steady_time departure_of(subscription const& s, steady_time began = start, steady_duration its_half = half) {
   return began + its_half / 5'000'000'000 * static_cast<steady_duration::rep>(s.drain_retry().milliseconds);
 }
 
@@ -506,7 +506,7 @@ struct bell {
   void operator()(ssewire::wake why) noexcept { ++(why == ssewire::wake::ready ? ready : evicted); }
 };
 
-TEST_CASE("until its turn a stream of a draining broker is sent what was there, and parks; then it is woken, "
+TEST_CASE("until its time a stream of a draining broker is sent what was there, and parks; then it is woken, "
           "once") {
   broker b(no_least_time());
   auto s = opened(b);
@@ -514,11 +514,11 @@ TEST_CASE("until its turn a stream of a draining broker is sent what was there, 
   s.set_hook(ssewire::wake_hook::of(rings));
   REQUIRE(b.publish("c", {.data = "x"}));
   b.drain(start, start + 2 * half, exactly);
-  auto const turn = turn_of(s);
-  CHECK(turn > start + 1s);
-  CHECK(turn < start + half);
-  CHECK(status_of(s) == pull_status::frames);
-  for (auto const t : {start, start + 1s, turn}) {
+  auto const departure = departure_of(s);
+  CHECK(departure > start + 1s);
+  CHECK(departure < start + half);
+  CHECK(status_of(s) == pull_status::ready);
+  for (auto const t : {start, start + 1s, departure}) {
     b.tick(t);
     CHECK(rings.ready == 0);
     CHECK(status_of(s) == pull_status::nothing);
@@ -526,11 +526,11 @@ TEST_CASE("until its turn a stream of a draining broker is sent what was there, 
   }
   CHECK(b.publish("c", {.data = "y"}).error == ssewire::errc::closed);
   CHECK(b.subscribe("c").error == ssewire::errc::closed);
-  b.tick(turn + 2ns);
+  b.tick(departure + 2ns);
   CHECK(rings.ready == 1);
   CHECK_FALSE(s.park());
   CHECK(status_of(s) == pull_status::draining);
-  b.tick(start + 1s);  // the clock goes back, and the turn stays
+  b.tick(start + 1s);  // the clock goes back, and the departure stays
   CHECK_FALSE(s.park());
   CHECK(status_of(s) == pull_status::draining);
   b.tick(start + 2 * half - 1ns);
@@ -551,7 +551,7 @@ TEST_CASE("drain(t, t) ends everybody at once, and forces with the next tick") {
   b.drain(start, start);
   CHECK(rings.ready == 1);
   CHECK(status_of(parked) == pull_status::draining);
-  CHECK(status_of(busy) == pull_status::frames);
+  CHECK(status_of(busy) == pull_status::ready);
   CHECK(status_of(busy) == pull_status::draining);
   b.tick(start - 1ns);
   CHECK(busy.reason() == close_reason::none);
@@ -560,7 +560,7 @@ TEST_CASE("drain(t, t) ends everybody at once, and forces with the next tick") {
 }
 
 /// When each of many streams is woken.
-std::vector<steady_duration> turns(steady_duration second_at, steady_duration second_deadline) {
+std::vector<steady_duration> departures(steady_duration second_at, steady_duration second_deadline) {
   constexpr steady_duration fine = 5ms;
   broker b(no_least_time());
   std::vector<subscription> streams;
@@ -582,14 +582,14 @@ std::vector<steady_duration> turns(steady_duration second_at, steady_duration se
   return when;
 }
 
-TEST_CASE("a second drain brings the turns that are left nearer, evenly, and never puts one off") {
-  auto const once = turns(-1ms, 0ms);
+TEST_CASE("a second drain brings the departures that are left nearer, evenly, and never puts one off") {
+  auto const once = departures(-1ms, 0ms);
   check_even("one drain", histogram(once, half));
   // Also one that would end later if it stood alone: its half begins later.
   for (auto const deadline : {0ms, 2000ms, 3000ms, 6000ms, 9000ms, 10'000ms, 100'000ms}) {
     CAPTURE(deadline.count());
     constexpr steady_duration at = 2s;
-    auto const twice = turns(at, deadline);
+    auto const twice = departures(at, deadline);
     auto const last_turn = (std::min)(half, (std::max<steady_duration>)(at, (at + deadline) / 2));
     std::vector<steady_duration> left;
     for (std::size_t i = 0; i < once.size(); ++i) {
@@ -606,7 +606,7 @@ TEST_CASE("a second drain brings the turns that are left nearer, evenly, and nev
 }
 
 TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, and none of the streams "
-          "before its turn") {
+          "before its time") {
   constexpr steady_time times[] = {steady_time{}, start, start + 1ns, start + 2ns, start + 1h, never};
   for (auto const now : times) {
     for (auto const deadline :
@@ -635,7 +635,7 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
   }
 }
 
-// ---- what a stream may be doing when its turn comes
+// ---- what a stream may be doing when its time comes
 // ----------------------------------------------------------------
 
 TEST_CASE("times may be as far apart as a clock can say") {
@@ -657,7 +657,7 @@ TEST_CASE("times may be as far apart as a clock can say") {
   }
 }
 
-TEST_CASE("a stream whose turn comes inside its filter is given what that admits, and ends then") {
+TEST_CASE("a stream whose time comes inside its filter is given what that admits, and ends then") {
   broker b(no_least_time());
   int asked = 0;
   auto s = support::follow(b, {"c"}, {}, {.filter = [&](ssewire::event_header const&) {
@@ -673,7 +673,7 @@ TEST_CASE("a stream whose turn comes inside its filter is given what that admits
   CHECK(status_of(s) == pull_status::draining);
 }
 
-TEST_CASE("a filtered stream says where it stands in its turn, not before") {
+TEST_CASE("a filtered stream says where it stands at its time, not before") {
   broker b(no_least_time());
   auto s =
       support::follow(b, {"c"}, {}, {.filter = [](ssewire::event_header const& e) { return e.tag == 1; }});
@@ -715,7 +715,7 @@ struct moody_writer {
   }
 };
 
-TEST_CASE("who is blocked or sending when its turn comes ends in order as soon as it can, or by force") {
+TEST_CASE("who is blocked or sending when its time comes ends in order as soon as it can, or by force") {
   for (auto const mood : {ssewire::write_status::again, ssewire::write_status::pending}) {
     for (bool const in_time : {true, false}) {
       for (std::size_t const others : {0u, 3u}) {  // in step with it, until it says that
@@ -764,7 +764,7 @@ TEST_CASE("who is blocked or sending when its turn comes ends in order as soon a
   }
 }
 
-TEST_CASE("until its turn a stream is kept alive by heartbeats, in step with others and alone") {
+TEST_CASE("until its time a stream is kept alive by heartbeats, in step with others and alone") {
   for (std::size_t const streams : {1u, 200u}) {
     virtual_clock clock;
     broker b(no_least_time());
@@ -800,7 +800,7 @@ TEST_CASE("until its turn a stream is kept alive by heartbeats, in step with oth
   }
 }
 
-TEST_CASE("a loop that has slept through all turns ends everybody when it wakes") {
+TEST_CASE("a loop that has slept through all departures ends everybody when it wakes") {
   broker b(no_least_time());
   std::vector<subscription> streams;
   std::vector<bell> rings(50);

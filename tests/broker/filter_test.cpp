@@ -595,7 +595,7 @@ TEST_CASE(
     batch pulled;
     std::string got;
     try {
-      while (s.pull(pulled, all_room) == pull_status::frames) got += support::bytes_of(pulled);
+      while (s.pull(pulled, all_room) == pull_status::ready) got += support::bytes_of(pulled);
       CHECK(got == "an exception");
     } catch (std::runtime_error const&) {
     }
@@ -720,7 +720,7 @@ TEST_CASE("inside its filter a stream that pulls into the batch being filled har
   });
   self = &s;
   fill(b, 5);
-  CHECK(s.pull(pulled, all_room) == pull_status::frames);
+  CHECK(s.pull(pulled, all_room) == pull_status::ready);
   auto const got = support::bytes_of(pulled) + pull_all(s);
   CHECK(got == frame(1, "1") + frame(3, "3") + frame(4, "4") + frame(5, "5"));
 }

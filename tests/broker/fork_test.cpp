@@ -75,7 +75,7 @@ template <class Action> std::string in_child(Action action) {
 std::string read_all(ssewire::subscription& from) {
   std::string all;
   ssewire::batch next;
-  while (from.pull(next, support::all_room) == ssewire::pull_status::frames) all += next.text();
+  while (from.pull(next, support::all_room) == ssewire::pull_status::ready) all += next.text();
   return all;
 }
 
@@ -353,7 +353,7 @@ TEST_CASE("what was pulled and comes back after the child has begun anew counts 
   auto s = support::opened(b, {"news"});
   for (char const* const text : {"1", "2", "3"}) publish(b, text);
   ssewire::basic_batch<cloning_traits> batch;
-  REQUIRE(s.pull(batch, support::all_room) == ssewire::pull_status::frames);
+  REQUIRE(s.pull(batch, support::all_room) == ssewire::pull_status::ready);
   cloning_traits::cloned(1);
   CHECK(publish(b, "4") == child_id(4));
   CHECK(b.stats().pinned_bytes != 0);

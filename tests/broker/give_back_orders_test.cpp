@@ -126,7 +126,7 @@ struct run {
       }
       return;
     case action::drain:
-      b.drain(now, now + std::chrono::hours(1));  // its turn has not come
+      b.drain(now, now + std::chrono::hours(1));  // its time has not come
       if (!model.draining) model.draining = {now, std::chrono::minutes(30)};
       return;
     case action::count: break;
@@ -161,7 +161,7 @@ struct run {
     for (auto const& on : of.events) publish(on);
     auto const seen = client.seen;
     batch pulled;
-    REQUIRE(s.pull(pulled, support::all_room) == pull_status::frames);
+    REQUIRE(s.pull(pulled, support::all_room) == pull_status::ready);
     client.pulled_at = model.last();
     auto const bytes = support::bytes_of(pulled);
     std::size_t sent = 0;

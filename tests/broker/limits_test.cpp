@@ -365,7 +365,7 @@ TEST_CASE(
     publish(b, "b", "y");
     publish(b, "a", "z");  // now all three are
     CHECK(readers[0].evicted == 1);
-    CHECK(readers[0].s.reason() == close_reason::held_too_much);
+    CHECK(readers[0].s.reason() == close_reason::pinned_too_much);
     CHECK(readers[1].evicted == (missing == 0 ? 0 : 1));
     CHECK(readers[2].evicted == 0);
     CHECK(bystander.reason() == close_reason::none);
@@ -373,7 +373,7 @@ TEST_CASE(
     batch more;
     CHECK(readers[0].s.pull(more, all_room) == pull_status::closed);
     readers[0].s.close();
-    CHECK(closes(b, close_reason::held_too_much) == 1);
+    CHECK(closes(b, close_reason::pinned_too_much) == 1);
   }
 }
 
@@ -850,7 +850,7 @@ TEST_CASE("whatever readers do, the program's memory stays below the limits' ari
         REQUIRE(s.log_bytes <= log_bytes);
       }
       for (auto& r : all) r.end();
-      evicted += closes(b, close_reason::held_too_much);
+      evicted += closes(b, close_reason::pinned_too_much);
       gaps += b.stats().gaps;
     }
     CHECK(meter::held == before);

@@ -361,10 +361,10 @@ TEST_CASE("a stream that has changed its channels often holds what it pulled as 
   (void)pull_all(s);
   publish(b, "a", "1");
   batch pulled;
-  CHECK(s.pull(pulled, all_room) == pull_status::frames);
+  CHECK(s.pull(pulled, all_room) == pull_status::ready);
   publish(b, "a", std::string(600, '2'));  // another page: the first one is forgotten, and held
   CHECK(b.stats().pinned_bytes > 0);
-  CHECK(s.reason() == close_reason::held_too_much);
+  CHECK(s.reason() == close_reason::pinned_too_much);
   CHECK(support::bytes_of(pulled) == frame(1, "1"));
 }
 
@@ -376,11 +376,11 @@ TEST_CASE("a stream that leaves a channel while it holds events of it can still 
   auto s = opened(b, {"a", "b"});
   publish(b, "a", "1");
   batch pulled;
-  CHECK(s.pull(pulled, all_room) == pull_status::frames);
+  CHECK(s.pull(pulled, all_room) == pull_status::ready);
   REQUIRE(s.leave("a") == errc::ok);
   for (int i = 0; i < 3; ++i) publish(b, "a", std::string(600, 'x'));
   CHECK(b.stats().pinned_bytes > 0);
-  CHECK(s.reason() == close_reason::held_too_much);
+  CHECK(s.reason() == close_reason::pinned_too_much);
 }
 
 // ---- how many

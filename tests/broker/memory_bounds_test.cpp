@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What replay_limits::max_bytes says about memory: small scopes are searched for a history that breaks it.
 #include <ssewire/broker/broker.hpp>
-#include <ssewire/broker/detail/tombstones.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/wire/serializer.hpp>
 #include <ssewire/wire/text_buffer.hpp>
@@ -113,7 +113,7 @@ class attacked_log {
  public:
   attacked_log(std::size_t max_bytes, std::uint64_t max_events, tagging tags, naming ids)
       : max_bytes_(max_bytes), max_events_(max_events), tags_(tags), ids_(ids),
-        log_(ssewire::detail::keyed_hash{1}, max_bytes) {}
+        log_(ssewire::detail::siphash{1}, max_bytes) {}
 
   void play(move what) {
     auto size = smallest();
@@ -177,7 +177,7 @@ class attacked_log {
     text.resize(size, 'x');
     ssewire::detail::entry_facts const facts{.position = count_ + 1,
                                              .tag = tag(),
-                                             .id_hash = ssewire::detail::keyed_hash{1}(id),
+                                             .id_hash = ssewire::detail::siphash{1}(id),
                                              .own_id = stays && own()};
     if (text.size() <= ssewire::detail::largest_copied_frame) {
       must(log_.append(text, facts));
@@ -280,7 +280,7 @@ TEST_CASE("nor does max_events, when it is what is reached first") {
 
 TEST_CASE("events that more than 2^32 on other channels part have a page each, and the oldest go for that") {
   constexpr std::size_t max_bytes = 2000;
-  ssewire::detail::entry_log<counting_traits> log(ssewire::detail::keyed_hash{1}, max_bytes);
+  ssewire::detail::entry_log<counting_traits> log(ssewire::detail::siphash{1}, max_bytes);
   std::string const text = "id: x\n" + std::string(28, 'x');
   for (std::uint64_t n = 1; n <= 100; ++n) {
     REQUIRE(log.append(text, {.position = n << 33}));
@@ -421,7 +421,7 @@ TEST_CASE("a channel with one short event takes 504 bytes of max_log_bytes") {
 TEST_CASE("an expired channel that is remembered takes 140 bytes at most, the first and the last of many") {
   for (std::size_t const limit : {10u, 100u, 1000u, 10'000u}) {
     auto const before = from_new;
-    ssewire::detail::forgotten_channels gone(limit);
+    ssewire::detail::tombstones gone(limit);
     std::size_t most = 0;
     for (std::uint64_t n = 1; n <= limit * 3; ++n) {
       gone.remember(n * 0x9E3779B97F4A7C15u, {n});

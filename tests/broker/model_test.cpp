@@ -474,7 +474,7 @@ struct history {
       return true;
     }
     CHECK_UNARY(!must_close);
-    if (status != pull_status::frames) {
+    if (status != pull_status::ready) {
       CHECK(status == (c.model.is_its_turn ? pull_status::draining : pull_status::nothing));
       CHECK_UNARY(bytes.empty());
       c.model.caught_up(model);
@@ -685,7 +685,7 @@ struct history {
     for (std::size_t i = 0; i < s.refusals.size(); ++i) met->refusals[i] += s.refusals[i];
   }
 
-  // A client's turn is as far into the first half as its retry is into the spread: both are even.
+  // A client's departure is as far into the first half as its retry is into the spread: both are even.
   void take_turns() {
     constexpr std::uint64_t whole = std::uint64_t{1} << 32;
     for (auto& c : clients) {

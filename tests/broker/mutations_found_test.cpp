@@ -118,7 +118,7 @@ struct holder {
   holder(broker& b, std::string_view channel) : s(b.subscribe(channel).value) {
     (void)s.pull(batch, support::all_room);
     REQUIRE(b.publish(channel, {.data = std::string(large, 'x')}));
-    REQUIRE(s.pull(batch, support::all_room) == ssewire::pull_status::frames);
+    REQUIRE(s.pull(batch, support::all_room) == ssewire::pull_status::ready);
   }
 };
 
@@ -128,7 +128,7 @@ TEST_CASE("where the end of one stream is enough for max_pinned_bytes, the other
   holder first(b, "a");
   holder second(b, "b");
   REQUIRE(b.publish({"a", "b"}, {.data = "x"}));
-  CHECK(first.s.reason() == ssewire::close_reason::held_too_much);
+  CHECK(first.s.reason() == ssewire::close_reason::pinned_too_much);
   CHECK(second.s.reason() == ssewire::close_reason::none);
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("who still sends what the log holds is not ended for max_pinned_bytes,
   holder guilty(b, "b");
   REQUIRE(b.publish("b", {.data = "x"}));
   CHECK(innocent.s.reason() == ssewire::close_reason::none);
-  CHECK(guilty.s.reason() == ssewire::close_reason::held_too_much);
+  CHECK(guilty.s.reason() == ssewire::close_reason::pinned_too_much);
 }
 
 TEST_CASE("a reactor holds no event that a writer threw at") {

@@ -629,7 +629,7 @@ TEST_CASE("a text alone is published as an event of that data, also to several c
   REQUIRE(b.publish({"a", "b"}, text, {.tag = 7}));
   REQUIRE(b.publish("a", absent));  // no data: clients get an ID and no event
   ssewire::batch next;
-  REQUIRE(s.pull(next, 4096) == ssewire::pull_status::frames);
+  REQUIRE(s.pull(next, 4096) == ssewire::pull_status::ready);
   auto const got = next.text();
   CHECK(got.find("data: hello\n\n") != std::string::npos);
   CHECK(got.find("data: two\ndata: lines\n\n") != std::string::npos);

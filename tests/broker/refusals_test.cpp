@@ -74,7 +74,7 @@ errc inside_a_filter(scene& at, std::function<errc(subscription&)> const& action
              .value;
   REQUIRE(at.b.publish("a", {.data = "x"}));
   batch out;
-  while (error == errc::ok && at.s.pull(out, 1000) == ssewire::pull_status::frames) {
+  while (error == errc::ok && at.s.pull(out, 1000) == ssewire::pull_status::ready) {
   }
   return error;
 }

@@ -143,7 +143,7 @@ struct reader {
     for (;;) {
       auto const status = pull();
       if (status == pull_status::closed || status == pull_status::draining) return;
-      if (status == pull_status::frames && until_nothing) continue;
+      if (status == pull_status::ready && until_nothing) continue;
       if (!park()) continue;
       scheduler::get().wait("a wake", [&] {
         return woken.load(std::memory_order_relaxed) || evicted.load(std::memory_order_relaxed) ||
@@ -346,7 +346,7 @@ struct model {
       closed = closed || (opened && r.how.lag == lag_policy::close && lags(t));
       auto const due = closed ? std::string() : pull(t);
       auto const status = closed                  ? pull_status::closed
-                          : !due.empty()          ? pull_status::frames
+                          : !due.empty()          ? pull_status::ready
                           : w.its_turn < got.when ? pull_status::draining
                                                   : pull_status::nothing;
       auto const& lines = lines_of(got.text);
@@ -720,8 +720,8 @@ TEST_CASE("a drain lets every stream read to the end, refuses what comes after, 
   };
   for (auto const& [name, where, in_turns] :
        {scope{"drain", points::locks, false}, scope{"drain, unlocks", points::locks_and_unlocks, false},
-        scope{"drain in turns", points::locks, true},
-        scope{"drain in turns, unlocks", points::locks_and_unlocks, true}}) {
+        scope{"drain, one after the other", points::locks, true},
+        scope{"drain, one after the other, unlocks", points::locks_and_unlocks, true}}) {
     if (in_turns && where == points::locks_and_unlocks && left_out(name)) continue;
     bool const two = where == points::locks;
     outcomes ends;
@@ -787,7 +787,7 @@ struct closing_world {
       one.s = b.subscribe("a").value;
       one.s.set_hook(ssewire::wake_hook::of(one));
       batch next;
-      must(one.s.pull(next, all_room) == pull_status::frames, "a stream begins with its position");
+      must(one.s.pull(next, all_room) == pull_status::ready, "a stream begins with its position");
       must(one.s.park(), "nothing has been published");
       if (how != closing::one_of_two) break;
     }

@@ -188,7 +188,7 @@ struct world {
       int parks = 0;
       for (bool connected = true; connected;) {
         auto const status = stream.pull(pulled, random.below(20'000));
-        if (status == pull_status::frames) {
+        if (status == pull_status::ready) {
           std::array<std::string_view, ssewire::batch::max_views> views;
           auto const n = pulled.gather(views.data());
           std::string bytes;
@@ -251,7 +251,7 @@ struct world {
       mine->stream.set_hook(ssewire::wake_hook::of(*mine));
       ssewire::batch pulled;
       bool parked = false;
-      while (!parked && mine->stream.pull(pulled, 1'000'000) == pull_status::frames) {
+      while (!parked && mine->stream.pull(pulled, 1'000'000) == pull_status::ready) {
         pulled.clear();
         parked = mine->stream.park();  // from here on the stream belongs to the hook
       }
@@ -331,7 +331,7 @@ TEST_CASE("close waits for the hook that runs, and none runs after it") {
     auto s = b.subscribe({"a", "b"}).value;
     s.set_hook(ssewire::wake_hook::of(*bell));
     ssewire::batch pulled;
-    REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
+    REQUIRE(s.pull(pulled, 1000) == pull_status::ready);
     REQUIRE(s.park());
     std::thread one([&] { (void)b.publish("a", {.data = "x"}); });
     std::thread two([&] { (void)b.publish("b", {.data = "x"}); });
@@ -361,7 +361,7 @@ TEST_CASE("close returns only when the hook has, however long it takes") {
   auto s = b.subscribe("a").value;
   s.set_hook(ssewire::wake_hook::of(hook));
   ssewire::batch pulled;
-  REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
+  REQUIRE(s.pull(pulled, 1000) == pull_status::ready);
   REQUIRE(s.park());
   std::thread publisher([&] { (void)b.publish("a", {.data = "x"}); });
   entered.wait(false);
@@ -371,7 +371,7 @@ TEST_CASE("close returns only when the hook has, however long it takes") {
   CHECK(b.stats().published == 2);
   b.tick({});
   // It may even park and be woken: that would be the hook's next call, which close() forestalls.
-  REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
+  REQUIRE(s.pull(pulled, 1000) == pull_status::ready);
   REQUIRE(s.park());
   CHECK(b.publish("a", {.data = "z"}));
   std::thread opener([&] {
@@ -398,13 +398,13 @@ TEST_CASE("a hook that is called on one thread does not run on another at the sa
     calls.fetch_add(1);
     ssewire::batch pulled;
     do {
-      while (s.pull(pulled, 1000) == pull_status::frames) {
+      while (s.pull(pulled, 1000) == pull_status::ready) {
       }
     } while (!s.park() && s.reason() == ssewire::close_reason::none);
   };
   s.set_hook(ssewire::wake_hook::of(hook));
   ssewire::batch pulled;
-  REQUIRE(s.pull(pulled, 1000) == pull_status::frames);
+  REQUIRE(s.pull(pulled, 1000) == pull_status::ready);
   broken = 0;
   REQUIRE(s.park());
   std::vector<std::thread> threads;

@@ -100,7 +100,7 @@ template <class Resume> coroutine pull_each(journal& j, Resume resume, subscript
   for (;;) {
     auto const pulled = source->pull(next, 4096);
     j.text += next.text();
-    if (pulled == ssewire::pull_status::frames) continue;
+    if (pulled == ssewire::pull_status::ready) continue;
     if (pulled != ssewire::pull_status::nothing) break;
     ++j.waits;
     if (co_await source != close_reason::none) break;

@@ -142,7 +142,7 @@ template <class Source> support::coroutine serve(std::string& text, resume_later
   for (;;) {
     if constexpr (std::is_same_v<Source, subscription>) {
       ssewire::basic_batch<stepping_traits> next;
-      while (source->pull(next, 4096) == ssewire::pull_status::frames) text += next.text();
+      while (source->pull(next, 4096) == ssewire::pull_status::ready) text += next.text();
     } else {
       char room[100];
       for (auto got = source->read(room, sizeof room); got.status == read_status::bytes;

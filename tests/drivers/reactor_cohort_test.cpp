@@ -48,7 +48,7 @@ using support::scripted_writer;
 // The broker asks for the thread once for each hook that it calls.
 struct traits : support::failing_traits {
   static inline std::size_t hooks = 0;
-  static std::thread::id this_thread() noexcept {
+  static auto this_thread() noexcept {
     ++hooks;
     return failing_traits::this_thread();
   }
@@ -730,16 +730,16 @@ TEST_CASE(
     c.to[5]->script.push_back(answer::again(answer::all));  // it has it all, and waits
     (void)c.publish(std::string(30'000, 'x'));
     c.run();
-    auto const held_too_much = [&] {
-      return c.b.stats().closes[static_cast<std::size_t>(close_reason::held_too_much)];
+    auto const pinned_too_much = [&] {
+      return c.b.stats().closes[static_cast<std::size_t>(close_reason::pinned_too_much)];
     };
     for (int i = 0; i < 6; ++i) {
       (void)c.publish("y");
       c.run();
       for (auto const& p : c.to) p->check_in_flight("in between");
     }
-    CHECK(held_too_much() == 3);  // of 1, 2 and 3; what 4 was offered it must pull again
-    for (auto const i : {1u, 2u, 3u}) CHECK(c.to[i]->closed == once(close_reason::held_too_much));
+    CHECK(pinned_too_much() == 3);  // of 1, 2 and 3; what 4 was offered it must pull again
+    for (auto const i : {1u, 2u, 3u}) CHECK(c.to[i]->closed == once(close_reason::pinned_too_much));
     for (auto const i : {1u, 2u}) c.landed(i);
     CHECK(c.b.stats().pinned_bytes == 0);
     c.settle();

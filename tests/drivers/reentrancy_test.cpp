@@ -155,7 +155,7 @@ struct follower {
 
   void pull() {
     batch next;
-    while (s.pull(next, support::all_room) == pull_status::frames) bytes += next.text();
+    while (s.pull(next, support::all_room) == pull_status::ready) bytes += next.text();
   }
   bool park() {
     if (!s.park()) return false;

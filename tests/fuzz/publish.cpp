@@ -486,7 +486,7 @@ struct play {
     if (!made) return;
     ssewire::parser parser;
     ssewire::basic_batch<traits> batch;
-    while (made->subscription.pull(batch, 100) == ssewire::pull_status::frames) {
+    while (made->subscription.pull(batch, 100) == ssewire::pull_status::ready) {
       law(batch.text().size() == batch.bytes(), "a batch knows its size");
       parser.feed(batch.text(), [&](ssewire::event const& e) { made->reader.receive(support::record(e)); });
     }

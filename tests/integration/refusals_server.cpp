@@ -99,7 +99,7 @@ class refusing_server {
     auto joined = broker_.subscribe("numbers", {.start = ssewire::start_at::beginning()});
     std::string text;
     ssewire::batch next;
-    while (joined.value.pull(next, 4096) == ssewire::pull_status::frames) text += next.text();
+    while (joined.value.pull(next, 4096) == ssewire::pull_status::ready) text += next.text();
     return text;
   }
 

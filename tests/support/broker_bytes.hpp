@@ -54,7 +54,7 @@ std::string pull(ssewire::basic_subscription<Traits>& from, std::size_t room = a
   ssewire::basic_batch<Traits> pulled;
   auto const status = from.pull(pulled, room);
   auto const bytes = bytes_of(pulled);
-  CHECK((status == ssewire::pull_status::frames) == !bytes.empty());
+  CHECK((status == ssewire::pull_status::ready) == !bytes.empty());
   return bytes;
 }
 

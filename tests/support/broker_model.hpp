@@ -96,11 +96,11 @@ struct model_broker {
   std::vector<model_event> order = {};  // position p is order[p - 1]
   std::vector<channel> channels = {};
   std::array<std::uint64_t, 6> trims = {};  // by cause
-  struct drain_turns {
+  struct drain_schedule {
     ssewire::steady_time began;
     ssewire::steady_duration half;
   };
-  std::optional<drain_turns> draining = {};
+  std::optional<drain_schedule> draining = {};
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
   std::optional<ssewire::steady_time> ticked = {};

@@ -42,7 +42,7 @@ class prepared_events {
       return ssewire::pull_status::closed;
     }
     out.text = events_[next_++];
-    return ssewire::pull_status::frames;
+    return ssewire::pull_status::ready;
   }
   std::string_view give_back(batch& out, std::size_t taken) noexcept { return out.rest(taken); }
   bool park() noexcept { return parked_ = reason_ == ssewire::close_reason::none && next_ == events_.size(); }

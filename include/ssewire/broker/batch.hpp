@@ -6,8 +6,9 @@
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/pull_status.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 
 #include <array>
 #include <cstddef>
@@ -22,7 +23,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class Traits> class puller;
+template <class Traits> class cursor_reader;
 
 }  // namespace detail
 
@@ -92,7 +93,7 @@ template <class Traits> class basic_batch {
   }
 
  private:
-  friend class detail::puller<Traits>;
+  friend class detail::cursor_reader<Traits>;
 
   struct pinned_run {
     detail::segment_pin<Traits> pin;

@@ -98,7 +98,7 @@ template <class Traits = default_traits> class basic_broker {
   result<position_id> publish(channel_names channels, std::span<event const> events,
                               publish_options const& options = {}) noexcept {
     result<position_id> published{{}, errc::no_memory};
-    detail::attempt(
+    detail::try_call(
         [&] { published = core_->publish(detail::name_views(channels).all(), events, options.tag); });
     (void)core_->count_refusal(published.error);
     return published;
@@ -116,7 +116,7 @@ template <class Traits = default_traits> class basic_broker {
   [[nodiscard]] result<subscription> subscribe(channel_names channels,
                                                subscribe_options const& options = {}) noexcept {
     result<subscription> made{{}, errc::no_memory};
-    detail::attempt([&] {
+    detail::try_call([&] {
       auto const [state, error] = core_->subscribe(detail::name_views(channels).all(), options);
       if (state != nullptr) made.value = subscription(core_, state);
       made.error = error;
@@ -126,15 +126,15 @@ template <class Traits = default_traits> class basic_broker {
   }
 
   /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any
-  /// more. Each stream has its turn in the first half of the time until `deadline`. Before that it stays
-  /// open, and is sent what was published until now; then its client is told to come back at its own time,
-  /// broker_options::least_retry and a part of `spread`, and it ends. The turns are even over that half, and
-  /// so are the times over `spread`, in the same order: clients neither leave nor return in a crowd. The
-  /// first event of each new stream tells them their normal time again (broker_options::retry). From
-  /// `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that time, a
-  /// fiftieth of it, say, until stats().subscribers is 0. `deadline` not later than `now`: it is everybody's
-  /// turn at once, and the next tick() at or behind it forces. A second call may bring the end nearer, and
-  /// never puts it off; its `spread` is that of all who have not been told.
+  /// more. Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then
+  /// it stays open, and is sent what was published until now; then its client is told to come back at its own
+  /// time, broker_options::least_retry and a part of `spread`, and it ends. The departures are even over that
+  /// half, and so are the times over `spread`, in the same order: clients neither leave nor return in a
+  /// crowd. The first event of each new stream tells them their normal time again (broker_options::retry).
+  /// From `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that
+  /// time, a fiftieth of it, say, until stats().subscribers is 0. `deadline` not later than `now`: everybody
+  /// leaves at once, and the next tick() at or after it forces. Calling again can only move the deadline
+  /// earlier; the new `spread` applies to streams not yet notified.
   /// Complexity  O(subscribers), also of each tick(), with the lock let go after every 64; nothing is
   ///             allocated.
   void drain(steady_time now, steady_time deadline,
@@ -143,7 +143,7 @@ template <class Traits = default_traits> class basic_broker {
   }
 
   /// Lets time pass: forgets what is older than replay_limits::max_age and channels that nobody uses for
-  /// channel_expiry, ends lagging streams whose policy says so, ends the streams of a drain in their turns.
+  /// channel_expiry, ends lagging streams whose policy says so, ends the streams of a drain at their times.
   /// Call it about ten times in max_age, or each second; more often while the broker drains.
   /// Complexity  O(channels + subscribers + what these follow + what is forgotten), with the lock let go
   ///             after every 64.

@@ -11,7 +11,6 @@
 #include <ssewire/core/optional_text.hpp>
 #include <ssewire/log/retention.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -84,6 +83,15 @@ enum class lag_policy : unsigned char {
   close,
 };
 
+/// The policy in a word, for labels. A static string.
+constexpr std::string_view name(lag_policy policy) noexcept {
+  switch (policy) {
+  case lag_policy::tell: return "tell";
+  case lag_policy::close: return "close";
+  }
+  return "unknown";
+}
+
 /// Where a client starts that presents no last event ID, or one that says nothing.
 struct start_at {
   enum class place : unsigned char { now, beginning, last } where = place::now;
@@ -98,6 +106,16 @@ struct start_at {
   [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
 };
 
+/// The place in a word, for labels. A static string.
+constexpr std::string_view name(start_at::place where) noexcept {
+  switch (where) {
+  case start_at::place::now: return "now";
+  case start_at::place::beginning: return "beginning";
+  case start_at::place::last: return "last";
+  }
+  return "unknown";
+}
+
 /// Whether a stream gets position events: the first event that says where it stands, and later ones after a
 /// filter has skipped much, or after join(), leave() and set_filter().
 enum class position_events : unsigned char {
@@ -108,6 +126,15 @@ enum class position_events : unsigned char {
   /// broker_options::retry is not told.
   left_out,
 };
+
+/// The choice in a word, for labels. A static string.
+constexpr std::string_view name(position_events events) noexcept {
+  switch (events) {
+  case position_events::sent: return "sent";
+  case position_events::left_out: return "left_out";
+  }
+  return "unknown";
+}
 
 struct publish_options {
   /// For filters; not sent. Costs 8 bytes an event on channels where one was not 0.

@@ -111,7 +111,7 @@ template <class Traits = default_traits> class basic_subscription {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
     auto error = errc::no_memory;
-    detail::attempt([&] { error = of->join(*state_, channel.value()); });
+    detail::try_call([&] { error = of->join(*state_, channel.value()); });
     return of->count_refusal(error);
   }
 
@@ -153,7 +153,7 @@ template <class Traits = default_traits> class basic_subscription {
 
   /// Whether its client gets position events; as it was subscribed.
   [[nodiscard]] position_events position() const noexcept {
-    return state_ == nullptr || state_->says_position ? position_events::sent : position_events::left_out;
+    return state_ == nullptr ? position_events::sent : state_->position;
   }
 
   /// While the broker drains: how long this client should wait before it comes back, at least

@@ -4,7 +4,21 @@
 
 #include <ssewire/core/cplusplus.hpp>
 
+#include <version>
+
+// <chrono> has calendars, time zones and text as well, which cost more than all that this library needs of
+// it. The releases of libstdc++ that keep the clocks apart are named, so that another one gets the whole.
+#if defined(_GLIBCXX_RELEASE) && __has_include(<bits/chrono.h>)
+#if _GLIBCXX_RELEASE >= 12 && _GLIBCXX_RELEASE <= 15
+#define SSEWIRE_DETAIL_CLOCKS_ALONE
+#endif
+#endif
+#if defined(SSEWIRE_DETAIL_CLOCKS_ALONE)
+#include <bits/chrono.h>
+#undef SSEWIRE_DETAIL_CLOCKS_ALONE
+#else
 #include <chrono>
+#endif
 
 #include <ssewire/core/begin.hpp>
 

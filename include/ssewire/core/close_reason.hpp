@@ -37,7 +37,7 @@ enum class close_reason : unsigned char {
   /// An allocation for this stream failed.
   no_memory,
   /// It was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes.
-  held_too_much,
+  pinned_too_much,
 };
 
 /// How many reasons there are.
@@ -57,7 +57,7 @@ constexpr std::string_view name(close_reason reason) noexcept {
   case close_reason::writer_threw: return "writer_threw";
   case close_reason::writer_broke_contract: return "writer_broke_contract";
   case close_reason::no_memory: return "no_memory";
-  case close_reason::held_too_much: return "held_too_much";
+  case close_reason::pinned_too_much: return "pinned_too_much";
   }
   return "unknown";
 }

@@ -73,7 +73,36 @@ enum class errc : unsigned char {
 /// How many there are, errc::ok among them.
 inline constexpr std::size_t errc_count = static_cast<std::size_t>(errc::no_memory) + 1;
 
-/// The error in words, for logs. A static string.
+/// The error in a word, for labels. A static string.
+constexpr std::string_view name(errc error) noexcept {
+  switch (error) {
+  case errc::ok: return "ok";
+  case errc::type_has_control: return "type_has_control";
+  case errc::id_has_control: return "id_has_control";
+  case errc::type_reserved: return "type_reserved";
+  case errc::id_refused: return "id_refused";
+  case errc::id_in_use: return "id_in_use";
+  case errc::event_too_large: return "event_too_large";
+  case errc::buffer_too_small: return "buffer_too_small";
+  case errc::line_too_long: return "line_too_long";
+  case errc::event_too_long: return "event_too_long";
+  case errc::id_too_long: return "id_too_long";
+  case errc::called_from_inside: return "called_from_inside";
+  case errc::bytes_waiting: return "bytes_waiting";
+  case errc::channel_name_refused: return "channel_name_refused";
+  case errc::too_many_channels: return "too_many_channels";
+  case errc::too_many_subscribers: return "too_many_subscribers";
+  case errc::channel_full: return "channel_full";
+  case errc::user_full: return "user_full";
+  case errc::no_channel: return "no_channel";
+  case errc::closed: return "closed";
+  case errc::outbox_full: return "outbox_full";
+  case errc::no_memory: return "no_memory";
+  }
+  return "unknown";
+}
+
+/// The error in a sentence, for logs: what happened, and what to do. A static string.
 constexpr std::string_view message(errc error) noexcept {
   switch (error) {
   case errc::ok: return "no error";

@@ -18,6 +18,15 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// the bare socket.
 enum class framing : unsigned char { raw, chunked };
 
+/// The framing in a word, for labels. A static string.
+constexpr std::string_view name(framing how) noexcept {
+  switch (how) {
+  case framing::raw: return "raw";
+  case framing::chunked: return "chunked";
+  }
+  return "unknown";
+}
+
 /// The chunk that ends a chunked body.
 inline constexpr std::string_view last_chunk = "0\r\n\r\n";
 

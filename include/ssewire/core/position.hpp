@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -83,9 +82,9 @@ class position_id {
     n = (tens | (n - tens * 10) << 8) + 0x3030303030303030;
     auto const digits = std::bit_cast<std::array<char, 8>>(n);
     if constexpr (std::endian::native == std::endian::little) {
-      std::copy(digits.begin(), digits.end(), out);
+      for (std::size_t i = 0; i < digits.size(); ++i) out[i] = digits[i];
     } else {
-      std::reverse_copy(digits.begin(), digits.end(), out);
+      for (std::size_t i = 0; i < digits.size(); ++i) out[i] = digits[digits.size() - 1 - i];
     }
   }
 

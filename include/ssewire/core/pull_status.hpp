@@ -4,6 +4,8 @@
 
 #include <ssewire/core/cplusplus.hpp>
 
+#include <string_view>
+
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
@@ -12,7 +14,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// What a pull has brought.
 enum class pull_status : unsigned char {
   /// The batch holds something to send.
-  frames,
+  ready,
   /// Nothing to send: park() and wait for the hook.
   nothing,
   /// Nothing to send, and its turn in a drain has come: end the stream in order.
@@ -20,6 +22,17 @@ enum class pull_status : unsigned char {
   /// The subscription was ended; its reason says why.
   closed,
 };
+
+/// The status in a word, for labels. A static string.
+constexpr std::string_view name(pull_status status) noexcept {
+  switch (status) {
+  case pull_status::ready: return "ready";
+  case pull_status::nothing: return "nothing";
+  case pull_status::draining: return "draining";
+  case pull_status::closed: return "closed";
+  }
+  return "unknown";
+}
 
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire

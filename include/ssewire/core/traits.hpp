@@ -3,24 +3,26 @@
 // own every step; a single-threaded program replaces it to pay for no lock.
 #pragma once
 
-#include <ssewire/core/clock.hpp>
 #include <ssewire/core/cplusplus.hpp>
+#include <ssewire/core/entropy.hpp>
 #include <ssewire/core/process.hpp>
 
 #include <stdlib.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <random>
 #include <version>
 
 #if defined(__cpp_lib_shared_mutex)  // the standard library has threads
-#include <condition_variable>
-#include <thread>
 #define SSEWIRE_DETAIL_THREADS 1
+#if (defined(__unix__) || defined(__APPLE__)) && __has_include(<pthread.h>)
+#include <pthread.h>
+#define SSEWIRE_DETAIL_POSIX_THREADS 1
+#else
+#include <thread>
+#endif
 #endif
 
 #include <ssewire/core/begin.hpp>
@@ -31,6 +33,26 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 struct no_mutex;  // never defined
+
+// A condition variable without a time to wait until, made of a number that changes: <condition_variable>
+// would cost everybody who includes a broker a quarter of what <string> does, for a wait that is rare. Both
+// calls are made under the lock, so no change is missed.
+class change_waiter {
+ public:
+  template <class Lock> void wait(Lock& held) noexcept {
+    auto const seen = changes_.load(std::memory_order_relaxed);
+    held.unlock();
+    changes_.wait(seen, std::memory_order_relaxed);
+    held.lock();
+  }
+  void notify_all() noexcept {
+    changes_.fetch_add(1, std::memory_order_relaxed);
+    changes_.notify_all();
+  }
+
+ private:
+  std::atomic<int> changes_{0};  // an int: what Linux waits for without a table of its own
+};
 
 template <class Traits> inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
   m.lock();
@@ -46,7 +68,7 @@ template <class Traits> inline constexpr bool can_lock = requires(typename Trait
 /// | member               | meaning                                                                              |
 /// |----------------------|--------------------------------------------------------------------------------------|
 /// | `mutex`              | Lockable, for std::unique_lock                                                        |
-/// | `condition_variable` | wait(lock), wait_until(lock, steady_time), notify_all()                               |
+/// | `condition_variable` | wait(lock), notify_all(), both called under the lock; with wait_until(lock, steady_time) serve_blocking waits by it, too; else by the standard library's |
 /// | `this_thread()`      | a value that is the same on one thread and differs between threads alive together     |
 /// | `epoch()`            | a number that no earlier run of any process gave; 60 bits of it are used. A broker asks twice: one of them is a secret that nobody may guess, for hashing texts of strangers. It asks again when `process()` has changed |
 /// | `process()`          | a number that is another one in a process that fork() has cloned: a broker or buffer that sees it change begins anew. Asked at each publish and subscribe, so it makes no system call |
@@ -54,9 +76,13 @@ template <class Traits> inline constexpr bool can_lock = requires(typename Trait
 struct default_traits {
 #if defined(SSEWIRE_DETAIL_THREADS)
   using mutex = std::mutex;
-  using condition_variable = std::condition_variable;
+  using condition_variable = detail::change_waiter;
 
-  static std::thread::id this_thread() noexcept { return std::this_thread::get_id(); }
+#if defined(SSEWIRE_DETAIL_POSIX_THREADS)
+  static auto this_thread() noexcept { return (pthread_self)(); }
+#else
+  static auto this_thread() noexcept { return std::this_thread::get_id(); }
+#endif
 #else
   using mutex = detail::no_mutex;
   using condition_variable = mutex;
@@ -64,15 +90,8 @@ struct default_traits {
   static void const* this_thread() noexcept { return nullptr; }
 #endif
 
-  // Random, so that a clock set back gives no epoch twice; the clock is mixed in for platforms whose random
-  // device is the same in every run.
-  static std::uint64_t epoch() {
-    std::random_device device;
-    auto const random = (std::uint64_t{device()} << 32) ^ device();
-    auto const ticks =
-        static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
-    return random ^ (ticks * 0x9E3779B97F4A7C15u);
-  }
+  // Random, so that a clock set back gives no epoch twice.
+  static std::uint64_t epoch() { return detail::random_bits(); }
 
   // Always the same where there is no fork().
   static std::uint32_t process() noexcept {
@@ -102,4 +121,5 @@ struct single_threaded_traits : default_traits {
 }  // namespace ssewire
 
 #undef SSEWIRE_DETAIL_THREADS
+#undef SSEWIRE_DETAIL_POSIX_THREADS
 #include <ssewire/core/end.hpp>

@@ -16,7 +16,7 @@ namespace detail {
 
 // Whether `action` returned rather than threw. Under -fno-exceptions it always does, or the program has
 // ended.
-template <class Action> bool attempt(Action&& action) {
+template <class Action> bool try_call(Action&& action) {
 #if defined(__cpp_exceptions)
   try {
     std::forward<Action>(action)();

@@ -5,6 +5,8 @@
 #include <ssewire/core/callback.hpp>
 #include <ssewire/core/cplusplus.hpp>
 
+#include <string_view>
+
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
@@ -18,6 +20,15 @@ enum class wake : unsigned char {
   /// once more if a drain's deadline finds that it has not stopped.
   evicted,
 };
+
+/// The cause in a word, for labels. A static string.
+constexpr std::string_view name(wake why) noexcept {
+  switch (why) {
+  case wake::ready: return "ready";
+  case wake::evicted: return "evicted";
+  }
+  return "unknown";
+}
 
 /// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held,
 /// and never overlaps itself for one subscription; it may call anything of the library, also close its own

@@ -28,6 +28,17 @@ enum class write_status : unsigned char {
   closed,
 };
 
+/// The status in a word, for labels. A static string.
+constexpr std::string_view name(write_status status) noexcept {
+  switch (status) {
+  case write_status::ok: return "ok";
+  case write_status::again: return "again";
+  case write_status::pending: return "pending";
+  case write_status::closed: return "closed";
+  }
+  return "unknown";
+}
+
 struct write_result {
   write_status status = write_status::ok;
   /// Of `ok` and `again`; with `pending` and `closed` it is not read.
@@ -44,6 +55,15 @@ enum class ending : unsigned char {
   complete,  // every byte of the stream was taken: end the response
   cut,       // inside a frame, or against the peer's will: drop the connection
 };
+
+/// The ending in a word, for labels. A static string.
+constexpr std::string_view name(ending how) noexcept {
+  switch (how) {
+  case ending::complete: return "complete";
+  case ending::cut: return "cut";
+  }
+  return "unknown";
+}
 
 /// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its
 /// own stream and harms no other.

@@ -191,7 +191,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
   void ask() noexcept {
     if (posted_.exchange(true, std::memory_order_acq_rel)) return;
     auto const of = this->weak_from_this();
-    bool const done = detail::attempt([&] {
+    bool const done = detail::try_call([&] {
       auto post = post_;  // its own, for what it runs at once may end the stream
       post(task(of));
     });
@@ -218,7 +218,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     do {
       again_ = false;
       if (evicted_.exchange(false, std::memory_order_acq_rel)) stream_.evicted();
-      detail::attempt([&] { stream_.run(); });  // what it threw has closed the stream
+      detail::try_call([&] { stream_.run(); });  // what it threw has closed the stream
       if (stream_.state() == stream_state::more) ask();
     } while (again_);
     turning_ = false;

@@ -133,8 +133,8 @@ template <class Source = no_source> class pull_stream {
     buffer.room = n;
     reading_ = true;
     for (bool more = true; more && buffer.room != 0 && !is_over();) {
-      more = stream_.held_bytes() != 0;             // that goes first, and what is pulled behind it
-      detail::attempt([&] { pump(buffer.room); });  // what it threw has closed the stream
+      more = stream_.held_bytes() != 0;              // that goes first, and what is pulled behind it
+      detail::try_call([&] { pump(buffer.room); });  // what it threw has closed the stream
     }
     reading_ = false;
     if (buffer.room != n) return {read_status::bytes, n - buffer.room};

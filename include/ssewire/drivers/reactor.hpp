@@ -293,9 +293,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     detail::check_writer<Writer>();
     if (ending_) return {{}, errc::closed};
     result<stream_id> added{{}, errc::no_memory};
-    detail::attempt([&] {
+    detail::try_call([&] {
       auto& s = seats_.emplace(std::move(to));
-      if (!detail::attempt([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
+      if (!detail::try_call([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
         seats_.erase(s);
         return;
       }
@@ -353,7 +353,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     act(s.at, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
       auto const park_it = [&](subscription& from) { return park(s, from); };
-      detail::attempt([&] { s.stream.run(scratch_, park_it); });  // what it threw has closed the stream
+      detail::try_call([&] { s.stream.run(scratch_, park_it); });  // what it threw has closed the stream
     });
   }
 
@@ -453,7 +453,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   slot* step_out(seat& s, bool offered) noexcept {
     auto& c = *s.of;
     std::unique_ptr<typename in_step::core::subscriber> fresh;
-    detail::attempt([&] {
+    detail::try_call([&] {
       fresh = in_step::make();
       s.alone =
           new slot(*this, s, {.body = c.body, .max_write_bytes = c.room, .max_outbox_bytes = c.max_outbox});
@@ -552,7 +552,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       return false;
     }
     auto shared = std::move(shared_scratch_);
-    if (!shared) detail::attempt([&] { shared = held_write::make(); });
+    if (!shared) detail::try_call([&] { shared = held_write::make(); });
     if (shared && std::exchange(c.beat_due, false)) {
       shared->gather_heartbeat(c.body);
       c.begin_round(std::move(shared), 0, time_.now());

@@ -25,6 +25,11 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <version>
+
+#if defined(__cpp_lib_shared_mutex)  // the standard library has threads
+#include <condition_variable>
+#endif
 
 #include <ssewire/core/begin.hpp>
 
@@ -41,6 +46,22 @@ struct find_traits<Source> {
 };
 // Whose mutex and condition variable a source's drivers take.
 template <class Source> using traits_of = typename find_traits<Source>::type;
+
+// What it waits by: the traits' own, if that can wait for a time.
+template <class Traits> struct blocking_wait {
+#if defined(__cpp_lib_shared_mutex)
+  using type = std::condition_variable;
+#else
+  using type = typename Traits::condition_variable;
+#endif
+};
+template <class Traits>
+  requires requires(typename Traits::condition_variable& c, std::unique_lock<typename Traits::mutex>& held) {
+    c.wait_until(held, steady_time());
+  }
+struct blocking_wait<Traits> {
+  using type = typename Traits::condition_variable;
+};
 
 }  // namespace detail
 
@@ -77,7 +98,7 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
 
   struct doorbell {
     typename Traits::mutex guard;
-    typename Traits::condition_variable rung;
+    typename detail::blocking_wait<Traits>::type rung;
     bool woken = false;
     std::atomic<bool> evicted{false};
 

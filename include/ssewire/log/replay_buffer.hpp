@@ -11,9 +11,9 @@
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/identity.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/log/detail/watermarks.hpp>
@@ -149,9 +149,9 @@ template <class Traits = default_traits> class basic_replay_buffer {
   replay_limits limits_;
   detail::identity<Traits> ids_;
   std::uint64_t sequence_ = 0;
-  detail::keyed_hash hash_;
+  detail::siphash hash_;
   detail::entry_log<Traits> log_;
-  detail::age_marks ages_;
+  detail::watermarks ages_;
 };
 
 using replay_buffer = basic_replay_buffer<>;

@@ -65,7 +65,7 @@ template <class Traits = default_traits> class replay_source {
     constexpr std::string_view field = "id: ";  // which every frame of a buffer begins with
     after_ = std::string(last.substr(field.size(), last.find('\n') - field.size()));
     has_sent_ = true;
-    return pull_status::frames;
+    return pull_status::ready;
   }
 
   /// All that was not taken: the stream keeps it.

@@ -65,7 +65,7 @@ class utf8_text_buffer {
   /// Complexity  O(piece.size()) amortised; of the bytes before it three are looked at again.
   [[nodiscard]] errc append(std::string_view piece) noexcept {
     if (piece.size() > max_bytes_ - text_.size()) return errc::outbox_full;
-    if (!detail::attempt([&] { text_ += piece; })) return errc::no_memory;
+    if (!detail::try_call([&] { text_ += piece; })) return errc::no_memory;
     ended_ = ended_ && piece.empty();
     return errc::ok;
   }

@@ -9,19 +9,21 @@
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/position.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/prepared_event.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <span>
 #include <string_view>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include <ssewire/core/begin.hpp>
 
@@ -30,19 +32,57 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // Threads: one at a time; the broker's lock sees to it.
-template <class Traits> class histories {
+template <class Traits> class channel_store {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using channel = detail::channel<Traits>;
 
   // Both outlive it. `counts` is what it keeps the totals in.
-  histories(broker_options const& options, keyed_hash hash, broker_stats& counts)
-      : options_(options), counts_(counts), pins_(pin_ledger::make()),
+  channel_store(broker_options const& options, siphash hash, broker_stats& counts)
+      : options_(options), counts_(counts), pins_(pinned_bytes::make()),
         channels_(hash, options.replay.max_bytes, options.max_expired_channels, pins_) {}
+
+  // These two look at what never changes, and need no lock.
+  [[nodiscard]] bool takes_name(std::string_view name) const noexcept {
+    if (name.empty() || name.size() > options_.max_channel_name_bytes) return false;
+    for (char const c : name) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+    }
+    return true;
+  }
+
+  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
+  // compared with each other, of more there is an index.
+  errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
+    constexpr std::size_t few = 16;
+    auto const hash_of = [this](std::string_view name) -> std::size_t {
+      return channels_.hash(name) & (std::numeric_limits<std::size_t>::max)();
+    };
+    std::unordered_set<std::string_view, decltype(hash_of)> many(0, hash_of);
+    if (names.empty()) return errc::no_channel;
+    for (auto const name : names) {
+      if (!takes_name(name)) return errc::channel_name_refused;
+      bool known = false;
+      if (distinct.size() < few) {
+        for (auto const one : distinct) known = known || one == name;
+      } else {
+        known = many.contains(name);
+      }
+      if (known) continue;
+      if (distinct.size() == options_.max_channels_per_stream) return errc::too_many_channels;
+      distinct.push_back(name);
+      if (distinct.size() == few) {
+        many.insert(distinct.begin(), distinct.end());
+      } else if (distinct.size() > few) {
+        many.insert(name);
+      }
+    }
+    return errc::ok;
+  }
 
   [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
   [[nodiscard]] std::size_t expired_channels() const noexcept { return channels_.forgotten(); }
-  [[nodiscard]] std::size_t pinned_bytes() const noexcept { return pins_.bytes(); }
+  [[nodiscard]] std::size_t pinned() const noexcept { return pins_.bytes(); }
   [[nodiscard]] channel* find(std::string_view name) const noexcept { return channels_.find(name); }
 
   // Null, and the reason, where a new one is refused; then nothing has changed.
@@ -179,7 +219,7 @@ template <class Traits> class histories {
 
   broker_options const& options_;
   broker_stats& counts_;
-  pin_ledger pins_;  // how much of what the logs have forgotten is still being sent
+  pinned_bytes pins_;  // how much of what the logs have forgotten is still being sent
   channel_table<Traits> channels_;
 };
 

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
-#include <ssewire/broker/detail/tombstones.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/log/detail/siphash.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -31,12 +31,16 @@ template <class Traits> class channel_table {
   using channel = detail::channel<Traits>;
 
   // `max_bytes`: of each channel's log.
-  channel_table(keyed_hash hash, std::size_t max_bytes, std::size_t max_forgotten, pin_ledger pins)
+  channel_table(siphash hash, std::size_t max_bytes, std::size_t max_forgotten, pinned_bytes pins)
       : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
         pins_(std::move(pins)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t forgotten() const noexcept { return forgotten_.size(); }
+  // Of a name; needs no lock.
+  [[nodiscard]] std::uint64_t hash(std::string_view name) const noexcept {
+    return by_name_.hash_function().of(name);
+  }
   [[nodiscard]] channel& operator[](std::size_t index) const noexcept { return *all_[index]; }
 
   [[nodiscard]] channel* find(std::string_view name) const noexcept {
@@ -49,7 +53,7 @@ template <class Traits> class channel_table {
     if (auto* const there = find(name)) return {there, errc::ok};
     if (all_.size() >= max_channels) return {nullptr, errc::too_many_channels};
     channel* made = nullptr;
-    bool const good = attempt([&] {
+    bool const good = try_call([&] {
       auto const hash = by_name_.hash_function().of;
       auto fresh = std::make_unique<channel>(name, hash, max_bytes_, pins_);
       auto const before = forgotten_.last_loss(hash(name));
@@ -108,7 +112,7 @@ template <class Traits> class channel_table {
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
   struct name_hash {
-    keyed_hash of;
+    siphash of;
 
     std::size_t operator()(std::string_view text) const noexcept {
       return of(text) & (std::numeric_limits<std::size_t>::max)();
@@ -163,8 +167,8 @@ template <class Traits> class channel_table {
   std::vector<channel*> all_;
   std::vector<aged> by_age_;
   std::size_t max_bytes_;
-  forgotten_channels forgotten_;
-  pin_ledger pins_;
+  tombstones forgotten_;
+  pinned_bytes pins_;
 };
 
 }  // namespace detail

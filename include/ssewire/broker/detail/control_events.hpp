@@ -3,30 +3,30 @@
 // missing.
 #pragma once
 
+#include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/options.hpp>
+#include <ssewire/broker/stats.hpp>
+#include <ssewire/core/event.hpp>
+#include <ssewire/core/extremes.hpp>
+#include <ssewire/core/position.hpp>
 #include <ssewire/core/utf8.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
+#include <ssewire/log/detail/frame_header.hpp>
+#include <ssewire/log/detail/siphash.hpp>
+#include <ssewire/wire/serializer.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
-
-enum class gap_cause : unsigned char { none, trimmed, restart, unknown };
-
-constexpr std::string_view name(gap_cause cause) noexcept {
-  switch (cause) {
-  case gap_cause::none: break;
-  case gap_cause::trimmed: return "trimmed";
-  case gap_cause::restart: return "restart";
-  case gap_cause::unknown: return "unknown";
-  }
-  return "";
-}
 
 // Channel names hold no control characters, so besides UTF-8 that is broken these two are all there is to
 // mend.
@@ -56,6 +56,147 @@ inline std::string gap_data(gap_cause cause, std::string_view channel, std::opti
   data += '}';
   return data;
 }
+
+// Threads: one at a time; the broker's lock sees to it.
+template <class Traits> class control_events {
+ public:
+  using membership = detail::membership<Traits>;
+  using subscriber = detail::subscriber<Traits>;
+
+  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
+  // the totals in.
+  control_events(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
+                 siphash hash, broker_stats& counts) noexcept
+      : options_(options), unset_(unset), sequence_(sequence), hash_(hash), counts_(counts) {}
+
+  // Where the stream stands, before its next event: a position after which that is the next one on its
+  // channels.
+  [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
+    auto next = never;
+    for (auto const& m : s) {
+      auto const& h = m.of->history;
+      auto const first = larger(m.next_ordinal, h.first_ordinal());
+      if (first < h.end_ordinal()) next = smaller(next, h.position_of(first));
+    }
+    return next == never ? sequence_ : next - 1;
+  }
+
+  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's,
+  // and this ID leads back to it alone. A client that keeps such IDs over restarts of this process keeps one,
+  // if its filter admits it.
+  [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
+    log_run<Traits> newest;
+    std::uint64_t its = 0;
+    for (auto const& m : s) {
+      auto const& h = m.of->history;
+      auto const after = h.ordinal_after(position);
+      bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
+      auto const at = is_held ? h.position_of(after - 1) : smaller(h.lost_through(), position);
+      if (at < its || (at == its && !is_held)) continue;
+      newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
+      its = at;
+    }
+    if (newest.page == nullptr) return {};
+    auto const id = id_of(newest.bytes());
+    if (has_position_form(id)) return {};
+    for (auto const& m : s) {
+      if (m.of->history.position_of_id(id, hash_(id)).value_or(its) != its) return {};
+    }
+    return newest;
+  }
+
+  // Its filter has not said yet whether it admits the event whose ID it would be told.
+  [[nodiscard]] bool wants_to_know(subscriber const& s) const noexcept {
+    if (!s.filter) return false;
+    auto const own = own_id_at(s, place_of(s));
+    return own.page != nullptr && own.last_position() != s.admitted && own.last_position() != s.refused;
+  }
+
+  // Whether it is to be told where it stands: what comes before that has been pulled.
+  [[nodiscard]] static bool may_say_position(subscriber const& s) noexcept {
+    return s.due != position_due::no && !s.any([&](membership const& m) {
+      return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
+    });
+  }
+
+  // A filter has kept events from it, and the position that its client will present lies in the older half of
+  // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
+  [[nodiscard]] static bool must_say_position(subscriber const& s) noexcept {
+    return s.skipped != 0 && s.any([&](membership const& m) {
+      auto const& h = m.of->history;
+      return h.lost_through() > s.said || h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
+    });
+  }
+
+  // Returns what the stream must be told before its next event, in the memory of `notices`. All of it is made
+  // before the cursors move: if memory fails, nothing has been told.
+  [[nodiscard]] std::string tell(subscriber& s, std::string notices) {
+    auto const position = place_of(s);
+    auto const own = own_id_at(s, position);
+    bool const says_own = own.page != nullptr && (!s.filter || own.last_position() == s.admitted);
+    auto const ours = unset_.at(position);
+    auto const here = says_own ? stream_access::id(id_of(own.bytes())) : event_id(ours);
+
+    notices.clear();
+    std::uint64_t gaps = 0;
+    std::uint64_t lags = 0;
+    std::uint64_t missed = 0;
+    auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> lost,
+                         bool last) {
+      auto const data = gap_data(cause, name, lost);
+      serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
+      ++gaps;
+    };
+    // Only the last one carries the ID. If the connection is cut between two, the client must not come back
+    // from behind a gap that it was not told of.
+    std::size_t left = 0;
+    for (auto const& m : s)
+      left += m.missed == loss::before_resume || m.lags() ? std::size_t{1} : std::size_t{0};
+    if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
+    for (auto const& m : s) {
+      bool const resumed = m.missed == loss::before_resume;
+      if (!resumed && !m.lags()) continue;
+      std::optional<std::uint64_t> lost;
+      if (!resumed) {
+        ++lags;
+        if (m.missed != loss::uncounted) lost = m.of->history.first_ordinal() - m.next_ordinal;
+        missed += lost.value_or(0);
+        if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
+      }
+      gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
+    }
+    if (s.position == position_events::sent && (!s.opened || gaps == 0)) {
+      auto const retry = s.opened ? std::nullopt : options_.retry;
+      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry},
+                notices);
+    }
+
+    for (auto& m : s) {
+      m.next_ordinal = larger(m.next_ordinal, m.of->history.first_ordinal());
+      m.missed = loss::counted;
+    }
+    s.unplaced = gap_cause::none;
+    s.opened = true;
+    if (position >= s.say_behind) {
+      s.due = position_due::no;
+    } else if (s.due == position_due::yes_refilter) {
+      s.due = position_due::yes;
+    }
+    s.said = position;
+    s.skipped = 0;
+    counts_.gaps += gaps;
+    counts_.lags += lags;
+    counts_.missed += missed;
+    return notices;
+  }
+
+ private:
+  broker_options const& options_;
+  position_id const& unset_;
+  std::uint64_t const& sequence_;
+  siphash hash_;
+  broker_stats& counts_;
+};
 
 }  // namespace detail
 }  // namespace SSEWIRE_DETAIL_ABI

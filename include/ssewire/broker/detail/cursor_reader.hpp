@@ -5,26 +5,22 @@
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/detail/control_events.hpp>
 #include <ssewire/broker/detail/hook_runner.hpp>
-#include <ssewire/broker/detail/pin_holders.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
-#include <ssewire/broker/options.hpp>
 #include <ssewire/broker/stats.hpp>
 #include <ssewire/core/close_reason.hpp>
-#include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
-#include <ssewire/log/detail/siphash.hpp>
-#include <ssewire/wire/serializer.hpp>
+#include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/pinned_bytes.hpp>
+#include <ssewire/log/detail/segment.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -35,7 +31,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // Threads: one at a time; the broker's lock sees to it.
-template <class Traits> class puller {
+template <class Traits> class cursor_reader {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using batch = basic_batch<Traits>;
@@ -45,62 +41,24 @@ template <class Traits> class puller {
   // What a filter may do to its own subscription.
   struct ending {
     bool has_come = false;
-    std::shared_ptr<broker_core<Traits>> keeps;  // until the lock is let go
+    std::shared_ptr<void> keeps;  // until the lock is let go
   };
 
-  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
-  // the totals in.
-  puller(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
-         keyed_hash hash, hook_calls<Traits>& hooks, broker_stats& counts) noexcept
-      : options_(options), unset_(unset), sequence_(sequence), hash_(hash), hooks_(hooks), counts_(counts) {}
+  // All that is given outlives it. `unset`: any position. `counts`: what it keeps the totals in.
+  cursor_reader(position_id const& unset, control_events<Traits>& events, hook_runner<Traits>& hooks,
+                broker_stats& counts) noexcept
+      : unset_(unset), events_(events), hooks_(hooks), counts_(counts) {}
 
-  // Where the stream stands, before its next event: a position after which that is the next one on its
-  // channels.
-  [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
-    auto next = never;
-    for (auto const& m : s) {
-      auto const& h = m.of->history;
-      auto const first = (std::max)(m.next_ordinal, h.first_ordinal());
-      if (first < h.end_ordinal()) next = (std::min)(next, h.position_of(first));
-    }
-    return next == never ? sequence_ : next - 1;
-  }
-
-  // The newest event of its channels at `position` or before it, if it is held, has an ID of its
-  // publisher's, and this ID leads back to it alone. A client that keeps such IDs over restarts of this
-  // process keeps one, if its filter admits it.
-  [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
-    log_run<Traits> newest;
-    std::uint64_t its = 0;
-    for (auto const& m : s) {
-      auto const& h = m.of->history;
-      auto const after = h.ordinal_after(position);
-      bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
-      auto const at = is_held ? h.position_of(after - 1) : (std::min)(h.lost_through(), position);
-      if (at < its || (at == its && !is_held)) continue;
-      newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
-      its = at;
-    }
-    if (newest.page == nullptr) return {};
-    auto const id = id_of(newest.bytes());
-    if (has_position_form(id)) return {};
-    for (auto const& m : s) {
-      if (m.of->history.position_of_id(id, hash_(id)).value_or(its) != its) return {};
-    }
-    return newest;
-  }
-
-  // Its filter has not said yet whether it admits the event whose ID it would be told.
-  [[nodiscard]] bool wants_to_know(subscriber const& s) const noexcept {
-    if (!s.filter) return false;
-    auto const own = own_id_at(s, place_of(s));
-    return own.page != nullptr && own.last_position() != s.admitted && own.last_position() != s.refused;
+  // Puts what the stream must be told in front. If memory fails, the batch stays empty.
+  void tell(subscriber& s, batch& out) {
+    out.notices_ = events_.tell(s, std::exchange(out.notices_, {}));
+    out.bytes_ += out.notices_.size();
   }
 
   // Asks it, with the lock let go; see pull_filtered.
   void ask_about_own_id(lock& held, subscriber& s, ending& end) {
     batch about;
-    about.add(own_id_at(s, place_of(s)), 0);
+    about.add(events_.own_id_at(s, events_.place_of(s)), 0);
     auto const& page = *about.pinned_[0].pin.get();
     auto const index = about.pinned_[0].first;
     bool admits = false;
@@ -114,14 +72,14 @@ template <class Traits> class puller {
   // Whether its filter can be asked about all that it has missed here.
   static bool can_ask(subscriber const& s, membership const& m) noexcept {
     auto const* const lost = m.of->history.lost();
-    if (!s.filter || s.filter_is_new || lost == nullptr) return false;
-    return m.lost_unknown_number ? lost->knows_after(m.missing_after)
-                                 : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
+    if (!s.filter || s.due == position_due::yes_refilter || lost == nullptr) return false;
+    return m.missed == loss::uncounted ? lost->knows_after(m.missing_after)
+                                       : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
   }
 
-  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known:
-  // it passes what was all for others. Returns whether it has passed something. Throws what the filter
-  // throws, and std::bad_alloc; then it lags as before.
+  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it
+  // passes what was all for others. Returns whether it has passed something. Throws what the filter throws,
+  // and std::bad_alloc; then it lags as before.
   bool pass_losses(lock& held, subscriber& s, ending& end) {
     bool passed = false;
     for (auto& m : s) {
@@ -129,8 +87,9 @@ template <class Traits> class puller {
       auto const& lost = *m.of->history.lost();
       auto const first = m.of->history.first_ordinal();
       auto const events = first - m.next_ordinal;
-      auto const known = m.lost_unknown_number ? lost.copy_after(m.missing_after) : lost.copy_last(events);
-      auto const after = m.lost_unknown_number ? m.missing_after : known->after;
+      auto const known =
+          m.missed == loss::uncounted ? lost.copy_after(m.missing_after) : lost.copy_last(events);
+      auto const after = m.missed == loss::uncounted ? m.missing_after : known->after;
       bool missing = true;
       auto const unset = unset_;  // the lock guards it
       {
@@ -141,77 +100,11 @@ template <class Traits> class puller {
       if (missing) continue;
       passed = true;
       m.next_ordinal = first;
-      m.lost_unknown_number = false;
+      if (m.missed == loss::uncounted) m.missed = loss::counted;
       s.skipped += events;
       counts_.filtered += events;
     }
     return passed;
-  }
-
-  // Writes what the stream must be told before its next event. All of it is made before the cursors move: if
-  // memory fails, nothing has been told.
-  void tell(subscriber& s, batch& out) {
-    auto const position = place_of(s);
-    auto const own = own_id_at(s, position);
-    bool const says_own = own.page != nullptr && (!s.filter || own.last_position() == s.admitted);
-    auto const ours = unset_.at(position);
-    auto const here = says_own ? stream_access::id(id_of(own.bytes())) : event_id(ours);
-
-    std::string notices = std::exchange(out.notices_, {});  // if memory fails, the batch stays empty
-    notices.clear();
-    std::uint64_t gaps = 0;
-    std::uint64_t lags = 0;
-    std::uint64_t missed = 0;
-    auto const gap = [&](gap_cause cause, std::string_view name, std::optional<std::uint64_t> lost,
-                         bool last) {
-      auto const data = gap_data(cause, name, lost);
-      serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
-      ++gaps;
-    };
-    // Only the last one carries the ID. If the connection is cut between two, the client must not come back
-    // from behind a gap that it was not told of.
-    auto left =
-        std::count_if(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss || m.lags(); });
-    if (s.unplaced != gap_cause::none) gap(s.unplaced, {}, std::nullopt, left == 0);
-    for (auto const& m : s) {
-      if (!m.resumed_past_loss && !m.lags()) continue;
-      std::optional<std::uint64_t> lost;
-      if (!m.resumed_past_loss) {
-        ++lags;
-        if (!m.lost_unknown_number) lost = m.of->history.first_ordinal() - m.next_ordinal;
-        missed += lost.value_or(0);
-        if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
-      }
-      gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
-    }
-    if (s.says_position && (!s.opened || gaps == 0)) {
-      auto const retry = s.opened ? std::nullopt : options_.retry;
-      serialize({.type = options_.position_type, .data = options_.position_data, .id = here, .retry = retry},
-                notices);
-    }
-
-    out.bytes_ += notices.size() - out.notices_.size();
-    out.notices_ = std::move(notices);
-    for (auto& m : s) {
-      m.next_ordinal = (std::max)(m.next_ordinal, m.of->history.first_ordinal());
-      m.resumed_past_loss = m.lost_unknown_number = false;
-    }
-    s.unplaced = gap_cause::none;
-    s.opened = true;
-    s.filter_is_new = false;
-    if (position >= s.say_behind) s.must_say = false;
-    s.said = position;
-    s.skipped = 0;
-    counts_.gaps += gaps;
-    counts_.lags += lags;
-    counts_.missed += missed;
-  }
-
-  // Whether it is to be told where it stands: what comes before that has been pulled.
-  static bool may_say_position(subscriber const& s) noexcept {
-    return s.must_say && std::none_of(s.begin(), s.end(), [&](membership const& m) {
-             return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
-           });
   }
 
   // Before each merge: where a batch that comes back, or a part of it, is pulled again from.
@@ -221,12 +114,11 @@ template <class Traits> class puller {
 
   // The next events of all channels in the broker's order, as runs that lie together.
   void merge(subscriber& s, batch& out, std::size_t room) noexcept {
-    auto const end = s.must_say ? s.say_behind + 1 : never;
+    auto const end = s.due != position_due::no ? s.say_behind + 1 : never;
     while (!out.full()) {
       membership* first = nullptr;
-      auto next = never;  // position of the next event of all
-      // Position of the next event of another channel: the same, if one event is on both.
-      auto after = never;
+      auto next = never;   // position of the next event of all
+      auto after = never;  // position of the next event of another channel: the same, if one event is on both
       for (auto& m : s) {
         if (!m.has_news()) continue;
         // A stream on one channel need not know the position.
@@ -235,12 +127,12 @@ template <class Traits> class puller {
           after = std::exchange(next, position);
           first = &m;
         } else {
-          after = (std::min)(after, position);
+          after = smaller(after, position);
         }
       }
       if (first == nullptr || next >= end) return;
       auto const left = out.bytes() < room ? room - out.bytes() : 0;
-      auto const run = first->of->history.run(first->next_ordinal, (std::min)(after, end), left);
+      auto const run = first->of->history.run(first->next_ordinal, smaller(after, end), left);
       if (!out.empty() && run.bytes().size() > left) return;
       out.add(run, first->key);
       first->next_ordinal += run.count();
@@ -282,16 +174,6 @@ template <class Traits> class puller {
     s.skipped += picked.skipped_since;
     counts_.filtered += picked.skipped;
     return next.events();
-  }
-
-  // A filter has kept events from it, and the position that its client will present lies in the older half
-  // of a log: what follows it may soon be gone, and then it could not be told whether it missed something.
-  static bool must_say_position(subscriber const& s) noexcept {
-    return s.skipped != 0 && std::any_of(s.begin(), s.end(), [&](membership const& m) {
-             auto const& h = m.of->history;
-             return h.lost_through() > s.said ||
-                    h.ordinal_after(s.said) - h.first_ordinal() < (h.events() + 1) / 2;
-           });
   }
 
   // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again.
@@ -341,16 +223,17 @@ template <class Traits> class puller {
       auto const& run = out.pinned_[i];
       s.held_bytes += run.pin->allocated_bytes();
       auto& from = find_member(s, run.membership)->held_from;  // it is there: this pull has read from it
-      from = (std::min)(from, run.pin->base_ordinal() + run.first);
+      from = smaller(from, run.pin->base_ordinal() + run.first);
     }
+    s.holds = held::pages;
     holders_.add(s);
   }
 
   // Nothing of the batch pulled last is being sent any more.
   void let_go(subscriber& s) noexcept {
-    if (!s.holds) return;
+    if (s.holds == held::nothing) return;
     holders_.remove(s);
-    s.holds_left = false;
+    s.holds = held::nothing;
     for (auto& m : s) m.held_from = never;
   }
 
@@ -364,7 +247,7 @@ template <class Traits> class puller {
 
  private:
   static membership* find_member(subscriber const& s, std::uint32_t key) noexcept {
-    return std::find_if(s.begin(), s.end(), [&](membership const& each) { return each.key == key; });
+    return s.find([&](membership const& each) { return each.key == key; });
   }
 
   // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
@@ -372,13 +255,13 @@ template <class Traits> class puller {
 
   // While this exists a filter is being asked, with the lock let go. If it throws, `about` is pulled again.
   struct asking {
-    puller& by;
+    cursor_reader& by;
     lock& held;
     subscriber& s;
     ending& end;
     batch const* about;
 
-    asking(puller& asker, lock& let_go, subscriber& whose, ending& its,
+    asking(cursor_reader& asker, lock& let_go, subscriber& whose, ending& its,
            batch const* events = nullptr) noexcept
         : by(asker), held(let_go), s(whose), end(its), about(events) {
       s.filtering = true;
@@ -389,8 +272,8 @@ template <class Traits> class puller {
     ~asking() {
       held.lock();
       s.filtering = false;
-      end.has_come = s.closed || s.evicted != close_reason::none;
-      if (s.closed) {
+      end.has_come = s.is_closed() || s.evicted != close_reason::none;
+      if (s.is_closed()) {
         end.keeps = std::move(s.keeps);
         by.hooks_.destroy(held, &s);
       } else if (about != nullptr) {
@@ -414,10 +297,10 @@ template <class Traits> class puller {
         // forgotten, too.
         bool const counted = read.all == m.next_ordinal - m.pulled_from;
         m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
-        m.lost_unknown_number = m.lost_unknown_number || !counted;
+        if (!counted) m.missed = loss::uncounted;
         m.missing_after = position - 1;
       } else {
-        m.next_ordinal = (std::clamp)(h.ordinal_after(position - 1), m.pulled_from, m.next_ordinal);
+        m.next_ordinal = larger(m.pulled_from, smaller(h.ordinal_after(position - 1), m.next_ordinal));
       }
     }
   }
@@ -448,13 +331,11 @@ template <class Traits> class puller {
     count(counts_.replayed, replayed - first);
   }
 
-  broker_options const& options_;
   position_id const& unset_;
-  std::uint64_t const& sequence_;
-  keyed_hash hash_;
-  hook_calls<Traits>& hooks_;
+  control_events<Traits>& events_;
+  hook_runner<Traits>& hooks_;
   broker_stats& counts_;
-  holder_list<Traits> holders_;
+  pin_holders<subscriber> holders_;
 };
 
 }  // namespace detail

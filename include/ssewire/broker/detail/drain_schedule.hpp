@@ -4,11 +4,10 @@
 #pragma once
 
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/traits.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <numeric>
 
 #include <ssewire/core/begin.hpp>
 
@@ -16,36 +15,39 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Where the turn of this subscriber lies between those of all, in [0, 1). Multiples of the golden ratio:
-// however many there are they lie evenly, and no two near each other.
-[[nodiscard]] constexpr double turn_of(std::uint64_t number) noexcept {
+// When this subscriber leaves, between the first and the last of all, in [0, 1). Multiples of the golden
+// ratio: however many there are they lie evenly, and no two near each other.
+[[nodiscard]] constexpr double departure_of(std::uint64_t number) noexcept {
   return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
 }
 
-// How much of the turns is over. It only grows, whatever the clock does.
-class drain_turns {
+// How many of the departures are past. It only grows, whatever the clock does.
+class drain_schedule {
  public:
-  // Called again it shares out what is left of them anew: none of them moves back.
+  // Called again it spreads those that are left anew: none of them moves back.
   void begin(steady_time now, steady_time deadline) noexcept {
     pass(now);
-    deadline_ = (std::min)(deadline_, deadline);
-    auto const half = std::midpoint(now.time_since_epoch().count(), deadline_.time_since_epoch().count());
-    last_turn_ = (std::min)(last_turn_, steady_time(steady_duration(half)));
+    deadline_ = smaller(deadline_, deadline);
+    auto const from = now.time_since_epoch().count();
+    auto const to = deadline_.time_since_epoch().count();
+    auto const half =
+        from / 2 + to / 2 + (from % 2 + to % 2) / 2;  // they may lie too far apart for to - from
+    last_departure_ = smaller(last_departure_, steady_time(steady_duration(half)));
     began_ = now;
-    over_before_ = over_;
+    past_before_ = past_;
     pass(now);
   }
 
   void pass(steady_time now) noexcept {
-    if (now >= last_turn_) {
-      over_ = 1;
+    if (now >= last_departure_) {
+      past_ = 1;
     } else if (now > began_) {
-      auto const part = between(began_, now) / between(began_, last_turn_);
-      over_ = (std::max)(over_, over_before_ + (1 - over_before_) * part);
+      auto const part = between(began_, now) / between(began_, last_departure_);
+      past_ = larger(past_, past_before_ + (1 - past_before_) * part);
     }
   }
 
-  [[nodiscard]] bool has_come(double turn) const noexcept { return turn < over_; }
+  [[nodiscard]] bool has_come(double departure) const noexcept { return departure < past_; }
   [[nodiscard]] bool deadline_has_come(steady_time now) const noexcept { return now >= deadline_; }
 
  private:
@@ -56,10 +58,10 @@ class drain_turns {
   }
 
   steady_time began_ = (steady_time::max)();
-  steady_time last_turn_ = (steady_time::max)();
+  steady_time last_departure_ = (steady_time::max)();
   steady_time deadline_ = (steady_time::max)();
-  double over_before_ = 0;  // when it began
-  double over_ = 0;
+  double past_before_ = 0;  // when it began
+  double past_ = 0;
 };
 
 }  // namespace detail

@@ -27,20 +27,20 @@ template <class Lock> void breathe(Lock& held, std::size_t step) noexcept {
 }
 
 // Threads: one at a time; the broker's lock sees to it, which each call is given, held.
-template <class Traits> class hook_calls {
+template <class Traits> class hook_runner {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
   using subscriber = detail::subscriber<Traits>;
   using channel = detail::channel<Traits>;
 
-  explicit hook_calls(presence_hook hook) noexcept : presence_(hook) {}
+  explicit hook_runner(presence_hook hook) noexcept : presence_(hook) {}
 
   void wake_all(lock& held, parked_list<Traits>& taken) noexcept {
     for (std::size_t step = 0; taken.first != nullptr; breathe(held, step++)) {
       auto& m = *taken.first;
       auto& s = *m.owner;
       m.unlink();
-      if (std::exchange(s.armed, false)) fire(held, s, wake::ready);
+      if (s.unpark()) fire(held, s, wake::ready);
     }
   }
 
@@ -66,12 +66,12 @@ template <class Traits> class hook_calls {
         held.lock();
         return;
       }
-      again = !s.closed && (here.again_evicted || here.again_ready);
+      again = !s.is_closed() && (here.again_evicted || here.again_ready);
       why = here.again_evicted ? wake::evicted : wake::ready;
       here.again_evicted = here.again_ready = false;  // behind `evicted` nothing is ready
     }
     s.now_firing = nullptr;
-    if (s.close_waits) returned_.notify_all();
+    if (s.now == phase::closing_waits) returned_.notify_all();
   }
 
   // It is in no list any more. Lets go of the lock, unless the hook is running on this thread and must do
@@ -81,7 +81,7 @@ template <class Traits> class hook_calls {
       s->now_firing->orphaned = true;
       return;
     }
-    s->close_waits = true;
+    s->now = phase::closing_waits;
     while (s->now_firing != nullptr) returned_.wait(held);
     held.unlock();  // its filter is destroyed with it
     delete s;

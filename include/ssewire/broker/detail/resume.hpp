@@ -5,10 +5,10 @@
 
 #include <ssewire/broker/detail/subscriber.hpp>
 #include <ssewire/broker/options.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -24,7 +24,7 @@ template <class Traits>
 std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::uint64_t sequence) noexcept {
   if (start.where == start_at::place::now) return sequence;
   std::uint64_t whole_after = 0;
-  for (auto const& m : s) whole_after = (std::max)(whole_after, m.of->history.lost_through());
+  for (auto const& m : s) whole_after = larger(whole_after, m.of->history.lost_through());
   if (start.where == start_at::place::beginning) return whole_after;
 
   // The first position behind which there are no more than that: found by halving, for the lock is held.
@@ -45,10 +45,8 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
 
 // What became of the last event ID of a stream that goes on where it stood.
 template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
-  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.resumed_past_loss; }))
-    return resume_outcome::gap;
-  if (std::any_of(s.begin(), s.end(), [](auto const& m) { return m.has_news(); }))
-    return resume_outcome::resumed;
+  if (s.any([](auto const& m) { return m.missed == loss::before_resume; })) return resume_outcome::gap;
+  if (s.any([](auto const& m) { return m.has_news(); })) return resume_outcome::resumed;
   return resume_outcome::up_to_date;
 }
 
@@ -56,21 +54,21 @@ template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> co
 // position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be
 // a publisher's.
 template <class Traits>
-std::optional<std::uint64_t> place(subscriber<Traits>& s, std::string_view last_event_id,
-                                   std::optional<std::uint64_t> own_id, start_at start,
-                                   std::uint64_t sequence, position_id const& unset) noexcept {
+std::optional<std::uint64_t> resume(subscriber<Traits>& s, std::string_view last_event_id,
+                                    std::optional<std::uint64_t> own_id, start_at start,
+                                    std::uint64_t sequence, position_id const& unset) noexcept {
   auto reading = read_position(last_event_id, unset);
   if (own_id) {
     // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.
     auto oldest = never;
     for (auto const& m : s)
-      oldest = (std::min)(oldest, m.of->history.position_of_id(last_event_id, *own_id).value_or(never));
+      oldest = smaller(oldest, m.of->history.position_of_id(last_event_id, *own_id).value_or(never));
     if (oldest != never) reading = {id_reading::kind::ours, oldest};
   }
   if (!last_event_id.empty() && reading.kind == id_reading::kind::ours && reading.sequence <= sequence) {
     for (auto& m : s) {
       m.next_ordinal = m.of->history.ordinal_after(reading.sequence);
-      m.resumed_past_loss = m.of->history.lost_through() > reading.sequence;
+      if (m.of->history.lost_through() > reading.sequence) m.missed = loss::before_resume;
     }
     s.outcome = outcome_of_resuming(s);
     return reading.sequence;

@@ -3,104 +3,58 @@
 // to wake it. It is no queue: nothing here grows when the subscriber is slow.
 #pragma once
 
-#include <ssewire/broker/detail/control_events.hpp>
+#include <ssewire/broker/detail/channel.hpp>
+#include <ssewire/broker/detail/membership.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/wake.hpp>
-#include <ssewire/log/detail/log.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
 namespace detail {
 
-template <class Traits> struct broker_core;
-template <class Traits> struct channel;
-template <class Traits> struct subscriber;
+// Why a stream's client is missing something; none: it is not, or not for this.
+enum class gap_cause : unsigned char { none, trimmed, restart, unknown };
 
-// A subscriber's place in one channel. Guarded by the broker's lock.
-template <class Traits> struct membership {
-  channel<Traits>* of = nullptr;
-  subscriber<Traits>* owner = nullptr;
-  std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
-  std::uint64_t held_from =
-      never;  // the oldest entry in the batch it pulled last, while it may still send from that
-  // The entry the batch pulled last began with; never: there was none yet.
-  std::uint64_t pulled_from = never;
-  std::uint32_t key = 0;             // names it among those of its owner, also when they change
-  bool resumed_past_loss = false;    // it came back too late; how many it missed meanwhile nobody knows
-  bool lost_unknown_number = false;  // it lags, and how many events it has missed cannot be told
-  std::uint64_t missing_after = 0;   // then: a position; what it has missed lies after that
-  membership* next_parked = nullptr;
-  membership** parked_link = nullptr;  // what points to this, or null: not in a list
-
-  [[nodiscard]] bool lags() const noexcept { return next_ordinal < of->history.first_ordinal(); }
-  [[nodiscard]] bool has_news() const noexcept { return next_ordinal < of->history.end_ordinal(); }
-  [[nodiscard]] bool holds_forgotten() const noexcept { return held_from < of->history.first_ordinal(); }
-
-  void unlink() noexcept {
-    if (parked_link == nullptr) return;
-    *parked_link = next_parked;
-    if (next_parked != nullptr) next_parked->parked_link = parked_link;
-    next_parked = nullptr;
-    parked_link = nullptr;
+constexpr std::string_view name(gap_cause cause) noexcept {
+  switch (cause) {
+  case gap_cause::none: break;
+  case gap_cause::trimmed: return "trimmed";
+  case gap_cause::restart: return "restart";
+  case gap_cause::unknown: return "unknown";
   }
+  return "";
+}
+
+// From subscribe() to the end; only one that is awake can be parked or closed.
+enum class phase : unsigned char {
+  awake,
+  parked,         // its hook is to be called when there is something to pull
+  closed,         // by its owner
+  closing_waits,  // and the owner waits until the hook, which runs on another thread, has returned
 };
 
-// Who waits for a channel's next event. Taking the whole list is one step, and who is in it can leave it at
-// any time, also when a publisher has already taken it.
-template <class Traits> struct parked_list {
-  membership<Traits>* first = nullptr;
-
-  parked_list() noexcept = default;
-  parked_list(parked_list const&) = delete;
-  parked_list& operator=(parked_list const&) = delete;
-
-  void push(membership<Traits>& m) noexcept {
-    m.unlink();
-    m.next_parked = first;
-    m.parked_link = &first;
-    if (first != nullptr) first->parked_link = &m.next_parked;
-    first = &m;
-  }
-
-  void take(parked_list& from) noexcept {
-    first = from.first;
-    from.first = nullptr;
-    if (first != nullptr) first->parked_link = &first;
-  }
+// Whether its client must be told where the stream stands, after `say_behind`.
+enum class position_due : unsigned char {
+  no,
+  yes,           // its channels or its filter are others now
+  yes_refilter,  // and the client has had no position since the filter changed
 };
 
-template <class Traits> struct channel {
-  channel(std::string_view called, keyed_hash hash, std::size_t max_bytes, pin_ledger const& pins)
-      : name(called), history(hash, max_bytes, pins) {}
-
-  std::string name;
-  entry_log<Traits> history;
-  parked_list<Traits> parked;
-  subscriber<Traits>* leaders = nullptr;  // see in_step.hpp
-  std::size_t members = 0;
-  std::size_t told_members = 0;                          // what the presence hook was told last
-  bool telling = false;                                  // the presence hook is being called
-  std::size_t index = 0;                                 // in the broker's list of channels
-  std::size_t age_index = static_cast<std::size_t>(-1);  // in the order of their oldest events
-
-  [[nodiscard]] bool is_used() const noexcept {
-    return members != 0 || telling || history.events() != 0 ||
-           (history.lost() != nullptr && history.lost()->has_lost());
-  }
+// What it may still be sending of the batch that it pulled last.
+enum class held : unsigned char {
+  nothing,
+  pages,
+  pages_of_left_channel,  // among others
 };
 
 // A hook that is being called right now; it lives on the stack of the thread that calls it.
@@ -140,29 +94,93 @@ template <class Traits> struct subscriber {
   resume_outcome outcome = resume_outcome::fresh;
   gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
   close_reason evicted = close_reason::none;
-  bool says_position = true;  // subscribe_options::position
-  bool opened = false;
-  bool filter_is_new = false;  // and its client has not been told where
-  bool must_say = false;  // its channels or filter have changed: where it stands is said behind `say_behind`
-  bool armed = false;
-  bool closed = false;
-  bool close_waits = false;
-  // Its filter is being called; who closes it meanwhile leaves the rest to that pull.
-  bool filtering = false;
-  bool holds = false;                          // among the holders
-  bool holds_left = false;                     // also events of a channel that it has left
-  std::shared_ptr<broker_core<Traits>> keeps;  // what that pull is a part of, when nobody else may
+  position_events position = position_events::sent;
+  phase now = phase::awake;
+  position_due due = position_due::no;
+  detail::held holds = detail::held::nothing;
+  bool opened = false;     // its first pull has said what it had to say
+  bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
+  std::shared_ptr<void> keeps;  // what that pull is a part of, when nobody else may
 
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
 
+  // Its first membership for which `is_it` is true, or end().
+  template <class Predicate> [[nodiscard]] membership<Traits>* find(Predicate is_it) const noexcept {
+    auto* at = begin();
+    while (at != end() && !is_it(*at)) ++at;
+    return at;
+  }
+  template <class Predicate> [[nodiscard]] bool any(Predicate is_it) const noexcept {
+    return find(is_it) != end();
+  }
+
+  [[nodiscard]] bool is_closed() const noexcept { return now >= phase::closed; }
+  // True: it was parked, and is not any more. So its hook is called once for each park().
+  [[nodiscard]] bool unpark() noexcept {
+    if (now != phase::parked) return false;
+    now = phase::awake;
+    return true;
+  }
+
   [[nodiscard]] bool lags() const noexcept {
-    return std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.lags(); });
+    return any([](membership<Traits> const& m) { return m.lags(); });
   }
   [[nodiscard]] bool holds_forgotten() const noexcept {
-    return holds_left ||
-           std::any_of(begin(), end(), [](membership<Traits> const& m) { return m.holds_forgotten(); });
+    return holds == held::pages_of_left_channel ||
+           any([](membership<Traits> const& m) { return m.holds_forgotten(); });
   }
+};
+
+// A broker's subscribers, in a list that may be walked while they come and go.
+// Threads: one at a time; the broker's lock sees to it. A walk may let go of that lock between two visits.
+template <class Traits> class subscriber_list {
+ public:
+  using subscriber = detail::subscriber<Traits>;
+
+  subscriber_list() noexcept = default;
+  subscriber_list(subscriber_list const&) = delete;
+  subscriber_list& operator=(subscriber_list const&) = delete;
+
+  void add(subscriber& s) noexcept {
+    s.next = first_;
+    s.link = &first_;
+    if (s.next != nullptr) s.next->link = &s.next;
+    first_ = &s;
+  }
+
+  void remove(subscriber& s) noexcept {
+    for (auto* w = walkers_; w != nullptr; w = w->outer) {
+      if (w->next == &s) w->next = s.next;
+    }
+    *s.link = s.next;
+    if (s.next != nullptr) s.next->link = s.link;
+  }
+
+  // Visits who is there now: new ones come in front and are not met. The visited one may be gone when visit()
+  // returns.
+  template <class Visit> void for_each(Visit visit) {
+    walker here{first_, walkers_};
+    walkers_ = &here;
+    while (here.next != nullptr) {
+      auto& s = *here.next;
+      here.next = s.next;
+      visit(s);
+    }
+    auto** at = &walkers_;
+    while (*at != &here) at = &(*at)->outer;
+    *at = here.outer;
+  }
+
+ private:
+  // Where a walk goes next; who leaves meanwhile corrects it.
+  struct walker {
+    subscriber* next;
+    walker* outer;
+  };
+
+  subscriber* first_ = nullptr;
+  walker* walkers_ = nullptr;
 };
 
 }  // namespace detail

@@ -53,7 +53,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   // Whether add() may be called: it must not fail.
   [[nodiscard]] bool has_room() noexcept {
     if (places_.size() < places_.capacity()) return true;
-    return places_.size() < no_place && attempt([&] { places_.reserve(2 * places_.size() + 4); });
+    return places_.size() < no_place && try_call([&] { places_.reserve(2 * places_.size() + 4); });
   }
 
   void add(Seat& s) noexcept {
@@ -119,7 +119,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
     std::size_t empty_places = 0;
     Seat* s = nullptr;
     write_result got;
-    bool const returned = attempt([&] {
+    bool const returned = try_call([&] {
       writing_ = true;
       while (done_ != stop) {
         if (done_ + prefetched < end_) prefetch(places_[done_ + prefetched]);
@@ -148,7 +148,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
   std::size_t offer_rest(Seat& s, detail::held_write<basic_batch<Traits>>& own,
                          std::optional<write_result>& answer) noexcept {
     std::size_t taken = 0;
-    if (!attempt([&] {
+    if (!try_call([&] {
           if (!own) own = detail::held_write<basic_batch<Traits>>::make();
           own->assign(*flight, body);
         }))
@@ -159,7 +159,7 @@ class cohort : public leader_key, public waiting, public activity_node<cohort<Se
            answer->bytes < own->bytes - taken && places_[done_ - 1] == &s) {
       taken += answer->bytes;
       auto const rest = own->rest(first, answer->bytes);
-      if (!attempt([&] { answer = s.writer.write(rest); })) answer.reset();
+      if (!try_call([&] { answer = s.writer.write(rest); })) answer.reset();
     }
     writing_ = false;
     return taken;

@@ -34,7 +34,7 @@ template <class Seat, class Traits> class cohort_list {
     if (auto* const context = in_step::find(s, key, try_again)) {
       found = &of(context);
     } else if (try_again) {
-      attempt([&] { found = make(key, s, woken); });
+      try_call([&] { found = make(key, s, woken); });
     }
     if (found != nullptr) ++found->attached;
     return found;

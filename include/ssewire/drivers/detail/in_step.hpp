@@ -58,7 +58,7 @@ template <class Traits> struct in_step {
     std::uint64_t user = 0;
     lag_policy policy = lag_policy::tell;
     resume_outcome outcome = resume_outcome::fresh;
-    bool says_position = true;
+    position_events position = position_events::sent;
   };
 
   [[nodiscard]] static std::shared_ptr<core> const& core_of(subscription const& s) noexcept {
@@ -78,7 +78,7 @@ template <class Traits> struct in_step {
 
   // The context of the leader that `s` may follow, or null. `room_for_one`: whether there may be one more.
   static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
-    lock const held(s.core_->guard);
+    lock const held(s.core_->state_.guard);
     std::size_t count = 0;
     for (auto* leader = s.state_->begin()->of->leaders; leader != nullptr;
          leader = leader->next_leader, ++count) {
@@ -91,7 +91,7 @@ template <class Traits> struct in_step {
   // Makes it a leader for the channel of `s`.
   static void appoint(subscriber& leader, wake_hook hook, subscription const& s) noexcept {
     auto& at = *s.core_;
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     auto& c = *s.state_->begin()->of;
     place_in(leader, c);
     leader.hook = hook;
@@ -99,21 +99,20 @@ template <class Traits> struct in_step {
     leader.leader_link = &c.leaders;
     if (leader.next_leader != nullptr) leader.next_leader->leader_link = &leader.next_leader;
     c.leaders = &leader;
-    at.subscribers.add(leader);  // to hear of a drain, and of the broker's end
+    at.state_.subscribers.add(leader);  // to hear of a drain, and of the broker's end
   }
 
   // Nobody is in step with it. When this returns its hook neither runs nor will; see broker_core::close.
   static void dismiss(core& at, subscriber* leader) noexcept {
-    lock held(at.guard);
+    lock held(at.state_.guard);
     if (leader->channels != 0) {
       leader->begin()->unlink();
       *leader->leader_link = leader->next_leader;
       if (leader->next_leader != nullptr) leader->next_leader->leader_link = leader->leader_link;
     }
-    at.subscribers.remove(*leader);
-    leader->armed = false;
-    leader->closed = true;
-    at.hooks.destroy(held, leader);
+    at.state_.subscribers.remove(*leader);
+    leader->now = phase::closed;
+    at.state_.hooks.destroy(held, leader);
   }
 
   // ---- who is in step
@@ -135,11 +134,11 @@ template <class Traits> struct in_step {
     auto& at = *from.core_;
     auto& s = *from.state_;
     std::unique_ptr<subscriber> gone;
-    lock const held(at.guard);
-    at.cursors.let_go(s);
+    lock const held(at.state_.guard);
+    at.state_.reader.let_go(s);
     if (!at.may_park(s)) return parked::no;
     auto& m = *s.begin();
-    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && !at.draining;
+    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && !at.life_.is_draining();
     if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
     if (leader == nullptr || !is_plain || leader->begin()->of != m.of ||
         (!first && leader->begin()->next_ordinal != m.next_ordinal) || s.now_firing != nullptr ||
@@ -151,9 +150,9 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
-    left = {s.number, s.user, s.policy, s.outcome, s.says_position};
+    left = {s.number, s.user, s.policy, s.outcome, s.position};
     m.unlink();  // it may have been parked alone until now
-    at.subscribers.remove(s);
+    at.state_.subscribers.remove(s);
     gone.reset(std::exchange(from.state_, nullptr));
     return parked::together;
   }
@@ -164,7 +163,7 @@ template <class Traits> struct in_step {
                                          wake_hook hook, sleeper const& was) noexcept {
     auto& at = *of;
     auto& s = *fresh.release();
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     place_in(s, *leader.begin()->of);
     auto& m = *s.begin();
     m.next_ordinal = leader.begin()->next_ordinal - behind;
@@ -174,21 +173,21 @@ template <class Traits> struct in_step {
     s.user = was.user;
     s.policy = was.policy;
     s.outcome = was.outcome;
-    s.says_position = was.says_position;
-    if (at.closed) s.evicted = close_reason::drained;
-    at.subscribers.add(s);
+    s.position = was.position;
+    if (at.life_.is_closed()) s.evicted = close_reason::drained;
+    at.state_.subscribers.add(s);
     return subscription(of, &s);
   }
 
   // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
   static close_reason close(core& at, subscriber const& leader, sleeper const& was,
                             close_reason why) noexcept {
-    lock held(at.guard);
-    if (at.closed) why = close_reason::drained;
-    at.count_out(why, was.user);
+    lock held(at.state_.guard);
+    if (at.life_.is_closed()) why = close_reason::drained;
+    at.admission_.count_out(why, was.user);
     membership left;
     left.of = leader.begin()->of;
-    at.leave(held, left);
+    at.admission_.leave_channel(held, left);
     return why;
   }
 
@@ -198,12 +197,12 @@ template <class Traits> struct in_step {
                         bool sends) noexcept {
     auto& at = *to.core_;
     auto& s = *to.state_;
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     s.begin()->pulled_from = s.begin()->next_ordinal;
     s.begin()->next_ordinal = leader.begin()->next_ordinal;
     add(at, {events, its.bytes()});
     bool const open = s.evicted == close_reason::none;
-    if (sends && open) at.cursors.hold(s, its);
+    if (sends && open) at.state_.reader.hold(s, its);
     return open;
   }
 
@@ -223,15 +222,15 @@ template <class Traits> struct in_step {
   // then it moves to the end, and all the others stand `events` behind it.
   static pulled pull(core& at, subscriber& leader, batch* out, std::size_t room) noexcept {
     if (out != nullptr) out->clear();
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     auto& m = *leader.begin();
     auto const before = m.next_ordinal;
-    bool const for_all = out != nullptr && !at.draining && !at.closed && !m.lags();
+    bool const for_all = out != nullptr && !at.life_.is_draining() && !at.life_.is_closed() && !m.lags();
     if (for_all) {
-      delivered const until_now{at.counts.delivered, at.counts.delivered_bytes};
-      at.cursors.merge(leader, *out, room);
-      at.counts.delivered = until_now.events;  // to nobody yet
-      at.counts.delivered_bytes = until_now.bytes;
+      delivered const until_now{at.state_.counts.delivered, at.state_.counts.delivered_bytes};
+      at.state_.reader.merge(leader, *out, room);
+      at.state_.counts.delivered = until_now.events;  // to nobody yet
+      at.state_.counts.delivered_bytes = until_now.bytes;
     } else {
       m.next_ordinal = m.of->history.end_ordinal();
     }
@@ -239,13 +238,13 @@ template <class Traits> struct in_step {
   }
 
   static void count(core& at, delivered more) noexcept {
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     add(at, more);
   }
 
   // As broker_core::park, for all who are in step.
   static bool park(core& at, subscriber& leader, delivered more) noexcept {
-    lock const held(at.guard);
+    lock const held(at.state_.guard);
     add(at, more);
     if (!at.may_park(leader)) return false;
     at.arm(leader);
@@ -264,8 +263,8 @@ template <class Traits> struct in_step {
   }
 
   static void add(core& at, delivered more) noexcept {
-    at.counts.delivered += more.events;
-    at.counts.delivered_bytes += more.bytes;
+    at.state_.counts.delivered += more.events;
+    at.state_.counts.delivered_bytes += more.bytes;
   }
 };
 

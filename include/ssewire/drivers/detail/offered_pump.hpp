@@ -60,7 +60,7 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
     auto const leave_once = [&](bool sends) {
       if (!std::exchange(left, true)) leave(sends);
     };
-    bool const good = attempt([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
+    bool const good = try_call([&] { answered_to_shared(now, before, own, *answer, leave_once, failure); });
     if (!good) {
       own.reset();
       return;

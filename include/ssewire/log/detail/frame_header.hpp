@@ -5,7 +5,6 @@
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/position.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -39,9 +38,10 @@ inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcep
 // An ID that a publisher may bring: visible, and not one that the library could have given, now or in
 // another run.
 constexpr bool good_own_id(std::string_view id) noexcept {
-  return !id.empty() && id.size() <= max_own_id_bytes &&
-         std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; }) &&
-         !has_position_form(id);
+  for (char const c : id) {
+    if (c <= 0x20 || c >= 0x7F) return false;
+  }
+  return !id.empty() && id.size() <= max_own_id_bytes && !has_position_form(id);
 }
 
 }  // namespace detail

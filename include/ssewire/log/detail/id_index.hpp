@@ -2,7 +2,8 @@
 // id_index.hpp - finds an entry of a log by its text ID, of which it stores no byte.
 #pragma once
 
-#include <algorithm>
+#include <ssewire/core/extremes.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -93,7 +94,7 @@ template <class Traits> class id_index {
   static constexpr std::uint32_t none = (std::numeric_limits<std::uint32_t>::max)();
   // Slots. Small enough for every sum of two, and for the bytes to fit into a size.
   static constexpr std::uint64_t largest =
-      (std::min)(std::uint64_t{1} << 30, std::uint64_t{(std::numeric_limits<std::size_t>::max)() / 16});
+      smaller(std::uint64_t{1} << 30, std::uint64_t{(std::numeric_limits<std::size_t>::max)() / 16});
 
   static std::uint32_t part_of(std::uint64_t hash) noexcept {
     auto const high = static_cast<std::uint32_t>(hash >> 32);
@@ -158,7 +159,7 @@ template <class Traits> class id_index {
     auto const move = [&](std::uint32_t from, std::uint32_t to) {
       for (auto const* i = old + from; i != old + to; ++i) {
         if (i->part == empty) continue;
-        auto const at = (std::max)(home(i->part), end);
+        auto const at = larger(home(i->part), end);
         if (at < capacity_) {
           slots_[at] = *i;
           end = at + 1;

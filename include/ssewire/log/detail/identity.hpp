@@ -30,7 +30,7 @@ template <class Traits> class identity {
   // Draws an epoch for this process. False: none could be drawn; then nothing has changed.
   [[nodiscard]] bool renew() noexcept {
     auto const process = Traits::process();
-    return attempt([&] {
+    return try_call([&] {
       unset_ = position_id(Traits::epoch(), 0);
       process_ = process;
     });

@@ -5,10 +5,10 @@
 
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/event_header.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
 #include <ssewire/core/try_call.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -160,9 +160,9 @@ class lost_headers {
     auto const wanted = live().size() + bytes;
     if (wanted <= records_.capacity() / 2) {
       records_.erase(0, front_);
-    } else if (!attempt([&] {
+    } else if (!try_call([&] {
                  std::string larger;
-                 larger.reserve((std::min)(2 * wanted, 2 * max_bytes_));
+                 larger.reserve(smaller(2 * wanted, 2 * max_bytes_));
                  records_.swap(larger.append(live()));
                })) {
       return false;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// pinned_bytes.hpp - how much memory is still in use that logs have forgotten: a counter that outlives the
-// broker, as the pages may. A std::shared_ptr to it would be twice as large, in every page.
+// pinned_bytes.hpp - memory that logs have forgotten and readers still send from: how much it is, and whose.
 #pragma once
 
 #include <atomic>
@@ -13,24 +12,26 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A reference to a counter, or to none. Threads: distinct references to one counter are safe.
-class pin_ledger {
+// How much it is: a reference to a counter, or to none. The counter outlives the broker, as the pages may; a
+// std::shared_ptr to it would be twice as large, in every page.
+// Threads: distinct references to one counter are safe.
+class pinned_bytes {
  public:
-  pin_ledger() noexcept = default;
-  [[nodiscard]] static pin_ledger make() {  // throws std::bad_alloc
-    pin_ledger made;
+  pinned_bytes() noexcept = default;
+  [[nodiscard]] static pinned_bytes make() {  // throws std::bad_alloc
+    pinned_bytes made;
     made.at_ = new counter;
     return made;
   }
-  pin_ledger(pin_ledger const& other) noexcept : at_(other.at_) {
+  pinned_bytes(pinned_bytes const& other) noexcept : at_(other.at_) {
     if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
   }
-  pin_ledger(pin_ledger&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
-  pin_ledger& operator=(pin_ledger other) noexcept {
+  pinned_bytes(pinned_bytes&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  pinned_bytes& operator=(pinned_bytes other) noexcept {
     std::swap(at_, other.at_);
     return *this;
   }
-  ~pin_ledger() {
+  ~pinned_bytes() {
     if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
   }
 
@@ -46,6 +47,46 @@ class pin_ledger {
   };
 
   counter* at_ = nullptr;
+};
+
+// The readers that may still be sending what they read last; those that read first stand in front.
+// Threads: one at a time; the broker's lock sees to it.
+template <class Reader> class pin_holders {
+ public:
+  pin_holders() noexcept = default;
+  pin_holders(pin_holders const&) = delete;
+  pin_holders& operator=(pin_holders const&) = delete;
+
+  // `s` is not in the list.
+  void add(Reader& s) noexcept {
+    s.previous_holder = last_;
+    s.next_holder = nullptr;
+    (last_ != nullptr ? last_->next_holder : first_) = &s;
+    last_ = &s;
+  }
+
+  // `s` is in the list.
+  void remove(Reader& s) noexcept {
+    (s.previous_holder != nullptr ? s.previous_holder->next_holder : first_) = s.next_holder;
+    (s.next_holder != nullptr ? s.next_holder->previous_holder : last_) = s.previous_holder;
+  }
+
+  // One of the first that holds what its log has forgotten, or null. Those looked at that hold none go to the
+  // back: the next search looks at others.
+  [[nodiscard]] Reader* find_guilty() noexcept {
+    constexpr int most = 32;
+    for (int i = 0; i < most && first_ != nullptr; ++i) {
+      auto& s = *first_;
+      if (s.holds_forgotten()) return &s;
+      remove(s);
+      add(s);
+    }
+    return nullptr;
+  }
+
+ private:
+  Reader* first_ = nullptr;
+  Reader* last_ = nullptr;
 };
 
 }  // namespace detail

@@ -5,15 +5,17 @@
 
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/segment.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/wire/serializer.hpp>
 
 #include <string.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -41,7 +43,7 @@ template <class Traits> class prepared_event {
   [[nodiscard]] errc measure(event const& e, std::size_t max_bytes) noexcept {
     if (auto const error = error_in(e); error != errc::ok) return error;
     size_ = serialized_size(with_id(e));
-    return size_ > (std::min)(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
+    return size_ > smaller(max_bytes, largest_frame) ? errc::event_too_large : errc::ok;
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -49,7 +51,7 @@ template <class Traits> class prepared_event {
 
   // Serializes what was measured, to `room`, which must live until it is appended; or, if it is large, to a
   // page. False: there is no memory for the page.
-  [[nodiscard]] bool build(event const& e, std::uint64_t tag, keyed_hash hash, char* room) noexcept {
+  [[nodiscard]] bool build(event const& e, std::uint64_t tag, siphash hash, char* room) noexcept {
     take_facts(e, tag, hash);
     text_ = room;
     if (is_large()) {
@@ -62,7 +64,7 @@ template <class Traits> class prepared_event {
   }
 
   // Both in one step: what surely fits is not measured.
-  [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, keyed_hash hash, std::size_t max_bytes,
+  [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, siphash hash, std::size_t max_bytes,
                              std::span<char, largest_copied_frame> room) noexcept {
     if (auto const error = error_in(e); error != errc::ok) return error;
     auto const written = serialize(with_id(e), std::span<char>(room));
@@ -117,7 +119,7 @@ template <class Traits> class prepared_event {
     return facts_.own_id && !good_own_id(e.id.value()) ? errc::id_refused : errc::ok;
   }
 
-  void take_facts(event const& e, std::uint64_t tag, keyed_hash hash) noexcept {
+  void take_facts(event const& e, std::uint64_t tag, siphash hash) noexcept {
     facts_.tag = tag;
     if (facts_.own_id) facts_.id_hash = hash(e.id.value());
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end,
-// so that one reference keeps both the bytes and the borders between frames.
+// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so
+// that one reference keeps both the bytes and the borders between frames.
 //
 // An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and,
 // from the page's first tagged event on, the publisher's tag (64).
@@ -23,9 +23,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference
-// and the number of entries under that lock, and reads what it saw without it: what is added later lies
-// elsewhere in the page.
+// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and
+// the number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere
+// in the page.
 template <class Traits> class segment {
  public:
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
@@ -58,9 +58,9 @@ template <class Traits> class segment {
     Traits::deallocate(this, bytes);
   }
 
-  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says
-  // how much that is.
-  void forget(pin_ledger const& ledger) noexcept {
+  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how
+  // much that is.
+  void forget(pinned_bytes const& ledger) noexcept {
     // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
     if (ledger && references_.load(std::memory_order_acquire) != 1) {
       ledger.add(allocated_bytes());
@@ -207,7 +207,7 @@ template <class Traits> class segment {
   std::uint32_t used_ = 0;
   std::uint64_t base_position_ = 0;
   std::uint64_t base_ordinal_ = 0;
-  pin_ledger forgotten_;  // set when its log has forgotten it while it was in use
+  pinned_bytes forgotten_;  // set when its log has forgotten it while it was in use
 };
 
 }  // namespace detail

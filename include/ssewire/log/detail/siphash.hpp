@@ -19,7 +19,7 @@ namespace detail {
 // secret is not enough: a difference in a word's highest bits passes through the product unchanged, and a
 // later word cancels it, whatever the secret is. The same on every machine, so that a test can name the
 // values.
-struct keyed_hash {
+struct siphash {
   std::uint64_t secret;
 
   std::uint64_t operator()(std::string_view text) const noexcept {

@@ -6,7 +6,6 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/traits.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -17,9 +16,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as
-// old as the limit, if pass() is called that often.
-class age_marks {
+// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old
+// as the limit, if pass() is called that often.
+class watermarks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
   std::uint64_t pass(steady_time now, steady_duration max_age, std::uint64_t sequence) noexcept {
@@ -29,8 +28,8 @@ class age_marks {
     auto const too_old = reached(now, max_age);
     if (count_ == 0 || is_old(marks_[count_ - 1].when, now, max_age / 8)) {
       if (count_ == marks_.size()) {
-        std::move(marks_.begin() + 1, marks_.end(), marks_.begin());
         --count_;
+        for (std::size_t i = 0; i < count_; ++i) marks_[i] = marks_[i + 1];
       }
       marks_[count_++] = {now, sequence};
     }

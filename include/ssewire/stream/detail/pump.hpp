@@ -185,7 +185,7 @@ template <class Writer, class Source> class pump {
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {
     if (state_ == stream_state::closed || ending_ != close_reason::none) return errc::closed;
     if (bytes > (outbox_.size() < max_outbox_ ? max_outbox_ - outbox_.size() : 0)) return errc::outbox_full;
-    if (!attempt(append)) return errc::no_memory;
+    if (!try_call(append)) return errc::no_memory;
     if (state_ == stream_state::idle) state_ = stream_state::more;
     return errc::ok;
   }
@@ -206,7 +206,7 @@ template <class Writer, class Source> class pump {
     }
     if (!scratch) scratch = held_write<batch>::make();
     switch (from_.pull(scratch->batch, room_)) {
-    case pull_status::frames: offer_batch(scratch, failure); return true;
+    case pull_status::ready: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
       if (!outbox_.empty() || ending_ != close_reason::none || !park(from_))
         return true;  // its filter may have asked

@@ -15,7 +15,7 @@ namespace detail {
 
 // The last call of a writer. What it throws is nobody's.
 template <class Writer> void report_end(Writer& w, close_reason why, ending how) noexcept {
-  attempt([&] { w.on_closed(why, how); });
+  try_call([&] { w.on_closed(why, how); });
 }
 
 }  // namespace detail

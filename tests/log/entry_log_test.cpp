@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ssewire/core/traits.hpp>
-#include <ssewire/log/detail/log.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 
 #include <support/random.hpp>
@@ -42,7 +42,7 @@ using ssewire::detail::entry_facts;
 
 struct event_log : ssewire::detail::entry_log<counting_traits> {
   explicit event_log(std::size_t max_bytes = 1024 * 1024)
-      : entry_log(ssewire::detail::keyed_hash{1}, max_bytes) {}
+      : entry_log(ssewire::detail::siphash{1}, max_bytes) {}
 
   using entry_log::append;
   bool append(std::string_view text, std::uint64_t position) noexcept {
@@ -422,7 +422,7 @@ TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, 
 
 namespace {
 
-using ssewire::detail::keyed_hash;
+using ssewire::detail::siphash;
 
 std::string frame_of(std::string_view id, std::size_t size) {
   auto text = "id: " + std::string(id) + '\n';
@@ -431,7 +431,7 @@ std::string frame_of(std::string_view id, std::size_t size) {
 }
 
 entry_facts facts_of(std::string_view id, std::uint64_t position, std::uint64_t tag, bool own) {
-  return {.position = position, .tag = tag, .id_hash = own ? keyed_hash{1}(id) : 0, .own_id = own};
+  return {.position = position, .tag = tag, .id_hash = own ? siphash{1}(id) : 0, .own_id = own};
 }
 
 // As the broker does it.
@@ -466,7 +466,7 @@ void check_ids(event_log const& l, id_model const& m) {
     auto const run = l.run(ordinal, 0, 0);
     REQUIRE_UNARY(run.bytes() == e.text);
     REQUIRE(run.page->tag(run.first) == e.facts.tag);
-    auto const found = l.ordinal_of_id(e.id, keyed_hash{1}(e.id));
+    auto const found = l.ordinal_of_id(e.id, siphash{1}(e.id));
     REQUIRE(found.has_value() == e.facts.own_id);
     if (found) REQUIRE(*found == ordinal);
   }
@@ -507,16 +507,16 @@ TEST_CASE("a publisher's ID is found as long as its entry is held, and another o
   REQUIRE(add(l, frame_of("one", 0), facts_of("one", 10, 0, true)));
   REQUIRE(add(l, frame_of("two", 0), facts_of("two", 20, 0, false)));
   REQUIRE(add(l, frame_of("three", 0), facts_of("three", 30, 0, true)));
-  auto const find = [&](std::string_view id) { return l.position_of_id(id, keyed_hash{1}(id)); };
+  auto const find = [&](std::string_view id) { return l.position_of_id(id, siphash{1}(id)); };
   CHECK(find("one") == 10);
   CHECK_UNARY(!find("two"));
   CHECK(find("three") == 30);
   CHECK_UNARY(!find("on"));
   CHECK_UNARY(!find("one "));
   CHECK_UNARY(!find(""));
-  CHECK_UNARY(!l.position_of_id("other", keyed_hash{1}("one")));  // the text decides
+  CHECK_UNARY(!l.position_of_id("other", siphash{1}("one")));  // the text decides
   l.trim_one();
-  CHECK_UNARY(!l.ordinal_of_id("one", keyed_hash{1}("one")));
+  CHECK_UNARY(!l.ordinal_of_id("one", siphash{1}("one")));
   CHECK(find("one") == 10);  // the last one lost: what follows it is whole
   l.trim_one();
   CHECK_UNARY(!find("one"));
@@ -578,7 +578,7 @@ TEST_CASE("a log that forgets all knows no ID, not even of what it lost last, ta
     };
     auto const find = [&](std::uint64_t position) {
       auto const id = id_at(position);
-      return l.position_of_id(id, keyed_hash{1}(id));
+      return l.position_of_id(id, siphash{1}(id));
     };
     for (std::uint64_t i = 1; i <= 3 + held; ++i) append(i);
     for (int i = 0; i < 3; ++i) l.trim_one();
@@ -603,9 +603,9 @@ TEST_CASE("taking back the only entry leaves an empty log, that goes on") {
   CHECK(l.lost_through() == 0);
   CHECK(l.end_ordinal() == 0);
   CHECK(l.frame_bytes() == 0);
-  CHECK_UNARY(!l.position_of_id("one", keyed_hash{1}("one")));
+  CHECK_UNARY(!l.position_of_id("one", siphash{1}("one")));
   REQUIRE(add(l, frame_of("one", 0), facts_of("one", 5, 0, true)));
-  CHECK(l.position_of_id("one", keyed_hash{1}("one")) == 5);
+  CHECK(l.position_of_id("one", siphash{1}("one")) == 5);
 }
 
 TEST_CASE("an allocation that fails leaves a log with IDs and tags as it was, whichever it is") {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-// log.hpp - one channel's bounded history: frames in the order of their positions, and what was forgotten of
-// it.
+// entry_log.hpp - one channel's bounded history: frames in the order of their positions, and what was
+// forgotten of it.
 #pragma once
 
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/id_index.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/detail/pinned_bytes.hpp>
 #include <ssewire/log/detail/segment.hpp>
+#include <ssewire/log/detail/segment_pin.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
 #include <string.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -25,36 +27,6 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
-
-// A reference to a segment.
-template <class Traits> class segment_pin {
- public:
-  segment_pin() noexcept = default;
-  explicit segment_pin(segment<Traits>& page) noexcept : page_(&page) { page.retain(); }
-  segment_pin(segment_pin&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
-  segment_pin& operator=(segment_pin&& other) noexcept {
-    std::swap(page_, other.page_);
-    return *this;
-  }
-  ~segment_pin() {
-    if (page_ != nullptr) page_->release();
-  }
-
-  // Takes over the reference that make() gave.
-  [[nodiscard]] static segment_pin adopt(segment<Traits>* page) noexcept {
-    segment_pin pin;
-    pin.page_ = page;
-    return pin;
-  }
-
-  [[nodiscard]] segment<Traits>* detach() noexcept { return std::exchange(page_, nullptr); }
-  [[nodiscard]] segment<Traits>* get() const noexcept { return page_; }
-  segment<Traits>* operator->() const noexcept { return page_; }
-  explicit operator bool() const noexcept { return page_ != nullptr; }
-
- private:
-  segment<Traits>* page_ = nullptr;
-};
 
 // Frames that follow each other in the log and in memory.
 template <class Traits> struct log_run {
@@ -87,8 +59,8 @@ template <class Traits> class entry_log {
  public:
   // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
   // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
-  explicit entry_log(keyed_hash ids, std::size_t max_bytes, pin_ledger pins = {}) noexcept
-      : max_bytes_((std::min)(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
+  explicit entry_log(siphash ids, std::size_t max_bytes, pinned_bytes pins = {}) noexcept
+      : max_bytes_(smaller(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
         max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
   entry_log(entry_log const&) = delete;
   entry_log& operator=(entry_log const&) = delete;
@@ -225,7 +197,7 @@ template <class Traits> class entry_log {
         high = middle;
       }
     }
-    return (std::max)(page(at)->base_ordinal() + low, first_ordinal_);
+    return larger(page(at)->base_ordinal() + low, first_ordinal_);
   }
 
   // The ordinal of the held entry whose publisher gave it this ID.
@@ -281,13 +253,12 @@ template <class Traits> class entry_log {
   [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
     auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
     auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
-    auto const idle_bytes = page_bytes_ - (std::min)(page_bytes_, used);
-    auto const spare = frame_bytes_ / 8 - (std::min)(frame_bytes_ / 8, idle_bytes);
-    auto const largest =
-        (std::max)((std::min)(max_bytes_ / 8, charged_bytes), (std::min)(max_bytes_ / 16, spare));
+    auto const idle_bytes = page_bytes_ - smaller(page_bytes_, used);
+    auto const spare = frame_bytes_ / 8 - smaller(frame_bytes_ / 8, idle_bytes);
+    auto const largest = larger(smaller(max_bytes_ / 8, charged_bytes), smaller(max_bytes_ / 16, spare));
     // A quarter of what the log holds, so small logs stay small.
-    auto const wanted =
-        (std::clamp)((std::min)(frame_bytes_ / 4, largest), smallest_bytes, segment<Traits>::largest_bytes);
+    auto const wanted = larger(smallest_bytes, smaller(smaller(frame_bytes_ / 4, largest),
+                                                       std::size_t{segment<Traits>::largest_bytes}));
     // One that is a little larger than half a page would leave the rest unused.
     return 2 * each > wanted ? each : wanted;
   }
@@ -407,8 +378,8 @@ template <class Traits> class entry_log {
   id_index<Traits> own_ids_;
   std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
   std::unique_ptr<lost_headers> lost_;
-  keyed_hash id_hash_;
-  pin_ledger pins_;
+  siphash id_hash_;
+  pinned_bytes pins_;
   bool tagged_ = false;  // an event had a tag
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <ssewire/broker/detail/tombstones.hpp>
+#include <ssewire/log/detail/tombstones.hpp>
 
 #include <support/failing_allocations.hpp>
 #include <support/random.hpp>
@@ -12,10 +12,10 @@
 
 namespace {
 
-using ssewire::detail::forgotten_channels;
+using ssewire::detail::tombstones;
 
 TEST_CASE("a channel is remembered by how far it had lost its events, others have lost nothing") {
-  forgotten_channels gone(10);
+  tombstones gone(10);
   gone.remember(1, {7});
   CHECK(gone.last_loss(1).position == 7);
   CHECK(gone.last_loss(2).position == 0);
@@ -28,7 +28,7 @@ TEST_CASE("a channel is remembered by how far it had lost its events, others hav
 }
 
 TEST_CASE("beyond the limit the one that lost least long ago stays, and the floor stands in for the others") {
-  forgotten_channels gone(2);
+  tombstones gone(2);
   gone.remember(1, {5});
   gone.remember(2, {3});
   gone.remember(3, {9});
@@ -42,7 +42,7 @@ TEST_CASE("beyond the limit the one that lost least long ago stays, and the floo
 }
 
 TEST_CASE("one that is remembered anew has one place only") {
-  forgotten_channels gone(2);
+  tombstones gone(2);
   gone.remember(1, {5});
   gone.remember(1, {8});
   gone.remember(2, {6});
@@ -53,7 +53,7 @@ TEST_CASE("one that is remembered anew has one place only") {
 }
 
 TEST_CASE("a limit of zero remembers by the floor alone") {
-  forgotten_channels gone(0);
+  tombstones gone(0);
   gone.remember(1, {5});
   CHECK(gone.size() == 0);
   CHECK(gone.last_loss(1).position == 5);
@@ -63,7 +63,7 @@ TEST_CASE("a limit of zero remembers by the floor alone") {
 TEST_CASE("whatever fails to be remembered, no channel is ever said to have lost less than it has") {
   support::random random(5);
   for (int history = 0; history < 300; ++history) {
-    forgotten_channels gone(random.below(6));
+    tombstones gone(random.below(6));
     std::map<std::uint64_t, std::uint64_t> truth;
     for (std::uint64_t position = 1; position < 60; position += 1 + random.below(3)) {
       auto const name = random.below(8);
@@ -80,7 +80,7 @@ TEST_CASE("whatever fails to be remembered, no channel is ever said to have lost
 
 TEST_CASE("with memory and room for all, every channel is said to have lost what it has, no more") {
   support::random random(6);
-  forgotten_channels gone(8);
+  tombstones gone(8);
   std::map<std::uint64_t, std::uint64_t> truth;
   for (std::uint64_t position = 1; position < 500; ++position) {
     auto const name = random.below(8);

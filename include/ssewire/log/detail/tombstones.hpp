@@ -3,9 +3,9 @@
 // that is made again is no silent hole, and one that is new no false gap.
 #pragma once
 
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/try_call.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,9 +23,9 @@ namespace detail {
 // floor rises to where it had lost its events: then every channel that is not remembered counts as having
 // lost events so far. That may tell a client of a gap that there is none; it never keeps one from it.
 // Threads: one at a time; the broker's lock sees to it.
-class forgotten_channels {
+class tombstones {
  public:
-  explicit forgotten_channels(std::size_t limit) noexcept : limit_(limit) {}
+  explicit tombstones(std::size_t limit) noexcept : limit_(limit) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return lost_.size(); }
 
@@ -44,7 +44,7 @@ class forgotten_channels {
   void remember(std::uint64_t name, loss const& last) noexcept {
     auto const known = lost_.find(name);
     if (last.position <= floor_ || (known != lost_.end() && known->second.position >= last.position)) return;
-    bool const kept = attempt([&] {
+    bool const kept = try_call([&] {
       by_position_.emplace(last.position, name);
       if (known == lost_.end()) {
         lost_.emplace(name, last);
@@ -55,7 +55,7 @@ class forgotten_channels {
     if (!kept) floor_ = last.position;  // what was half remembered goes below
     while (lost_.size() > limit_ || (!by_position_.empty() && by_position_.begin()->first <= floor_)) {
       auto const oldest = by_position_.begin();
-      floor_ = (std::max)(floor_, oldest->first);
+      floor_ = larger(floor_, oldest->first);
       lost_.erase(oldest->second);
       by_position_.erase(oldest);
     }

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// admission.hpp - who follows which channels: lets subscribers in and out, and changes what one follows.
+#pragma once
+
+#include <ssewire/broker/detail/channel.hpp>
+#include <ssewire/broker/detail/lifecycle.hpp>
+#include <ssewire/broker/detail/membership.hpp>
+#include <ssewire/broker/detail/resume.hpp>
+#include <ssewire/broker/detail/state.hpp>
+#include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/filter.hpp>
+#include <ssewire/broker/options.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/extremes.hpp>
+#include <ssewire/core/position.hpp>
+#include <ssewire/core/try_call.hpp>
+#include <ssewire/log/detail/entry_log.hpp>
+#include <ssewire/log/detail/frame_header.hpp>
+#include <ssewire/log/detail/lost_headers.hpp>
+#include <ssewire/log/resume_outcome.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: any; subscribe(), close(), join(), leave() and set_filter() take the broker's lock, the others are
+// called under it.
+template <class Traits> class admission {
+ public:
+  using lock = typename broker_state<Traits>::lock;
+  using channel = detail::channel<Traits>;
+  using membership = detail::membership<Traits>;
+  using subscriber = detail::subscriber<Traits>;
+
+  admission(broker_state<Traits>& state, lifecycle<Traits> const& life) noexcept
+      : state_(state), life_(life) {}
+
+  // Null, and the reason, if the newcomer is refused. Throws std::bad_alloc; then nothing has changed.
+  std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
+                                         subscribe_options const& how) {
+    auto const last_event_id = how.last_event_id.value();
+    std::vector<std::string_view> distinct;
+    if (auto const error = state_.logs.take_names(names, distinct); error != errc::ok)
+      return {nullptr, error};
+    auto s = std::make_unique<subscriber>();
+    s->memberships = std::make_unique<membership[]>(distinct.size());
+    s->policy = how.lag;
+    s->filter = how.filter;
+    s->position = how.position;
+    if (auto const user = how.user.value(); !user.empty()) s->user = state_.hash(user) | 1;
+    std::optional<std::uint64_t> own_id;  // its hash
+    if (good_own_id(last_event_id)) own_id = state_.hash(last_event_id);
+
+    lock held(state_.guard);
+    if (!life_.is_open()) return {nullptr, errc::closed};
+    if (!state_.is_of_this_process()) return {nullptr, errc::no_memory};
+    if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, error};
+    auto const resumes_after =
+        resume(*s, last_event_id, own_id, how.start, state_.sequence, state_.ids.unset());
+    s->joined_at = s->said = state_.sequence;
+    s->number = ++joined_;
+    state_.subscribers.add(*s);
+    ++state_.counts.subscribers;
+    if (s->filter && s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
+    ++state_.counts.resumes[static_cast<std::size_t>(s->outcome)];
+    for (auto& m : *s) state_.hooks.tell_presence(held, *m.of);
+    return {s.release(), errc::ok};
+  }
+
+  // Ends a subscription and destroys it: when this returns its hook neither runs nor will, unless this was
+  // called from inside it, or its filter: then it is destroyed after that. `self` keeps the broker's core.
+  // Returns what it is counted as.
+  close_reason close(subscriber* s, close_reason why, std::shared_ptr<void> const& self) noexcept {
+    lock held(state_.guard);
+    if (s->evicted != close_reason::none) why = s->evicted;
+    state_.subscribers.remove(*s);
+    state_.reader.let_go(*s);
+    s->now = phase::closed;
+    for (auto& m : *s) m.unlink();
+    count_out(why, s->user);
+    for (auto& m : *s) leave_channel(held, m);
+    s->channels = 0;
+    if (s->filtering) {
+      s->keeps = self;
+    } else {
+      state_.hooks.destroy(held, s);
+    }
+    return why;
+  }
+
+  // Throws std::bad_alloc; then nothing has changed.
+  errc join(subscriber& s, std::string_view name) {
+    if (!state_.logs.takes_name(name)) return errc::channel_name_refused;
+    auto grown = std::make_unique<membership[]>(s.channels + 1);  // only its own thread changes the number
+    lock held(state_.guard);
+    if (!life_.is_open() || s.evicted != close_reason::none) return errc::closed;
+    if (s.filtering) return errc::called_from_inside;
+    if (member_of(s, name) != nullptr) return errc::ok;
+    if (s.channels == state_.options.max_channels_per_stream) return errc::too_many_channels;
+    if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return error;
+    auto& into = *grown[s.channels].of;
+    if (s.filter && !keep_lost_headers(into)) {
+      --into.members;
+      state_.logs.drop_if_unused(into);
+      return errc::no_memory;
+    }
+    grown[s.channels].next_ordinal = into.history.end_ordinal();
+    for (std::size_t i = 0; i < s.channels; ++i) {
+      s.memberships[i].unlink();
+      grown[i] = s.memberships[i];
+    }
+    s.memberships = std::move(grown);
+    ++s.channels;
+    s.say_behind = state_.sequence;
+    state_.say_position(held, s);  // its hook may have closed it, and so the channel may be gone
+    if (auto* const c = state_.logs.find(name)) {
+      state_.hooks.tell_presence(held, *c);
+      state_.logs.drop_if_unused(*c);  // the hook may have closed it
+    }
+    return errc::ok;
+  }
+
+  errc leave(subscriber& s, std::string_view name) noexcept {
+    lock held(state_.guard);
+    if (s.evicted != close_reason::none) return errc::closed;
+    if (s.filtering) return errc::called_from_inside;
+    auto* const m = member_of(s, name);
+    if (m == nullptr) return errc::ok;
+    if (s.channels == 1) return errc::no_channel;
+    for (auto& each : s) each.unlink();
+    membership left = *m;
+    if (s.holds == held::pages && left.held_from != never) s.holds = held::pages_of_left_channel;
+    *m = s.memberships[--s.channels];
+    state_.say_position(held, s);
+    leave_channel(held, left);
+    return errc::ok;
+  }
+
+  // The old filter is destroyed when this has returned.
+  errc set_filter(subscriber& s, event_filter& filter) noexcept {
+    lock held(state_.guard);
+    if (s.evicted != close_reason::none) return errc::closed;
+    if (s.filtering) return errc::called_from_inside;
+    std::swap(s.filter, filter);
+    s.admitted = s.refused = 0;
+    s.due =
+        position_due::yes_refilter;  // what was lost before that is said is told, whichever filter it was for
+    if (s.filter) {
+      for (auto& m : s)
+        (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
+    }
+    state_.say_position(held, s);
+    return errc::ok;
+  }
+
+  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too,
+  // when leave_channel() returns.
+  void count_out(close_reason why, std::uint64_t user) noexcept {
+    --state_.counts.subscribers;
+    ++state_.counts.closes[static_cast<std::size_t>(why)];
+    if (user != 0) leave_user(user);
+  }
+  void leave_channel(lock& held, membership& m) noexcept {
+    --m.of->members;
+    state_.hooks.tell_presence(held, *m.of);
+    state_.logs.drop_if_unused(*m.of);
+  }
+
+ private:
+  // Lets a newcomer in everywhere, or nowhere. Throws std::bad_alloc, and then it is nowhere, too.
+  errc admit(subscriber& s, std::span<std::string_view const> names) {
+    if (state_.counts.subscribers >= state_.options.max_subscribers) return errc::too_many_subscribers;
+    if (s.user != 0) {
+      auto const at = users_.find(s.user);
+      if ((at == users_.end() ? 0 : at->second) >= state_.options.max_subscribers_per_user)
+        return errc::user_full;
+      ++users_[s.user];
+    }
+    auto error = errc::ok;
+    for (auto const name : names) {
+      error = enter(s, s.memberships[s.channels], name);
+      if (error != errc::ok) break;
+      ++s.channels;
+    }
+    for (auto& m : s) {
+      if (error == errc::ok && s.filter && !keep_lost_headers(*m.of)) error = errc::no_memory;
+    }
+    if (error == errc::ok) return error;
+    for (auto& m : s) {
+      --m.of->members;
+      state_.logs.drop_if_unused(*m.of);
+    }
+    if (s.user != 0) leave_user(s.user);
+    return error;
+  }
+
+  // Leaves nothing behind if it is refused.
+  errc enter(subscriber& s, membership& m, std::string_view name) noexcept {
+    auto const [c, error] = state_.logs.find_or_make(name);
+    if (c == nullptr) return error;
+    if (c->members >= state_.options.max_subscribers_per_channel) {
+      state_.logs.drop_if_unused(*c);
+      return errc::channel_full;
+    }
+    m.of = c;
+    m.owner = &s;
+    m.key = s.next_key++;
+    ++c->members;
+    return errc::ok;
+  }
+
+  // From now on its filters can be asked about what it loses. False: there is no memory.
+  [[nodiscard]] bool keep_lost_headers(channel& c) const noexcept {
+    auto const max_events = smaller(state_.options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
+    return try_call([&] { c.history.keep_lost_headers(max_events, state_.options.replay.max_bytes / 4); });
+  }
+
+  // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go.
+  // Where that is not known, or the filter throws, they count as missing.
+  void ask_about_losses(lock& held, subscriber& s, std::uint64_t after) noexcept {
+    for (auto& m : s) {
+      if (m.missed != loss::before_resume) continue;
+      std::optional<lost_headers::copy> known;
+      if (auto const* const lost = m.of->history.lost()) try_call([&] { known = lost->copy_after(after); });
+      if (!known) continue;
+      auto const unset = state_.ids.unset();  // the lock guards it
+      held.unlock();
+      bool missing = true;
+      try_call([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
+      held.lock();
+      if (!missing) m.missed = loss::counted;
+    }
+    s.outcome = outcome_of_resuming(s);
+  }
+
+  void leave_user(std::uint64_t user) noexcept {
+    auto const at = users_.find(user);
+    if (--at->second == 0) users_.erase(at);
+  }
+
+  [[nodiscard]] membership* member_of(subscriber const& s, std::string_view name) const noexcept {
+    auto* const m = s.find([&](membership const& each) { return each.of->name == name; });
+    return m == s.end() ? nullptr : m;
+  }
+
+  broker_state<Traits>& state_;  // whose lock guards what follows
+  lifecycle<Traits> const& life_;
+  std::unordered_map<std::uint64_t, std::size_t> users_;  // by the hash of their keys: how many subscriptions
+  std::uint64_t joined_ = 0;                              // subscribers until now
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

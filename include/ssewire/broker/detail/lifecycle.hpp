@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// lifecycle.hpp - what time does to a broker, and how it ends: ages, drains, closes, and ends streams that
+// lag or hold too much.
+#pragma once
+
+#include <ssewire/broker/detail/cursor_reader.hpp>
+#include <ssewire/broker/detail/drain_schedule.hpp>
+#include <ssewire/broker/detail/hook_runner.hpp>
+#include <ssewire/broker/detail/membership.hpp>
+#include <ssewire/broker/detail/state.hpp>
+#include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/options.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/close_reason.hpp>
+#include <ssewire/core/extremes.hpp>
+#include <ssewire/core/wake.hpp>
+#include <ssewire/log/detail/watermarks.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+namespace detail {
+
+// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the others are called
+// under it.
+template <class Traits> class lifecycle {
+ public:
+  using lock = typename broker_state<Traits>::lock;
+  using membership = detail::membership<Traits>;
+  using subscriber = detail::subscriber<Traits>;
+
+  explicit lifecycle(broker_state<Traits>& state) noexcept : state_(state) {}
+
+  // Whether it takes anything new.
+  [[nodiscard]] bool is_open() const noexcept { return !closed_ && !draining_; }
+  [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+  [[nodiscard]] bool is_draining() const noexcept { return draining_; }
+
+  void tick(steady_time now) noexcept {
+    auto const& options = state_.options;
+    lock held(state_.guard);
+    auto const too_old = ages_.pass(now, options.replay.max_age, state_.sequence);
+    if (ages_.came_late()) excused_through_ = larger(excused_through_, too_old);
+    state_.logs.trim_old(held, too_old);
+    state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
+    end_holders(held);
+    auto const half_old = ages_.reached(now, options.replay.max_age / 2);
+    if (draining_) schedule_.pass(now);
+    bool const overdue = draining_ && schedule_.deadline_has_come(now);
+    for_each_subscriber(held, [&](subscriber& s) {
+      if (overdue) {
+        evict(held, s, close_reason::drain_forced);
+      } else if (is_outrun(s) && !may_be_excused(s)) {
+        evict(held, s, close_reason::lagged);
+      } else if (s.now == phase::parked && s.skipped != 0 && s.said < half_old) {
+        // or its client would come back from behind events that it never was to get
+        state_.say_position(held, s);
+      } else {
+        wake_if_due(held, s);
+      }
+    });
+  }
+
+  void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
+    lock held(state_.guard);
+    draining_ = true;
+    spread_ms_ = spread_ms;
+    schedule_.begin(now, deadline);
+    for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
+  }
+
+  void close_all() noexcept {
+    lock held(state_.guard);
+    closed_ = true;
+    for_each_subscriber(held, [&](subscriber& s) { evict(held, s, close_reason::drained); });
+    state_.hooks.end_presence(held);
+  }
+
+  // As far into the spread as its departure lies among all departures, after what everybody waits for.
+  [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
+    lock const held(state_.guard);
+    if (!draining_) return 0;
+    auto const part = static_cast<std::uint64_t>(departure_of(s.number) * static_cast<double>(spread_ms_));
+    auto const most = (std::numeric_limits<std::uint64_t>::max)() - part;
+    return part + smaller(state_.options.least_retry.milliseconds, most);
+  }
+
+  // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in
+  // step with it fall out, for each of them has a departure of its own.
+  [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
+    return draining_ && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
+  }
+
+  // The log has moved past it, and it is to end then. Not where time alone has done that while the process
+  // stood still: that is told.
+  [[nodiscard]] bool is_outrun(subscriber const& s) const noexcept {
+    return s.opened && s.policy == lag_policy::close && s.any([&](membership const& m) {
+      return m.lags() && m.of->history.lost_through() > excused_through_;
+    });
+  }
+
+  // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too
+  // much. It comes back when their writers have let go of it; where that takes longer than until the next
+  // publish, more go then.
+  void end_holders(lock& held) noexcept {
+    auto const most = state_.options.max_pinned_bytes;
+    for (std::size_t ended = 0; state_.logs.pinned() > most + ended;) {
+      auto* const s = state_.reader.find_guilty();
+      if (s == nullptr) return;
+      ended += s->held_bytes;
+      evict(held, *s, close_reason::pinned_too_much);
+      if (state_.logs.pinned() <= most) return;
+    }
+  }
+
+ private:
+  // Its next pull asks its filter whether anything of what it has missed was for it.
+  [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
+    return !s.any([&](membership const& m) { return m.lags() && !cursor_reader<Traits>::can_ask(s, m); });
+  }
+
+  void wake_if_due(lock& held, subscriber& s) noexcept {
+    if (is_due(s) && s.unpark()) state_.hooks.fire(held, s, wake::ready);
+  }
+
+  // One that was ended before, in order, may be waiting for its last bytes to go: force ends that, too.
+  void evict(lock& held, subscriber& s, close_reason why) noexcept {
+    if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
+    s.evicted = why;
+    (void)s.unpark();
+    state_.reader.let_go(s);
+    state_.hooks.fire(held, s, wake::evicted);
+  }
+
+  template <class Visit> void for_each_subscriber(lock& held, Visit visit) {
+    std::size_t step = 0;
+    state_.subscribers.for_each([&](subscriber& s) {
+      visit(s);
+      breathe(held, step++);
+    });
+  }
+
+  broker_state<Traits>& state_;  // whose lock guards what follows
+  watermarks ages_;
+  std::uint64_t excused_through_ = 0;  // a position: a late tick took what lies before it, whoever was slow
+  watermarks quiet_ages_;
+  drain_schedule schedule_;
+  std::uint64_t spread_ms_ = 0;  // of a drain
+  bool draining_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace detail
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>
