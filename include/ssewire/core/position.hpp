@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include <ssewire/core/begin.hpp>
 
@@ -82,6 +83,10 @@ class position_id {
     n = (tens | (n - tens * 10) << 8) + 0x3030303030303030;
     auto const digits = std::bit_cast<std::array<char, 8>>(n);
     if constexpr (std::endian::native == std::endian::little) {
+      if (!std::is_constant_evaluated()) {
+        (memcpy)(out, digits.data(), digits.size());  // one store, which a loop is not
+        return;
+      }
       for (std::size_t i = 0; i < digits.size(); ++i) out[i] = digits[i];
     } else {
       for (std::size_t i = 0; i < digits.size(); ++i) out[i] = digits[digits.size() - 1 - i];
