@@ -17,7 +17,7 @@ enum class pull_status : unsigned char {
   ready,
   /// Nothing to send: park() and wait for the hook.
   nothing,
-  /// Nothing to send, and its turn in a drain has come: end the stream in order.
+  /// Nothing to send, and it is time for this stream to leave in a drain: end it in order.
   draining,
   /// The subscription was ended; its reason says why.
   closed,
