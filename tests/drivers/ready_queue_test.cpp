@@ -14,7 +14,7 @@
 namespace {
 
 using ssewire::detail::waiting;
-using turns = ssewire::detail::turns<ssewire::default_traits>;
+using turns = ssewire::detail::ready_queue<ssewire::default_traits>;
 
 struct one : waiting {
   one() noexcept : waiting(false) {}

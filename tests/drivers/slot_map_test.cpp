@@ -17,7 +17,7 @@
 namespace {
 
 struct seat;
-using seats = ssewire::detail::seats<seat>;
+using slot_map = ssewire::detail::slot_map<seat>;
 
 struct seat {
   explicit seat(int what, std::function<void()> on_end = {}) : value(what), at_end(std::move(on_end)) {
@@ -31,20 +31,20 @@ struct seat {
     if (at_end) at_end();
   }
 
-  void name_it(seats::name n) noexcept { name = n; }
+  void name_it(slot_map::name n) noexcept { name = n; }
   [[nodiscard]] std::uint32_t index() const noexcept { return name.index; }
 
   static inline int alive = 0;
   int value;
   std::function<void()> at_end;
-  seats::name name = {};
+  slot_map::name name = {};
 };
 
 using key = std::pair<std::uint32_t, std::uint32_t>;
-key of(seats::name n) { return {n.index, n.generation}; }
+key of(slot_map::name n) { return {n.index, n.generation}; }
 
 TEST_CASE("an object is found by its name until it is erased, and where it was made") {
-  seats all;
+  slot_map all;
   CHECK(all.find({0, 0}) == nullptr);
   CHECK(all.find({0, 1}) == nullptr);
   auto& one = all.emplace(1);
@@ -60,7 +60,7 @@ TEST_CASE("an object is found by its name until it is erased, and where it was m
 }
 
 TEST_CASE("a name is not used again, though its place is") {
-  seats all;
+  slot_map all;
   std::set<key> used;
   for (int i = 0; i < 1000; ++i) {
     auto& s = all.emplace(i);
@@ -71,7 +71,7 @@ TEST_CASE("a name is not used again, though its place is") {
 }
 
 TEST_CASE("an object that cannot be made changes nothing") {
-  seats all;
+  slot_map all;
   auto& one = all.emplace(1);
   for (int i = 0; i < 100; ++i) CHECK_THROWS_AS(all.emplace(-1), std::runtime_error);
   auto& two = all.emplace(2);
@@ -80,9 +80,9 @@ TEST_CASE("an object that cannot be made changes nothing") {
 }
 
 TEST_CASE("an object's destructor finds it no more, and the others are there") {
-  seats all;
+  slot_map all;
   auto& other = all.emplace(2);
-  seats::name name = {};
+  slot_map::name name = {};
   int asked = 0;
   auto& one = all.emplace(1, [&] {
     ++asked;
@@ -98,7 +98,7 @@ TEST_CASE("random comings and goings agree with a map, and all end with their ta
   REQUIRE(seat::alive == 0);
   {
     support::random random(20261120);
-    seats all;
+    slot_map all;
     std::map<key, seat*> known;
     std::set<key> gone;
     for (int step = 0; step < 20'000; ++step) {
@@ -125,7 +125,7 @@ TEST_CASE("random comings and goings agree with a map, and all end with their ta
 }
 
 TEST_CASE("all may be erased while they are visited") {
-  seats all;
+  slot_map all;
   for (int i = 0; i < 200; ++i) all.emplace(i);
   int visited = 0;
   all.for_each([&](seat& s) {

@@ -26,7 +26,7 @@ DRIVERS = [
       ("again_ = turning_;  // it was run at once", "again_ = false;"),
       tests="drivers/posted_stream"),
     M("posted.stalled_for_ever", "G6",
-      ("if (quiet_.is_due() && is_waiting()) {", "if (false) {"),
+      ("if (timer_.is_due() && is_waiting()) {", "if (false) {"),
       tests="drivers/posted_stream"),
     M("posted.no_heartbeat", "G8",
       ("stream_.heartbeat(); go_on(); look(now);", "go_on(); look(now);"),

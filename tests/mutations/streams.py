@@ -38,7 +38,7 @@ STREAMS = [
       ("if (taken_ < text_.size()) { taken_ += bytes;", "if (taken_ < text_.size()) { (void)bytes; taken_ = text_.size();"),
       tests="stream/stream"),
     M("reactor.frees_what_is_being_sent", "G8 G10",
-      ("&& !s.alone->stream.sending())) seats_.erase(s);", ")) seats_.erase(s);"),
+      ("&& !s.alone->stream.sending())) slots_.erase(s);", ")) slots_.erase(s);"),
       tests="drivers/reactor", sanitize="address"),
 
     # ---- G6, told or cut off ----
@@ -172,7 +172,7 @@ STREAMS = [
       ("if (!at.may_park(leader)) return false;", ""),
       tests="drivers/reactor_cohort drivers/reactor_threads"),
     M("step.round_ends_without_looking", "G4",
-      ("if (!in_step::park(*c.at, *c.leader, delivered)) turns_.add(c);",
+      ("if (!in_step::park(*c.at, *c.leader, delivered)) ready_.add(c);",
        "(void)in_step::park(*c.at, *c.leader, delivered);"),
       tests="drivers/reactor_cohort drivers/reactor_threads"),
     M("step.who_joined_later_is_served_too", "G3",
@@ -264,10 +264,10 @@ STREAMS = [
 
     # ---- heartbeats ----
     M("reactor.next_turn_in_the_past", "G6 G8",
-      ("return {!turns_.empty() || (next && *next <= time_.now()), next};", "return {!turns_.empty(), next};"),
+      ("return {!ready_.empty() || (next && *next <= time_.now()), next};", "return {!ready_.empty(), next};"),
       tests="drivers/reactor"),
     M("reactor.no_heartbeat", "G8",
-      ("s->stream.heartbeat(); turns_.add(*s);", "turns_.add(*s);"),
+      ("s->stream.heartbeat(); ready_.add(*s);", "ready_.add(*s);"),
       tests="drivers/reactor"),
     M("reactor.heartbeat_to_the_busy", "G8",
       ("s.seen = time_.now(); s.waits = waits;", "s.waits = waits;"),

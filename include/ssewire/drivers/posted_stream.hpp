@@ -83,7 +83,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
   template <class... From>
   posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
                 timing_options timing, From&&... from)
-      : post_(std::move(post)), quiet_(timing),
+      : post_(std::move(post)), timer_(timing),
         stream_(std::move(to), std::move(from)..., std::move(options)) {
     static_assert(std::is_copy_constructible_v<Post>, "`post` is copied for each call");
     static_assert(std::is_invocable_v<Post&, task>, "`post` is called with a task");
@@ -153,14 +153,14 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     }
     go_on();
     look(now);
-    if (quiet_.is_due() && is_waiting()) {
+    if (timer_.is_due() && is_waiting()) {
       stream_.close(close_reason::stalled);
-    } else if (quiet_.is_due() && stream_.state() == stream_state::idle) {
+    } else if (timer_.is_due() && stream_.state() == stream_state::idle) {
       stream_.heartbeat();
       go_on();
       look(now);
     }
-    return stream_.state() == stream_state::closed ? std::nullopt : quiet_.next_look();
+    return stream_.state() == stream_state::closed ? std::nullopt : timer_.next_look();
   }
 
   [[nodiscard]] stream_state state() const noexcept { return stream_.state(); }
@@ -228,7 +228,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     return stream_.state() == stream_state::blocked || stream_.state() == stream_state::pending;
   }
 
-  void look(steady_time now) noexcept { quiet_.look(stream_.bytes_sent(), is_waiting(), now); }
+  void look(steady_time now) noexcept { timer_.look(stream_.bytes_sent(), is_waiting(), now); }
 
   Post post_;
   std::atomic<bool> posted_{false};  // there is a task that has not begun
@@ -236,7 +236,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
   bool turning_ = false;
   bool again_ = false;     // a task was run at once, from inside a turn
   bool had_task_ = false;  // when it was polled last, and none has begun since
-  detail::quiet_time quiet_;
+  detail::idle_timer timer_;
   detail::pump<Writer, Source> stream_;  // last: it ends before what its hook needs goes
 };
 

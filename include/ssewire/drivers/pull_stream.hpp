@@ -99,11 +99,11 @@ template <class Source = no_source> class pull_stream {
   /// Without a subscription: it sends what send() is given.
   /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
   explicit pull_stream(stream_options options = {}, timing_options timing = {})
-      : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
+      : timer_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
   /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start:
   /// read() says `cut`.
   explicit pull_stream(Source from, stream_options options = {}, timing_options timing = {})
-      : quiet_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
+      : timer_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   pull_stream(pull_stream const&) = delete;
   pull_stream& operator=(pull_stream const&) = delete;
 
@@ -178,8 +178,8 @@ template <class Source = no_source> class pull_stream {
     notice_eviction();
     if (is_over()) return std::nullopt;
     bool const idle = is_idle();
-    quiet_.look(idle ? stream_.bytes_sent() : reads_, !idle, now);
-    if (quiet_.is_due()) {
+    timer_.look(idle ? stream_.bytes_sent() : reads_, !idle, now);
+    if (timer_.is_due()) {
       if (!idle) {
         stream_.close(close_reason::stalled);
         call_evicted();
@@ -187,7 +187,7 @@ template <class Source = no_source> class pull_stream {
       }
       stream_.heartbeat();
     }
-    auto const next = quiet_.next_look();
+    auto const next = timer_.next_look();
     if (stream_.held_bytes() != 0) wake_up();
     return next;
   }
@@ -265,7 +265,7 @@ template <class Source = no_source> class pull_stream {
   }
 
   wake_hook hook_ = {};
-  detail::quiet_time quiet_;
+  detail::idle_timer timer_;
   std::size_t most_;
   std::atomic<waiting> waiting_{waiting::no};
   std::atomic<bool> evicted_{false};       // by the broker, and the stream does not know yet

@@ -94,7 +94,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   ~basic_reactor() {
     ending_ = true;
     ++inside_;  // on_closed must not start a turn
-    seats_.for_each([this](seat& s) { drop(s, close_reason::removed); });
+    slots_.for_each([this](seat& s) { drop(s, close_reason::removed); });
   }
 
   /// Takes a stream over. Nothing is written before the next poll().
@@ -116,7 +116,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s == nullptr || is_in_step(*s)) return;
     if (auto* const its = step_out(*s)) {
       its->stream.writable();
-      turns_.add(*its);
+      ready_.add(*its);
     }
   }
 
@@ -128,7 +128,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s == nullptr || is_in_step(*s)) return;
     if (auto* const its = s->dead ? nullptr : step_out(*s)) {
       act(*s, [&] { its->stream.written(good); });
-      if (find(id) != nullptr) turns_.add(*its);
+      if (find(id) != nullptr) ready_.add(*its);
       return;
     }
     s->landed = true;
@@ -147,7 +147,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void finish(stream_id id) noexcept {
     if (auto* const its = find_alone(id)) {
       its->stream.finish();
-      turns_.add(*its);
+      ready_.add(*its);
     }
   }
 
@@ -157,7 +157,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
     auto const error = its->stream.send(e);
-    turns_.add(*its);
+    ready_.add(*its);
     return error;
   }
 
@@ -166,7 +166,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
     auto const error = its->stream.comment(text);
-    turns_.add(*its);
+    ready_.add(*its);
     return error;
   }
 
@@ -207,9 +207,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (inside_ != 0) return {true, now};
     ++inside_;
     time_.look(now);
-    turns_.begin();
+    ready_.begin();
     for (int budget = streams_a_turn; budget > 0;) {
-      auto* const next = turns_.next();
+      auto* const next = ready_.next();
       if (next == nullptr) break;
       if (next->is_cohort) {
         serve(static_cast<cohort&>(*next), budget);
@@ -222,7 +222,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     drop_stalled();
     --inside_;
     auto const next = next_deadline();
-    return {!turns_.empty() || (next && *next <= time_.now()), next};
+    return {!ready_.empty() || (next && *next <= time_.now()), next};
   }
 
  private:
@@ -237,7 +237,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their
   // fronts are ever looked at.
-  struct slot : detail::activity_node<slot>, detail::waiting {
+  struct slot : detail::idle_node<slot>, detail::waiting {
     // `from`: a subscription, or nothing.
     template <class... From>
     slot(basic_reactor& r, seat& s, stream_options&& options, From&&... from)
@@ -271,7 +271,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     seat(seat const&) = delete;
     seat& operator=(seat const&) = delete;
 
-    void name_it(typename detail::seats<seat>::name n) noexcept { id = {n.index, n.generation}; }
+    void name_it(typename detail::slot_map<seat>::name n) noexcept { id = {n.index, n.generation}; }
     [[nodiscard]] std::uint32_t index() const noexcept { return id.slot; }
 
     Writer writer;
@@ -294,22 +294,22 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (ending_) return {{}, errc::closed};
     result<stream_id> added{{}, errc::no_memory};
     detail::try_call([&] {
-      auto& s = seats_.emplace(std::move(to));
+      auto& s = slots_.emplace(std::move(to));
       if (!detail::try_call([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
-        seats_.erase(s);
+        slots_.erase(s);
         return;
       }
       ++count_;
       s.alone->seen = time_.now();
       idle_.insert(*s.alone);
       s.alone->stream.set_hook(s.alone->hook());
-      turns_.add(*s.alone);
+      ready_.add(*s.alone);
       added = {s.id, errc::ok};
     });
     return added;
   }
 
-  [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return seats_.find({id.slot, id.generation}); }
+  [[nodiscard]] seat* find_even_dead(stream_id id) noexcept { return slots_.find({id.slot, id.generation}); }
 
   [[nodiscard]] seat* find(stream_id id) noexcept {
     auto* const s = find_even_dead(id);
@@ -332,13 +332,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     ++inside_;
     auto const error = how(its->stream.source());
     --inside_;
-    if (find(id) != nullptr) turns_.add(*its);
+    if (find(id) != nullptr) ready_.add(*its);
     return error;
   }
 
   // On a publisher's thread.
   void call(detail::waiting& w) noexcept {
-    if (turns_.call(w) && signal_) signal_();
+    if (ready_.call(w) && signal_) signal_();
   }
 
   void serve(slot& s) noexcept {
@@ -393,7 +393,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       s.unlink();
       (waits ? blocked_ : idle_).insert(s);
     }
-    if (state == stream_state::more) turns_.add(s);
+    if (state == stream_state::more) ready_.add(s);
   }
 
   void drop(seat& s, close_reason why) noexcept {
@@ -418,7 +418,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   // it; if its bytes are still being sent, written() does.
   void free_if_unused(seat& s) noexcept {
     if (s.acting || s.in_flight) return;
-    if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) seats_.erase(s);
+    if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) slots_.erase(s);
   }
 
   // ---- streams in step
@@ -541,7 +541,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (c.round_is_done()) {
       end_round(c);
     } else {
-      turns_.put_back(c);
+      ready_.put_back(c);
     }
   }
 
@@ -565,7 +565,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     if (shared->batch.empty()) {  // woken for nothing
       shared_scratch_ = std::move(shared);
-      if (!in_step::park(*c.at, *c.leader, {})) turns_.add(c);
+      if (!in_step::park(*c.at, *c.leader, {})) ready_.add(c);
       return false;
     }
     shared->gather(c.body);
@@ -607,7 +607,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
         counted = true;
         if (!in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends)) {
           s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
-          turns_.add(*s.alone);
+          ready_.add(*s.alone);
         }
       };
       s.alone->stream.end_offer(*c.flight, before, scratch_, answer, leave);
@@ -624,7 +624,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
     if (!c.empty()) {
       link(c);
-      if (!in_step::park(*c.at, *c.leader, delivered)) turns_.add(c);
+      if (!in_step::park(*c.at, *c.leader, delivered)) ready_.add(c);
       return;
     }
     c.unlink();
@@ -645,7 +645,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       s->unlink();
       idle_.insert(*s);
       s->stream.heartbeat();
-      turns_.add(*s);
+      ready_.add(*s);
     }
     for (auto* c = beating_.front();
          c != nullptr && now - c->seen >= timing_.heartbeat && beats++ < streams_a_turn;
@@ -654,7 +654,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       link(*c);
       if (c->in_round()) continue;  // it is sending
       c->beat_due = true;
-      turns_.add(*c);
+      ready_.add(*c);
     }
   }
 
@@ -689,14 +689,14 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   int inside_ = 0;       // poll(), or a call that may call a writer, is under way
   bool ending_ = false;  // being destroyed
   std::size_t count_ = 0;
-  detail::activity_list<slot> idle_;       // by the last byte sent: heartbeats
-  detail::activity_list<slot> blocked_;    // by the last byte taken: stalls
-  detail::activity_list<cohort> beating_;  // as idle_, of those that have streams in step
-  detail::turns<Traits> turns_;
+  detail::idle_list<slot> idle_;       // by the last byte sent: heartbeats
+  detail::idle_list<slot> blocked_;    // by the last byte taken: stalls
+  detail::idle_list<cohort> beating_;  // as idle_, of those that have streams in step
+  detail::ready_queue<Traits> ready_;
   held_write scratch_;
   held_write shared_scratch_;
   cohorts cohorts_;
-  detail::seats<seat> seats_;  // last: the streams end before what they point to goes
+  detail::slot_map<seat> slots_;  // last: the streams end before what they point to goes
 };
 
 template <class Writer> using reactor = basic_reactor<Writer>;

@@ -38,7 +38,7 @@ inline constexpr std::uint32_t no_place = (std::numeric_limits<std::uint32_t>::m
 // Of a `Seat` it needs `writer` and `std::uint32_t place`. Threads: the reactor's; the leader's hook knows
 // the base classes only.
 template <class Seat, class Traits>
-class cohort : public leader_key, public waiting, public activity_node<cohort<Seat, Traits>> {
+class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, Traits>> {
  public:
   using core = broker_core<Traits>;
   using subscriber = typename core::subscriber;

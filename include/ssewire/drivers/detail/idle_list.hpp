@@ -12,9 +12,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class T> class activity_list;
+template <class T> class idle_list;
 
-template <class T> struct activity_node {
+template <class T> struct idle_node {
   steady_time seen = {};
 
   [[nodiscard]] bool linked() const noexcept { return list_ != nullptr; }
@@ -28,23 +28,23 @@ template <class T> struct activity_node {
   }
 
  private:
-  friend class activity_list<T>;
-  activity_node* before_ = nullptr;
-  activity_node* after_ = nullptr;
-  activity_list<T>* list_ = nullptr;
+  friend class idle_list<T>;
+  idle_node* before_ = nullptr;
+  idle_node* after_ = nullptr;
+  idle_list<T>* list_ = nullptr;
 };
 
-template <class T> class activity_list {
+template <class T> class idle_list {
  public:
-  activity_list() noexcept = default;
-  activity_list(activity_list const&) = delete;
-  activity_list& operator=(activity_list const&) = delete;
+  idle_list() noexcept = default;
+  idle_list(idle_list const&) = delete;
+  idle_list& operator=(idle_list const&) = delete;
 
   [[nodiscard]] T* front() const noexcept { return static_cast<T*>(front_); }
 
   // `node` is in no list. Its place is behind all that were seen before it; almost always that is the end.
   void insert(T& node) noexcept {
-    activity_node<T>& at = node;
+    idle_node<T>& at = node;
     at.list_ = this;
     at.before_ = back_;
     while (at.before_ != nullptr && at.before_->seen > at.seen) at.before_ = at.before_->before_;
@@ -54,9 +54,9 @@ template <class T> class activity_list {
   }
 
  private:
-  friend struct activity_node<T>;
-  activity_node<T>* front_ = nullptr;
-  activity_node<T>* back_ = nullptr;
+  friend struct idle_node<T>;
+  idle_node<T>* front_ = nullptr;
+  idle_node<T>* back_ = nullptr;
 };
 
 }  // namespace detail

@@ -18,9 +18,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-class quiet_time {
+class idle_timer {
  public:
-  explicit quiet_time(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
+  explicit idle_timer(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
 
   // `progress`: another number than before if something has gone since. `waits`: for its peer, else for
   // news.

@@ -13,7 +13,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-template <class Traits> class turns;
+template <class Traits> class ready_queue;
 
 // A stream, or a cohort of them.
 struct waiting {
@@ -25,17 +25,17 @@ struct waiting {
   bool const is_cohort;
 
  private:
-  template <class Traits> friend class turns;
+  template <class Traits> friend class ready_queue;
   std::atomic<bool> queued_{false};
   waiting* next_ = nullptr;
 };
 
 // Threads: call() on any; all else on the reactor's.
-template <class Traits> class turns {
+template <class Traits> class ready_queue {
  public:
-  turns() noexcept = default;
-  turns(turns const&) = delete;
-  turns& operator=(turns const&) = delete;
+  ready_queue() noexcept = default;
+  ready_queue(ready_queue const&) = delete;
+  ready_queue& operator=(ready_queue const&) = delete;
 
   // Puts it into the next turn. Who finds it there already leaves it to that turn, which sees all that
   // happened before: the exchange orders the two.

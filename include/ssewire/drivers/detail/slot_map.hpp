@@ -19,17 +19,17 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 // Blocks of them, for an allocation each would cost more than some of them. Threads: one at a time.
-template <class T> class seats {
+template <class T> class slot_map {
  public:
   struct name {
     std::uint32_t index;
     std::uint32_t generation;
   };
 
-  seats() noexcept = default;
-  seats(seats const&) = delete;
-  seats& operator=(seats const&) = delete;
-  ~seats() {
+  slot_map() noexcept = default;
+  slot_map(slot_map const&) = delete;
+  slot_map& operator=(slot_map const&) = delete;
+  ~slot_map() {
     for_each([this](T& each) { erase(each); });
   }
 
