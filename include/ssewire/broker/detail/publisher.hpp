@@ -86,9 +86,10 @@ template <class Traits> class publisher {
 
  private:
   // The moment of a publish; see channel_store::append. `woken`: an empty list for each channel.
-  result<position_id> commit(lock& held, std::span<std::string_view const> names, std::span<channel*> to,
-                             std::span<prepared_event<Traits>> prepared,
-                             std::span<parked_list<Traits>> woken) noexcept {
+  [[gnu::always_inline]] result<position_id> commit(lock& held, std::span<std::string_view const> names,
+                                                    std::span<channel*> to,
+                                                    std::span<prepared_event<Traits>> prepared,
+                                                    std::span<parked_list<Traits>> woken) noexcept {
     auto& at = state_;  // read once: the compiler cannot know that no call changes it
     if (!life_.is_open()) return {{}, errc::closed};
     if (!at.is_of_this_process()) return {{}, errc::no_memory};
