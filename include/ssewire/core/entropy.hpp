@@ -7,6 +7,7 @@
 #include <ssewire/core/try_call.hpp>
 
 #include <cstdint>
+#include <cstdio>
 
 #if (defined(__linux__) || defined(__APPLE__)) && __has_include(<sys/random.h>)
 #include <errno.h>
@@ -36,7 +37,14 @@ inline std::uint64_t random_bits() {
     bool const good = (getrandom)(&bits, sizeof bits, 0) == static_cast<long>(sizeof bits);
 #endif
     if (good) return bits;
-    if (errno != EINTR) throw_no_memory();  // a signal came before the system had gathered enough
+    if (errno == EINTR) continue;  // a signal came before the system had gathered enough
+    // A sandbox may forbid the call, and an old kernel lacks it.
+    if (auto* const device = (std::fopen)("/dev/urandom", "rb")) {
+      bool const read = (std::fread)(&bits, sizeof bits, 1, device) == 1;
+      (std::fclose)(device);
+      if (read) return bits;
+    }
+    throw_no_memory();
   }
 #else
   // The clock is mixed in for platforms whose random device is the same in every run.
