@@ -10,7 +10,6 @@
 #include <cstdio>
 
 #if (defined(__linux__) || defined(__APPLE__)) && __has_include(<sys/random.h>)
-#include <errno.h>
 #include <sys/random.h>
 #define SSEWIRE_DETAIL_SYSTEM_ENTROPY 1
 #else
@@ -30,22 +29,21 @@ namespace detail {
 inline std::uint64_t random_bits() {
 #if SSEWIRE_DETAIL_SYSTEM_ENTROPY
   std::uint64_t bits = 0;
-  for (;;) {
+  for (int tries = 0; tries < 16; ++tries) {  // a signal may come before the system has gathered enough
 #if defined(__APPLE__)
     bool const good = (getentropy)(&bits, sizeof bits) == 0;
 #else
     bool const good = (getrandom)(&bits, sizeof bits, 0) == static_cast<long>(sizeof bits);
 #endif
     if (good) return bits;
-    if (errno == EINTR) continue;  // a signal came before the system had gathered enough
-    // A sandbox may forbid the call, and an old kernel lacks it.
-    if (auto* const device = (std::fopen)("/dev/urandom", "rb")) {
-      bool const read = (std::fread)(&bits, sizeof bits, 1, device) == 1;
-      (std::fclose)(device);
-      if (read) return bits;
-    }
-    throw_no_memory();
   }
+  // A sandbox may forbid the call, and an old kernel lacks it.
+  if (auto* const device = (std::fopen)("/dev/urandom", "rb")) {
+    bool const read = (std::fread)(&bits, sizeof bits, 1, device) == 1;
+    (std::fclose)(device);
+    if (read) return bits;
+  }
+  throw_no_memory();
 #else
   // The clock is mixed in for platforms whose random device is the same in every run.
   std::random_device device;

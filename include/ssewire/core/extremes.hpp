@@ -3,6 +3,8 @@
 // them.
 #pragma once
 
+#include <ssewire/core/cplusplus.hpp>
+
 #include <ssewire/core/begin.hpp>
 
 namespace ssewire {

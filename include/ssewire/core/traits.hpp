@@ -34,6 +34,7 @@ namespace detail {
 
 struct no_mutex;  // never defined
 
+#if defined(SSEWIRE_DETAIL_THREADS)
 // A condition variable without a time to wait until, made of a number that changes: <condition_variable>
 // would cost everybody who includes a broker a quarter of what <string> does, for a wait that is rare. Both
 // calls are made under the lock, so no change is missed.
@@ -53,6 +54,7 @@ class change_waiter {
  private:
   std::atomic<int> changes_{0};  // an int: what Linux waits for without a table of its own
 };
+#endif
 
 template <class Traits> inline constexpr bool can_lock = requires(typename Traits::mutex& m) {
   m.lock();

@@ -247,7 +247,7 @@ class parser : detail::line_scan<parser> {
 
   [[gnu::noinline]] result<std::size_t> stopped(result<std::size_t> read) noexcept {
     if (read.error == detail::another_stream) return {read.value, errc::ok};
-    state_.fail(read.error);
+    state_.stop_for(read.error);
     block_.forget();
     return read;
   }

@@ -205,8 +205,8 @@ class driven_connection {
     bool const write = name == "write()";
     bool const may_wait = write && run_.subject.may_block;
     auto const patience = may_wait ? std::chrono::milliseconds(5) : run_.options.longest_call;
-    auto const outcome = run_.guard.run(run_.found.check() + ": " + name, patience, run_.options.deadline,
-                                        write && !run_.subject.takes_everything, call);
+    auto const outcome = run_.guard.run(run_.found.check_name() + ": " + name, patience,
+                                        run_.options.deadline, write && !run_.subject.takes_everything, call);
     arrived(run_.guard.taken());
     if (outcome.waited && !may_wait && name != "run()" && name != "connect()") {
       problem(name + " waited until the peer read: a loop would stand still for all. Make the socket "

@@ -26,7 +26,7 @@ class findings {
     ++report_.checks;
   }
   void end_check() { check_.clear(); }
-  [[nodiscard]] std::string const& check() const noexcept { return check_; }
+  [[nodiscard]] std::string const& check_name() const noexcept { return check_; }
 
   // Keeps the words of the first time. Later checks that find the same are counted: their numbers differ, so
   // problems are compared without digits.

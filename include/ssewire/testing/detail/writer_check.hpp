@@ -34,18 +34,19 @@ class writer_check {
       : run_(std::move(subject), options), random_(options.seed) {}
 
   testing::conformance_report run() {
-    check("one event", [&](connection& c) { c.send({64}) && finish(c); });
-    check("two events, one behind the other",
-          [&](connection& c) { c.send({64}) && c.send({80}) && finish(c); });
-    check("a gathered write of three pieces", [&](connection& c) { c.send({24, 40, 32}) && finish(c); });
-    check("pieces small and large", [&](connection& c) { c.send({5000, 24, 9000, 16}) && finish(c); });
-    check("a gathered write of 31 pieces",
-          [&](connection& c) { c.send(std::vector<std::size_t>(31, 24)) && finish(c); });
-    check("an event of 300 KiB", [&](connection& c) { c.send({300 * 1024}) && c.send({32}) && finish(c); });
-    check("random sizes", [&](connection& c) { random_sizes(c); });
-    check("a stream without a byte", [&](connection& c) { finish(c); });
-    check("dropped before the first byte", [&](connection& c) { drop(c); });
-    check("dropped in the middle", [&](connection& c) { drop_in_the_middle(c); });
+    run_check("one event", [&](connection& c) { c.send({64}) && finish(c); });
+    run_check("two events, one behind the other",
+              [&](connection& c) { c.send({64}) && c.send({80}) && finish(c); });
+    run_check("a gathered write of three pieces", [&](connection& c) { c.send({24, 40, 32}) && finish(c); });
+    run_check("pieces small and large", [&](connection& c) { c.send({5000, 24, 9000, 16}) && finish(c); });
+    run_check("a gathered write of 31 pieces",
+              [&](connection& c) { c.send(std::vector<std::size_t>(31, 24)) && finish(c); });
+    run_check("an event of 300 KiB",
+              [&](connection& c) { c.send({300 * 1024}) && c.send({32}) && finish(c); });
+    run_check("random sizes", [&](connection& c) { random_sizes(c); });
+    run_check("a stream without a byte", [&](connection& c) { finish(c); });
+    run_check("dropped before the first byte", [&](connection& c) { drop(c); });
+    run_check("dropped in the middle", [&](connection& c) { drop_in_the_middle(c); });
     check_or_remark_peers();
     if (!run_.subject.sees) {
       run_.found.remark("not checked: that the response ends, for the harness has no sees()");
@@ -66,16 +67,16 @@ class writer_check {
       run_.found.remark(
           "not checked: that write() gives up when the peer does not read. Give the socket a send timeout");
     } else {
-      check("a peer that does not read", [&](connection& c) { slow_peer(c); });
+      run_check("a peer that does not read", [&](connection& c) { slow_peer(c); });
     }
     if (run_.subject.close_peer) {
-      check("a peer that goes", [&](connection& c) { closing_peer(c); });
+      run_check("a peer that goes", [&](connection& c) { closing_peer(c); });
     } else {
       run_.found.remark("not checked: a peer that goes, for the harness has no close_peer()");
     }
   }
 
-  template <class Body> void check(std::string name, Body body) {
+  template <class Body> void run_check(std::string name, Body body) {
     run_.found.begin_check(std::move(name));
     connections_.push_back(std::make_unique<connection>(run_));
     auto& c = *connections_.back();

@@ -41,7 +41,7 @@ class parser_state {
 
   void become(state next) noexcept { now_ = next; }
   void reset() noexcept { now_ = is_calling() ? state::calling_reset : state::ready; }
-  void fail(errc exceeded) noexcept {
+  void stop_for(errc exceeded) noexcept {
     now_ = state::failed;
     exceeded_ = exceeded;
   }
