@@ -254,7 +254,7 @@ STREAMS = [
       ("if (inside_writer_ || pumping_)", "if (inside_writer_)"),
       tests="stream/stream"),
     M("stream.shared_flight_used_twice", "G9 G2",
-      ("auto scratch = std::move(shared);", "auto& scratch = shared;"),
+      ("auto scratch = std::exchange(shared, {});", "auto& scratch = shared;"),
       tests="stream/stream"),
 
     # ---- G12, drain ----

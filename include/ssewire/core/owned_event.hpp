@@ -46,9 +46,9 @@ class owned_event {
   }
   [[nodiscard]] std::optional<reconnection_time> retry() const noexcept { return retry_; }
 
-  event_type type() const&& = delete;
-  optional_text data() const&& = delete;
-  event_id id() const&& = delete;
+  [[nodiscard]] event_type type() const&& = delete;
+  [[nodiscard]] optional_text data() const&& = delete;
+  [[nodiscard]] event_id id() const&& = delete;
 
   friend bool operator==(owned_event const&, owned_event const&) noexcept = default;
   friend bool operator==(owned_event const& a, event const& b) noexcept { return event(a) == b; }

@@ -40,7 +40,7 @@ struct reconnection_time {
   friend constexpr bool operator==(reconnection_time, reconnection_time) noexcept = default;
 
  private:
-  template <class Rep> static constexpr bool counts_whole = requires(Rep count) { count % count; };
+  template <class Rep> static constexpr bool counts_whole = requires(Rep count) { count % 2; };
 
   template <class Duration> static constexpr std::uint64_t convert(Duration const& length) noexcept {
     using period = typename Duration::period;

@@ -137,7 +137,7 @@ template <class Writer, class Source> class pump {
   template <class Park> stream_state run(held_write<batch>& shared, Park park) {
     if (inside_writer_ || pumping_) return state_ == stream_state::closed ? state_ : stream_state::more;
     report_refusal();
-    auto scratch = std::move(shared);  // what is called from here may pump another stream with it
+    auto scratch = std::exchange(shared, {});  // what is called from here may pump another stream with it
     pumping_ = true;
     closes_if_left failure{*this, close_reason::no_memory};
     for (int writes = 0; writes < writes_a_turn; ++writes) {
