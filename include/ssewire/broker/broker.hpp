@@ -33,14 +33,15 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Channels in one order of events. Every event has a position in it, and so one last event ID is enough for
-/// a client that follows several channels on one connection.
-/// Threads     any thread, any call, at the same time; also from inside wake hooks and writers. Its
-///             destructor: one thread, after the last other call, not from inside a hook.
-/// Processes   in the child of a fork() it is another broker from its first publish or subscribe on: it
-///             holds nothing, its IDs are others, and a client that presents one from before the fork is
-///             told a restart. Fork while no other thread is inside the library. Not supported: vfork(),
-///             _Fork() and clone(), which say nothing to the child.
+/// Channels in one order of events. Every event has a position in that order, so one last event ID is enough
+/// for a client that follows several channels on one connection.
+///
+/// @par Threads    Any thread may make any call at any time, also from inside wake hooks and writers.
+///   Destroy it on one thread, after the last other call, and not from inside a hook.
+/// @par Processes  In the child of a fork() it is another broker, from its first publish or subscribe on: it
+///   holds nothing, its IDs are others, and a client that presents an ID from before the fork gets a gap
+///   event with the reason `restart`. Fork while no other thread is inside the library. vfork(), _Fork() and
+///   clone() are not supported: the child does not learn of them.
 template <class Traits = default_traits> class basic_broker {
   static_assert(
       detail::can_lock<Traits>,
@@ -49,33 +50,31 @@ template <class Traits = default_traits> class basic_broker {
  public:
   using subscription = basic_subscription<Traits>;
 
-  /// Throws std::bad_alloc, and what the epoch's source throws.
+  /// @throws std::bad_alloc, and what Traits::epoch() throws.
   explicit basic_broker(broker_options options = {}) : core_(std::make_shared<core>(options)) {}
   basic_broker(basic_broker const&) = delete;
   basic_broker& operator=(basic_broker const&) = delete;
 
-  /// Ends all subscriptions, with close_reason::drained. They may be destroyed later.
+  /// Ends all subscriptions, with close_reason::drained. The subscriptions may be destroyed later.
   ~basic_broker() { core_->close_all(); }
 
-  /// Appends an event to a channel and wakes who is parked there. Never waits for a subscriber, a writer or
-  /// a hook that blocks elsewhere; the hooks it calls run here, one after the other, before it returns.
-  /// Input       `e`: borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets
-  ///             the broker's. An ID of its own stays as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the
-  ///             form of the broker's, and not that of an event the channel still holds; a client can resume
-  ///             from it as long as the channel holds it. On channels that are followed together IDs must
-  ///             differ. `tag`: for filters; not sent. Costs 8 bytes an event on channels where one was not
-  ///             0.
-  /// Returns     the event's position. Or an error, and then nothing has happened and no position was used:
-  ///             channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized
-  ///             beyond replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a
-  ///             fork() also where Traits::epoch() throws).
-  /// Complexity  O(size of the event) outside the lock; under it a copy of at most 4 KiB, and the trimming
-  ///             it causes.
-  /// On several channels it has one position: a stream that follows more than one of them gets it once. Then
-  /// also
-  /// Errors      no_channel, and too_many_channels beyond broker_options::max_channels_per_stream.
-  /// Complexity  expected O(names), and for each channel what publishing to it alone costs. Each log has its
-  ///             own copy; the lock is held for all of them.
+  /// Appends an event to one or several channels and wakes the streams that wait there. It never waits for a
+  /// subscriber, a writer or a lock that user code holds. Wake hooks run inside this call, one after the
+  /// other.
+  /// On several channels the event has one position: a stream that follows more than one of them gets it
+  /// once.
+  ///
+  /// @param e        Borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets
+  ///   the broker's. An ID of yours is sent as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the form of the
+  ///   broker's IDs, and not the ID of an event that the channel still holds. A client can resume from it as
+  ///   long as the channel holds the event. On channels that are followed together IDs must differ.
+  /// @param options  A tag for filters.
+  /// @return         The event's position. On an error nothing has happened, and no position was used:
+  ///   no_channel, channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized
+  ///   beyond replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a fork() also
+  ///   where Traits::epoch() throws). stats() counts refusals, so the result need not be looked at.
+  /// @par Complexity O(size of the event) outside the lock. Under the lock: a copy of at most 4 KiB for each
+  ///   channel, and the trimming that the event causes.
   result<position_id> publish(channel_names channels, event const& e,
                               publish_options const& options = {}) noexcept {
     if (!channels.is_one()) return publish(channels, std::span(&e, 1), options);
@@ -90,11 +89,14 @@ template <class Traits = default_traits> class basic_broker {
     return publish(channels, event{.data = data}, options);
   }
 
-  /// Several events, in this order, with nothing between them, or none of them. Subscribers are woken once.
-  /// None at all: ok, and nothing happens. More than max_events are taken, and the first of them go at once.
-  /// Events borrow their text: what they were made of must live until this returns.
-  /// Returns     the last one's position; the others lie directly before. event_too_large also if all
-  ///             together exceed max_bytes. The lock is held for all of them.
+  /// Appends several events in this order, with nothing between them, or none of them. Subscribers are woken
+  /// once. Without events nothing happens, and the result is ok. Of more than max_events the first are
+  /// trimmed at once.
+  ///
+  /// @param events  Borrowed for the call, also the text that they view.
+  /// @return        The last event's position; the others lie directly before it. event_too_large also if
+  ///   all together exceed max_bytes. Other errors as above.
+  /// @par Complexity As above for each event; the lock is held for all of them.
   result<position_id> publish(channel_names channels, std::span<event const> events,
                               publish_options const& options = {}) noexcept {
     result<position_id> published{{}, errc::no_memory};
@@ -104,15 +106,17 @@ template <class Traits = default_traits> class basic_broker {
     return published;
   }
 
-  /// Subscribes one stream to one or several channels, at one instant: what was published before comes from
-  /// the log, what comes after is live, nothing twice and nothing lost.
-  /// Input       `last_event_id`: what the client presents, hostile bytes welcome; absent or empty: nothing.
-  ///             `channels`: a name given twice counts once. A channel need not exist yet. A name that is
-  ///             absent is refused as an empty one is.
-  /// Errors      no_channel, channel_name_refused, too_many_channels, too_many_subscribers, channel_full,
-  ///             user_full, closed, no_memory; then nothing has changed.
-  /// Complexity  expected O(names); under the lock a search in each channel's log, O(log n) in what it
-  ///             holds, and with start_at::last as many of them as the logarithm of all positions.
+  /// Subscribes one stream to one or several channels at one instant. What was published before comes from
+  /// the log, what comes after is live: nothing twice, and nothing lost.
+  ///
+  /// @param channels  A name given twice counts once. A channel need not exist yet. An absent name is
+  ///   refused as an empty one is.
+  /// @param options   Where the stream starts, its filter, its user. Borrowed for the call.
+  /// @return          The subscription, or why there is none: no_channel, channel_name_refused,
+  ///   too_many_channels, too_many_subscribers, channel_full, user_full, closed, no_memory. On an error
+  ///   nothing has changed.
+  /// @par Complexity  Expected O(names). Under the lock a search in each channel's log, O(log n) in what it
+  ///   holds; with start_at::last as many searches as the logarithm of all positions.
   [[nodiscard]] result<subscription> subscribe(channel_names channels,
                                                subscribe_options const& options = {}) noexcept {
     result<subscription> made{{}, errc::no_memory};
@@ -125,31 +129,34 @@ template <class Traits = default_traits> class basic_broker {
     return made;
   }
 
-  /// Begins a shutdown in order, which tick() goes on with: nobody is admitted and nothing published any
-  /// more. Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then
-  /// it stays open, and is sent what was published until now; then its client is told to come back at its own
-  /// time, broker_options::least_retry and a part of `spread`, and it ends. The departures are even over that
-  /// half, and so are the times over `spread`, in the same order: clients neither leave nor return in a
-  /// crowd. The first event of each new stream tells them their normal time again (broker_options::retry).
-  /// From `deadline` on, tick() ends by force who is left. So call tick() in steps that are small in that
-  /// time, a fiftieth of it, say, until stats().subscribers is 0. `deadline` not later than `now`: everybody
-  /// leaves at once, and the next tick() at or after it forces. Calling again can only move the deadline
-  /// earlier; the new `spread` applies to streams not yet notified.
-  /// Complexity  O(subscribers), also of each tick(), with the lock let go after every 64; nothing is
-  ///             allocated.
+  /// Begins an orderly shutdown, which tick() carries on. From now on nobody is admitted and nothing is
+  /// published.
+  /// Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then it
+  /// stays open and is sent what was published before. Then its client gets a time to come back,
+  /// broker_options::least_retry and a part of `spread`, and the stream ends. Departures are even over that
+  /// half, and returns are even over `spread`, in the same order. The first event of each new stream sets
+  /// the client's normal time again (broker_options::retry).
+  /// At `deadline` tick() ends the streams that are left by force. So call tick() in small steps, a fiftieth
+  /// of the time, say, until stats().subscribers is 0. If `deadline` is not later than `now`, all streams
+  /// leave at once, and the next tick() forces.
+  /// Calling again can only move the deadline earlier. The new `spread` applies to streams not yet notified.
+  ///
+  /// @par Complexity  O(subscribers), also of each tick(). The lock is released after every 64. Nothing is
+  ///   allocated.
   void drain(steady_time now, steady_time deadline,
              reconnection_time spread = reconnection_time(5000)) noexcept {
     core_->drain(now, deadline, spread.milliseconds);
   }
 
-  /// Lets time pass: forgets what is older than replay_limits::max_age and channels that nobody uses for
-  /// channel_expiry, ends lagging streams whose policy says so, ends the streams of a drain at their times.
-  /// Call it about ten times in max_age, or each second; more often while the broker drains.
-  /// Complexity  O(channels + subscribers + what these follow + what is forgotten), with the lock let go
-  ///             after every 64.
+  /// Lets time pass: trims events older than replay_limits::max_age, removes channels that nobody has used
+  /// for channel_expiry, ends lagging streams whose policy is lag_policy::close, and ends the streams of a
+  /// drain at their times. Call it about ten times in max_age, or once a second; more often during a drain.
+  ///
+  /// @par Complexity  O(channels + subscribers + what these follow + what is trimmed). The lock is released
+  ///   after every 64.
   void tick(steady_time now) noexcept { core_->tick(now); }
 
-  /// How many subscriptions follow a channel now. Expected O(1), takes the lock.
+  /// @return How many subscriptions follow a channel now. Expected O(1); takes the lock.
   [[nodiscard]] std::uint64_t subscribers(optional_text channel) const noexcept {
     return core_->subscribers_of(channel.value());
   }
@@ -157,7 +164,7 @@ template <class Traits = default_traits> class basic_broker {
   // One channel a call.
   [[nodiscard]] std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;
 
-  /// The counters, at one instant. O(1), takes the lock.
+  /// @return All counters, at one instant. O(1); takes the lock.
   [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }
 
  private:

@@ -27,20 +27,20 @@ inline namespace SSEWIRE_DETAIL_ABI {
 struct broker_options {
   /// Of each channel.
   replay_limits replay = {};
-  /// Held by all channels together. Beyond it the oldest of all go.
+  /// Events held by all channels together. Over this limit the broker trims the oldest of all.
   std::uint64_t max_events_in_all = (std::numeric_limits<std::uint64_t>::max)();
   /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes.
-  /// Beyond it the oldest events of all go, but never those of the newest publish.
+  /// Over this limit the broker trims the oldest events of any channel, but never those of the newest
+  /// publish. So a busy channel can shorten a quiet one's history: isolate tenants with one broker each.
   std::size_t max_log_bytes = 256 * 1024 * 1024;
-  /// Memory that the logs have forgotten and streams still send from. Beyond it streams that hold some are
-  /// ended, the one that pulled first before the others. Each publish and tick looks at 32 that may hold
-  /// some: beside more that hold only what is still in a log, it takes several until one is found.
+  /// Trimmed log memory still referenced by unfinished writes. Over this limit the broker closes the streams
+  /// that reference it, oldest pull first. Each publish and tick looks at 32 streams that may reference
+  /// some, so where more streams reference only what is still in a log, it may take several.
   std::size_t max_pinned_bytes = 64 * 1024 * 1024;
-  /// Channels that have subscribers, or hold an event, or have lost one since a stream with a filter came:
-  /// filters are asked about it when such a stream comes back.
+  /// Channels that have subscribers, hold an event, or have trimmed one since a stream with a filter came.
   std::size_t max_channels = 100'000;
-  /// A channel that nobody follows and nothing was published to for so long goes, with its events; 0: never.
-  /// Kept by tick().
+  /// A channel and its events are removed when nobody has followed it or published to it for so long. 0:
+  /// never. Kept by tick().
   steady_duration channel_expiry = std::chrono::hours(1);
   /// Expired channels that are remembered, about 140 bytes each. Of older ones a client that comes back is
   /// told a gap, there or not.

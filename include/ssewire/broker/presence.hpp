@@ -13,7 +13,7 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many subscriptions follow a channel. `before` is what was said last, 0 at first, and differs from
+/// How many subscriptions follow a channel. `before` is what was reported last, 0 at first, and differs from
 /// `now`.
 struct presence {
   /// Valid during the call.
@@ -22,11 +22,13 @@ struct presence {
   std::uint64_t now = 0;
 };
 
-/// What is called when subscriptions join or leave channels: to say who is there, to begin and end what
-/// feeds a channel. It runs on a thread that joins or leaves, with no lock of the library held, and may call
-/// anything of the library. For one channel it never overlaps itself and comes in order; what happens while
-/// it runs is said in one further call, by the same thread, and so is left out what was undone meanwhile.
-/// When the broker's destructor has returned it is not running and never will.
+/// Called when subscriptions join or leave a channel: to show who is there, to begin and end what feeds a
+/// channel. It runs on the thread that joins or leaves, without a lock of the library, and may call anything
+/// of the library.
+/// For one channel it never overlaps itself, and its calls are in order. What happens during a call is
+/// reported in one further call, on the same thread. A subscriber that joins and leaves during a call is not
+/// reported.
+/// After the broker's destructor has returned, the hook is not running and never will.
 using presence_hook = callback<void(presence const&)>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

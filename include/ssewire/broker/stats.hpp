@@ -15,7 +15,7 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Why a log forgot an event.
+/// Why a log trimmed an event.
 enum class trim_cause : unsigned char {
   /// replay_limits::max_events.
   events,
@@ -56,24 +56,24 @@ struct broker_stats {
   std::uint64_t delivered_bytes = 0;
   /// Of `delivered`, events that were there before the stream was.
   std::uint64_t replayed = 0;
-  /// Events that streams' filters kept from them. One that a writer gave back is asked about, and counts,
-  /// again.
+  /// Events that filters refused. A filter is asked again about an event that a writer gave back, and it
+  /// counts again.
   std::uint64_t filtered = 0;
-  /// Gap events told.
+  /// Gap events sent.
   std::uint64_t gaps = 0;
-  /// Of these, told to open streams that had fallen behind. Those of lag_policy::close are told when they
-  /// come back.
+  /// Of these, sent to open streams that had lagged. Streams of lag_policy::close get theirs when they come
+  /// back.
   std::uint64_t lags = 0;
   /// Events that those had missed on each of their channels, also such as came by another channel or were
   /// not for their filter; without gaps whose number is not known.
   std::uint64_t missed = 0;
-  /// Events the logs have forgotten; one on several channels counts on each.
+  /// Events that the logs have trimmed; one on several channels counts on each.
   std::uint64_t trimmed = 0;
   /// The same by trim_cause.
   std::array<std::uint64_t, 6> trims = {};
   /// Subscriptions by resume_outcome.
   std::array<std::uint64_t, 5> resumes = {};
-  /// Subscriptions by close_reason, when their owner has let them go.
+  /// Subscriptions by close_reason, counted when their owner has released them.
   std::array<std::uint64_t, close_reason_count> closes = {};
   /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the
   /// reason, each once. What never reaches a broker is not counted: calls on an empty subscription, or
@@ -81,7 +81,7 @@ struct broker_stats {
   std::array<std::uint64_t, errc_count> refusals = {};
   /// Now.
   std::uint64_t subscribers = 0;
-  /// now: those that count against max_channels.
+  /// Now: those that count against max_channels.
   std::uint64_t channels = 0;
   /// Remembered now: those that count against max_expired_channels.
   std::uint64_t expired_channels = 0;
@@ -91,7 +91,7 @@ struct broker_stats {
   std::uint64_t frame_bytes = 0;
   /// Held now: memory of the logs.
   std::uint64_t log_bytes = 0;
-  /// now: what the logs have forgotten and streams still send from.
+  /// Now: trimmed memory that unfinished writes still reference.
   std::uint64_t pinned_bytes = 0;
 };
 

@@ -34,10 +34,10 @@ namespace detail {
 template <class Traits> struct in_step;
 }  // namespace detail
 
-/// One stream's place in a broker: pull what follows it, park when nothing does. Movable; ends with its
-/// destruction. An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
-/// Threads     one at a time; the wake hook runs on others. Outliving the broker is legal: it is closed
-///             then.
+/// One stream's place in a broker: pull what comes next, park when nothing does. It is movable, and ends
+/// when it is destroyed. An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
+///
+/// @par Threads  One at a time; the wake hook runs on others. It may outlive the broker: it is closed then.
 template <class Traits = default_traits> class basic_subscription {
   static_assert(
       detail::can_lock<Traits>,
@@ -65,48 +65,54 @@ template <class Traits = default_traits> class basic_subscription {
     return state_ == nullptr ? resume_outcome::fresh : state_->outcome;
   }
 
-  /// Who is called when a parked subscription has something to pull, or is ended. Set it while not parked.
+  /// Sets what is called when a parked subscription has something to pull, or is ended. Set it while not
+  /// parked.
   void set_hook(wake_hook hook) noexcept {
     if (state_ != nullptr) core_->set_hook(*state_, hook);
   }
 
-  /// Fills `out` with what comes next, about `room` bytes of it, but at least one event if there is one, and
-  /// moves the cursor behind it. First come the notices, where they are due: what is missing, and where the
-  /// stream stands.
-  /// Complexity  for each run of frames, of which there are at most 28, a look at each of its channels, and
-  ///             O(log n) in the pages of one. Takes the broker's lock once; with a filter, once more for
-  ///             each batch it is shown.
-  /// Throws      std::bad_alloc; then nothing was pulled.
+  /// Fills `out` with what comes next, about `room` bytes of it but at least one event, and moves the cursor
+  /// past it. Events of the library come first, where they are due: what is missing, and where the stream
+  /// stands.
+  ///
+  /// @throws          std::bad_alloc, and what the filter throws; then nothing was pulled.
+  /// @par Complexity  For each run of frames (28 at most) a look at each of its channels, and O(log n) in
+  ///   the pages of one. Takes the broker's lock once; with a filter, once more for each batch that the
+  ///   filter is shown.
   [[nodiscard]] pull_status pull(basic_batch<Traits>& out, std::size_t room) {
     if (state_ != nullptr) return core_->pull(*state_, out, room);
     out.clear();
     return pull_status::closed;
   }
 
-  /// Of the batch just pulled only the first `taken` bytes were sent. The frames of which nothing was sent
-  /// will be pulled again. Returns the rest of the frame that was sent in part, to be sent before anything
-  /// else: a view of the batch. Empty if `taken` is a border between frames.
+  /// Only the first `taken` bytes of the batch just pulled were sent. Frames of which nothing was sent will
+  /// be pulled again.
+  ///
+  /// @return  The rest of the frame that was sent in part: send it before anything else. A view of the
+  ///   batch; empty if `taken` ends between two frames.
   [[nodiscard]] std::string_view give_back(basic_batch<Traits>& out, std::size_t taken) noexcept {
     return state_ == nullptr ? std::string_view() : core_->give_back(*state_, out, taken);
   }
 
-  /// True: there is nothing to pull, and the hook will be called once when there is. False: pull now.
-  /// Complexity  O(channels it follows), as are give_back(), let_go() and backlog().
+  /// @return          true: there is nothing to pull, and the hook will be called once when there is. false:
+  ///   pull now.
+  /// @par Complexity  O(channels it follows), as of give_back(), let_go() and backlog().
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
-  /// The batch pulled last is not being sent any more, nor is any part of it: its memory is not counted as
-  /// held by this subscription. pull(), park() and a give_back() whose rest is 16 KiB at most say so, too.
+  /// The batch pulled last is not being sent any more, nor any part of it: its memory no longer counts as
+  /// pinned by this subscription. pull(), park(), and a give_back() whose rest is 16 KiB at most imply it.
   void let_go() noexcept {
     if (state_ != nullptr) core_->let_go(*state_);
   }
 
-  /// Follows one more channel, from now on. What has come before comes first; then a position event says
-  /// where the change was, and what the client resumes from is right for the new set. A channel it follows
-  /// already: nothing happens.
-  /// Errors      channel_name_refused, too_many_channels, channel_full, closed, no_memory,
-  ///             called_from_inside (its filter); then nothing has changed.
-  /// Complexity  O(channels it follows), with one allocation for all of them, outside the lock: a stream
-  ///             that begins with many is better subscribed to them in one call.
+  /// Follows one more channel, from now on. What was published before this call comes first; then a position
+  /// event says where the change was, and the client's last event ID is right for the new set. If the
+  /// channel is followed already, nothing happens.
+  ///
+  /// @return          channel_name_refused, too_many_channels, channel_full, closed, no_memory,
+  ///   called_from_inside (its filter); then nothing has changed.
+  /// @par Complexity  O(channels it follows), with one allocation outside the lock. Subscribe to many
+  ///   channels in one call instead.
   errc join(optional_text channel) noexcept {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
@@ -117,11 +123,12 @@ template <class Traits = default_traits> class basic_subscription {
 
   errc join(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
-  /// Follows a channel no more; what it has not pulled of it is not pulled. A position event says where the
-  /// change was. A channel it does not follow: nothing happens.
-  /// Errors      no_channel (it follows no other: close it), closed, called_from_inside; then nothing has
-  ///             changed.
-  /// Complexity  O(channels it follows).
+  /// Stops following a channel; what was not pulled of it will not be. A position event says where the
+  /// change was. If the channel is not followed, nothing happens.
+  ///
+  /// @return          no_channel (it follows no other channel: close it), closed, called_from_inside; then
+  ///   nothing has changed.
+  /// @par Complexity  O(channels it follows).
   errc leave(optional_text channel) noexcept {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
@@ -132,21 +139,22 @@ template <class Traits = default_traits> class basic_subscription {
 
   /// From the next pull on, another filter admits the events; an empty one admits all. A position event says
   /// where.
-  /// Errors      closed, called_from_inside; then nothing has changed.
+  ///
+  /// @return  closed, called_from_inside; then nothing has changed.
   errc set_filter(event_filter filter) noexcept {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
     return of->count_refusal(of->set_filter(*state_, filter));
   }
 
-  /// How many held events it has still to pull, before its filter is asked; one on several of its channels
-  /// counts on each. Right after subscribe(): how many will be replayed.
+  /// @return Events retained but not yet pulled, before filtering; counted once per followed channel. Right
+  ///   after subscribe(): how many will be replayed.
   [[nodiscard]] std::uint64_t backlog() const noexcept {
     return state_ == nullptr ? 0 : core_->backlog(*state_);
   }
 
-  /// Why the broker ended it: close_reason::none while it has not. `removed` for an empty subscription and
-  /// behind close().
+  /// @return Why the broker has ended it; close_reason::none while it has not. `removed` for an empty
+  ///   subscription and after close().
   [[nodiscard]] close_reason reason() const noexcept {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
   }

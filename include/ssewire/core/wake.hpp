@@ -30,12 +30,13 @@ constexpr std::string_view name(wake why) noexcept {
   return "unknown";
 }
 
-/// What is called to wake a subscriber. It runs on the publisher's thread, with no lock of the library held,
-/// and never overlaps itself for one subscription; it may call anything of the library, also close its own
-/// subscription. It is best when it only signals: those behind it wait for their call, and what is published
-/// meanwhile, by any thread, may make it run again before this publish() returns. After close() has returned
-/// it is not running and never will, unless close() was called from inside it (as std::stop_callback): then
-/// its context must live until it has returned. Two hooks on two threads that close each other's
+/// Called to wake a subscriber. It runs on the publishing thread, without a lock of the library, and may
+/// call anything of the library, also close its own subscription. It never overlaps itself for one
+/// subscription.
+/// Only signal here. Hooks run one after another on the publishing thread, and may run again before
+/// publish() returns.
+/// After close() has returned, the hook is not running and never will. If close() was called from inside the
+/// hook, its context must live until the hook has returned. Two hooks on two threads that close each other's
 /// subscriptions wait for each other for ever.
 using wake_hook = callback<void(wake)>;
 
