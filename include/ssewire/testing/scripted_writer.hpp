@@ -171,7 +171,7 @@ class peer {
     in_flight_.clear();
   }
 
-  void object(std::string what) { violations += std::move(what) + "; "; }
+  void object(std::string_view what) { violations.append(what).append("; "); }
 
   write_result write(buffers b) {
     if (inside_) object("write() inside write()");
