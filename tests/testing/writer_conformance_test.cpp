@@ -308,14 +308,14 @@ TEST_CASE("a read() that always has more is told, at every place where it begins
       }
     } server;
     server.left = honest;
-    complains(check_writer(server, soon_over()), "that nobody offered, 'xxxxxxxxxxxxxxxx'");
+    complains(check_writer(server, quick()), "that nobody offered, 'xxxxxxxxxxxxxxxx'");
   }
   struct : in_memory<try_writer> {
     std::string read(std::size_t most) {
       return c->peer_open ? in_memory<try_writer>::read(most) : std::string(most, 'x');
     }
   } closed;
-  complains(check_writer(closed, soon_over()), "a peer that goes: sent bytes that nobody offered");
+  complains(check_writer(closed, quick()), "a peer that goes: sent bytes that nobody offered");
 }
 
 TEST_CASE("a sees() that is not open at the beginning, that flips or that throws is told") {
