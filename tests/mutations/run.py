@@ -23,17 +23,11 @@ import subprocess
 import sys
 import time
 
-from brokers import BROKERS
-from drivers import DRIVERS
-from logs import LOGS
 from mutation import BadMutation, overlap, replaced
-from streams import STREAMS
-from wire_format import WIRE
+from table import MUTATIONS
 
-MUTATIONS = WIRE + LOGS + BROKERS + STREAMS + DRIVERS
 GUARANTEES = [f"G{i}" for i in range(1, 16)]
-AT_LEAST = 40
-AT_LEAST_EACH = 2
+AT_LEAST_EACH = 5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDERS = ["core", "wire", "http", "log", "broker", "stream", "drivers", "testing", "conformance"]
@@ -95,8 +89,6 @@ def faults_of_table(texts):
         count = sum(g in m.breaks for m in MUTATIONS)
         if count < AT_LEAST_EACH:
             faults.append(f"{g}: {count} mutations, {AT_LEAST_EACH} wanted")
-    if len(MUTATIONS) < AT_LEAST:
-        faults.append(f"{len(MUTATIONS)} mutations, {AT_LEAST} wanted")
     return faults
 
 
