@@ -204,7 +204,7 @@ MUTATIONS = [
       ("return departure < past_;", "return departure < past_ + 1;"),
       tests="broker/drain"),
     M("drain.never_forced", "G12",
-      ("draining_ && schedule_.deadline_has_come(now)", "draining_ && !schedule_.deadline_has_come(now)"),
+      ("is_draining() && schedule_.deadline_has_come(now)", "is_draining() && !schedule_.deadline_has_come(now)"),
       tests="broker/broker"),
     M("drain.all_come_back_at_once", "G12",
       ("static_cast<std::uint32_t>(number * 0x9E3779B9u)", "static_cast<std::uint32_t>(number == 0 ? 0u : 0x9E3779B9u)"),
@@ -213,8 +213,7 @@ MUTATIONS = [
       ("deadline_ = smaller(deadline_, deadline);", "deadline_ = deadline;"),
       tests="broker/broker"),
     M("admit.to_the_draining", "G12",
-      ("if (!life_.is_open()) return {nullptr, errc::closed};",
-       "if (life_.is_closed()) return {nullptr, errc::closed};"),
+      ("if (!life_.is_open()) return {nullptr, errc::closed};", ""),
       tests="broker/broker"),
 
     # ---- G13: iDs are never reused ----

@@ -26,6 +26,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
+enum class lifetime : unsigned char { open, draining, closed };
+
 // Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the others are called
 // under it.
 template <class Traits> class lifecycle {
@@ -37,9 +39,9 @@ template <class Traits> class lifecycle {
   explicit lifecycle(broker_state<Traits>& state) noexcept : state_(state) {}
 
   // Whether it takes anything new.
-  [[nodiscard]] bool is_open() const noexcept { return !closed_ && !draining_; }
-  [[nodiscard]] bool is_closed() const noexcept { return closed_; }
-  [[nodiscard]] bool is_draining() const noexcept { return draining_; }
+  [[nodiscard]] bool is_open() const noexcept { return phase_ == lifetime::open; }
+  [[nodiscard]] bool is_draining() const noexcept { return phase_ == lifetime::draining; }
+  [[nodiscard]] bool is_closed() const noexcept { return phase_ == lifetime::closed; }
 
   void tick(steady_time now) noexcept {
     auto const& options = state_.options;
@@ -50,8 +52,8 @@ template <class Traits> class lifecycle {
     state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
     end_holders(held);
     auto const half_old = ages_.reached(now, options.replay.max_age / 2);
-    if (draining_) schedule_.pass(now);
-    bool const overdue = draining_ && schedule_.deadline_has_come(now);
+    if (is_draining()) schedule_.pass(now);
+    bool const overdue = is_draining() && schedule_.deadline_has_come(now);
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
         evict(held, s, close_reason::drain_forced);
@@ -68,7 +70,7 @@ template <class Traits> class lifecycle {
 
   void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
     lock held(state_.guard);
-    draining_ = true;
+    if (is_open()) phase_ = lifetime::draining;
     spread_ms_ = spread_ms;
     schedule_.begin(now, deadline);
     for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
@@ -76,7 +78,7 @@ template <class Traits> class lifecycle {
 
   void close_all() noexcept {
     lock held(state_.guard);
-    closed_ = true;
+    phase_ = lifetime::closed;
     for_each_subscriber(held, [&](subscriber& s) { evict(held, s, close_reason::drained); });
     state_.hooks.end_presence(held);
   }
@@ -84,7 +86,7 @@ template <class Traits> class lifecycle {
   // As far into the spread as its departure lies among all departures, after what everybody waits for.
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
     lock const held(state_.guard);
-    if (!draining_) return 0;
+    if (!is_draining()) return 0;
     auto const part = static_cast<std::uint64_t>(departure_of(s.number) * static_cast<double>(spread_ms_));
     auto const most = (std::numeric_limits<std::uint64_t>::max)() - part;
     return part + smaller(state_.options.least_retry.milliseconds, most);
@@ -93,7 +95,7 @@ template <class Traits> class lifecycle {
   // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in
   // step with it fall out, for each of them has a departure of its own.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
-    return draining_ && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
+    return is_draining() && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
   }
 
   // The log has moved past it, and it is to end then. Not where time alone has done that while the process
@@ -151,8 +153,7 @@ template <class Traits> class lifecycle {
   watermarks quiet_ages_;
   drain_schedule schedule_;
   std::uint64_t spread_ms_ = 0;  // of a drain
-  bool draining_ = false;
-  bool closed_ = false;
+  lifetime phase_ = lifetime::open;
 };
 
 }  // namespace detail
