@@ -8,6 +8,7 @@
 #include <support/broker_bytes.hpp>
 #include <support/closure_executor.hpp>
 #include <support/failing_allocations.hpp>
+#include <support/frugal_writer.hpp>
 #include <support/numbered_events.hpp>
 #include <support/random.hpp>
 
@@ -34,6 +35,7 @@ using ssewire::testing::answer;
 using ssewire::testing::peer;
 using support::closure_executor;
 using support::data_of;
+using support::frugal_writer;
 using support::post_to;
 
 using traits = support::failing_traits;
@@ -260,40 +262,6 @@ TEST_CASE("the n-th write fails, for every n: its own stream ends, the others ge
     CHECK(n > 10);
   }
 }
-
-/// Allocates nothing while it writes.
-struct frugal_writer {
-  struct far_end {
-    std::string taken = {};
-    std::size_t offers = 0;
-    std::size_t closed = 0;
-    close_reason why = close_reason::none;
-    bool sips = false;
-    bool completes = false;
-    bool blocked = false;
-    bool pending = false;
-  };
-  far_end* to;
-
-  ssewire::write_result write(ssewire::buffers b) {
-    std::size_t n = 0;
-    ++to->offers;
-    for (auto const piece : b) {
-      auto const part = to->sips ? piece.substr(0, 20) : piece;
-      to->taken += part;
-      n += part.size();
-      if (part.size() != piece.size()) break;
-    }
-    to->blocked = to->sips && to->offers % 2 == 0;
-    to->pending = to->completes;
-    if (to->completes) return {ssewire::write_status::pending, 0};
-    return {to->blocked ? ssewire::write_status::again : ssewire::write_status::ok, n};
-  }
-  void on_closed(close_reason r, ssewire::ending) {
-    ++to->closed;
-    to->why = r;
-  }
-};
 
 TEST_CASE("the n-th allocation fails, for every n: its own stream ends, a post waits for poll, the others "
           "get everything") {

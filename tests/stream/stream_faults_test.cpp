@@ -6,6 +6,7 @@
 #include <support/broker_bytes.hpp>
 #include <support/events.hpp>
 #include <support/failing_allocations.hpp>
+#include <support/frugal_writer.hpp>
 #include <support/literal_parser.hpp>
 #include <support/random.hpp>
 #include <support/scripted_writer.hpp>
@@ -31,6 +32,7 @@ using namespace std::chrono_literals;
 using ssewire::close_reason;
 using ssewire::framing;
 using support::answer;
+using support::frugal_writer;
 using support::peer;
 
 using traits = support::failing_traits;
@@ -357,36 +359,6 @@ TEST_CASE("the n-th write fails, for every n: its own stream ends, the others ge
     }
   }
 }
-
-/// Allocates nothing while it writes.
-struct frugal_writer {
-  struct far_end {
-    std::string taken = {};
-    std::size_t offers = 0;
-    std::size_t closed = 0;
-    close_reason why = close_reason::none;
-    bool sips = false;
-    bool blocked = false;
-  };
-  far_end* to;
-
-  ssewire::write_result write(ssewire::buffers b) {
-    std::size_t n = 0;
-    ++to->offers;
-    for (auto const piece : b) {
-      auto const part = to->sips ? piece.substr(0, 20) : piece;
-      to->taken += part;
-      n += part.size();
-      if (part.size() != piece.size()) break;
-    }
-    to->blocked = to->sips && to->offers % 2 == 0;
-    return {to->blocked ? ssewire::write_status::again : ssewire::write_status::ok, n};
-  }
-  void on_closed(close_reason r, ssewire::ending) {
-    ++to->closed;
-    to->why = r;
-  }
-};
 
 TEST_CASE("the n-th allocation fails, for every n: its own stream ends, the others get everything") {
   std::size_t n = 1;

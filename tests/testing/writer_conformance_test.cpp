@@ -31,15 +31,6 @@
 
 namespace {
 
-using namespace std::chrono_literals;
-using ssewire::buffers;
-using ssewire::close_reason;
-using ssewire::ending;
-using ssewire::write_result;
-using ssewire::write_status;
-using ssewire::testing::check_writer;
-using ssewire::testing::driver_calls;
-using ssewire::testing::far_end;
 using namespace support;
 
 TEST_CASE("a far end has a name") {
