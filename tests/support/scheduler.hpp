@@ -147,7 +147,7 @@ class execution {
   }
 
  private:
-  static constexpr std::size_t stack_bytes = 256 * 1024;
+  static constexpr std::size_t stack_bytes = 64 * 1024;  // asan clears its shadow at each change
 
   static execution*& from() noexcept {
     static execution* last = nullptr;
