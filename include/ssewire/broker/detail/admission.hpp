@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// admission.hpp - who follows which channels: lets subscribers in and out, and changes what one follows.
+// admission.hpp - lets subscribers in and out, and changes which channels and which filter one has.
 #pragma once
 
 #include <ssewire/broker/detail/channel.hpp>
@@ -36,8 +36,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: any; subscribe(), close(), join(), leave() and set_filter() take the broker's lock, the others are
-// called under it.
+// Threads: any. subscribe(), close(), join(), leave() and set_filter() take the broker's lock; the other
+// functions are called under it.
 template <class Traits> class admission {
  public:
   using lock = typename broker_state<Traits>::lock;
@@ -48,7 +48,8 @@ template <class Traits> class admission {
   admission(broker_state<Traits>& state, lifecycle<Traits> const& life) noexcept
       : state_(state), life_(life) {}
 
-  // Null, and the reason, if the newcomer is refused. Throws std::bad_alloc; then nothing has changed.
+  // Returns null and the reason if the subscriber is refused. Throws std::bad_alloc; then nothing has
+  // changed.
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
                                          subscribe_options const& how) {
     auto const last_event_id = how.last_event_id.value();
@@ -80,9 +81,9 @@ template <class Traits> class admission {
     return {s.release(), errc::ok};
   }
 
-  // Ends a subscription and destroys it: when this returns its hook neither runs nor will, unless this was
-  // called from inside it, or its filter: then it is destroyed after that. `self` keeps the broker's core.
-  // Returns what it is counted as.
+  // Ends a subscription and destroys the subscriber. When this returns, the hook does not run and never
+  // will. The exception is a call from inside the hook or the filter: then the subscriber is destroyed when
+  // that has returned. `self` keeps the broker's core alive. Returns the reason that was counted.
   close_reason close(subscriber* s, close_reason why, std::shared_ptr<void> const& self) noexcept {
     lock held(state_.guard);
     if (s->evicted != close_reason::none) why = s->evicted;
@@ -104,7 +105,8 @@ template <class Traits> class admission {
   // Throws std::bad_alloc; then nothing has changed.
   errc join(subscriber& s, std::string_view name) {
     if (!state_.logs.takes_name(name)) return errc::channel_name_refused;
-    auto grown = std::make_unique<membership[]>(s.channels + 1);  // only its own thread changes the number
+    // Without the lock: only the subscriber's own thread changes `channels`.
+    auto grown = std::make_unique<membership[]>(s.channels + 1);
     lock held(state_.guard);
     if (!life_.is_open() || s.evicted != close_reason::none) return errc::closed;
     if (s.filtering) return errc::called_from_inside;
@@ -124,11 +126,11 @@ template <class Traits> class admission {
     }
     s.memberships = std::move(grown);
     ++s.channels;
-    s.say_behind = state_.sequence;
-    state_.say_position(held, s);  // its hook may have closed it, and so the channel may be gone
+    s.say_after = state_.sequence;
+    state_.say_position(held, s);  // calls the hook, which may close the subscriber and so drop the channel
     if (auto* const c = state_.logs.find(name)) {
       state_.hooks.tell_presence(held, *c);
-      state_.logs.drop_if_unused(*c);  // the hook may have closed it
+      state_.logs.drop_if_unused(*c);  // the hook may have closed the last subscriber
     }
     return errc::ok;
   }
@@ -149,25 +151,25 @@ template <class Traits> class admission {
     return errc::ok;
   }
 
-  // The old filter is destroyed when this has returned.
+  // Swaps the filters: the caller destroys the old one, without the lock.
   errc set_filter(subscriber& s, event_filter& filter) noexcept {
     lock held(state_.guard);
     if (s.evicted != close_reason::none) return errc::closed;
     if (s.filtering) return errc::called_from_inside;
     std::swap(s.filter, filter);
     s.admitted = s.refused = 0;
-    s.due =
-        position_due::yes_refilter;  // what was lost before that is said is told, whichever filter it was for
+    // Until the position event has been sent every loss is reported: the old filter may have admitted it.
+    s.due = position_due::yes_refilter;
     if (s.filter) {
       for (auto& m : s)
-        (void)keep_lost_headers(*m.of);  // without memory it may be told a gap that was none for it
+        (void)keep_lost_headers(*m.of);  // if it fails, a gap may be reported that the filter would refuse
     }
     state_.say_position(held, s);
     return errc::ok;
   }
 
-  // Of close(), for in_step: one that was counted is gone, and a membership is. The channel may be gone, too,
-  // when leave_channel() returns.
+  // Two parts of close(), which in_step.hpp needs apart: a counted subscriber is gone; a membership is gone.
+  // leave_channel() may drop the channel.
   void count_out(close_reason why, std::uint64_t user) noexcept {
     --state_.counts.subscribers;
     ++state_.counts.closes[static_cast<std::size_t>(why)];
@@ -180,7 +182,7 @@ template <class Traits> class admission {
   }
 
  private:
-  // Lets a newcomer in everywhere, or nowhere. Throws std::bad_alloc, and then it is nowhere, too.
+  // Adds the subscriber to all of its channels, or to none, also when this throws std::bad_alloc.
   errc admit(subscriber& s, std::span<std::string_view const> names) {
     if (state_.counts.subscribers >= state_.options.max_subscribers) return errc::too_many_subscribers;
     if (s.user != 0) {
@@ -207,7 +209,7 @@ template <class Traits> class admission {
     return error;
   }
 
-  // Leaves nothing behind if it is refused.
+  // If this refuses, nothing has changed.
   errc enter(subscriber& s, membership& m, std::string_view name) noexcept {
     auto const [c, error] = state_.logs.find_or_make(name);
     if (c == nullptr) return error;
@@ -222,21 +224,22 @@ template <class Traits> class admission {
     return errc::ok;
   }
 
-  // From now on its filters can be asked about what it loses. False: there is no memory.
+  // From now on the log keeps the headers of lost events, so that filters can be asked about them. False: no
+  // memory.
   [[nodiscard]] bool keep_lost_headers(channel& c) const noexcept {
     auto const max_events = smaller(state_.options.replay.max_events, std::uint64_t{1} << 62) / 2 + 1;
     return try_call([&] { c.history.keep_lost_headers(max_events, state_.options.replay.max_bytes / 4); });
   }
 
-  // Events after the one it resumes from are lost. Were they for it? Asks its filter, with the lock let go.
-  // Where that is not known, or the filter throws, they count as missing.
+  // Events after the resumed position are lost. Asks the filter, without the lock, whether it would have
+  // admitted one. If the headers are not known, or the filter throws, they count as missing.
   void ask_about_losses(lock& held, subscriber& s, std::uint64_t after) noexcept {
     for (auto& m : s) {
       if (m.missed != loss::before_resume) continue;
       std::optional<lost_headers::copy> known;
       if (auto const* const lost = m.of->history.lost()) try_call([&] { known = lost->copy_after(after); });
       if (!known) continue;
-      auto const unset = state_.ids.unset();  // the lock guards it
+      auto const unset = state_.ids.unset();  // copied under the lock
       held.unlock();
       bool missing = true;
       try_call([&] { missing = lost_headers::any_admitted(*known, after, unset, s.filter); });
@@ -256,10 +259,10 @@ template <class Traits> class admission {
     return m == s.end() ? nullptr : m;
   }
 
-  broker_state<Traits>& state_;  // whose lock guards what follows
+  broker_state<Traits>& state_;  // its lock guards what follows
   lifecycle<Traits> const& life_;
-  std::unordered_map<std::uint64_t, std::size_t> users_;  // by the hash of their keys: how many subscriptions
-  std::uint64_t joined_ = 0;                              // subscribers until now
+  std::unordered_map<std::uint64_t, std::size_t> users_;  // hash of the user's key -> open subscriptions
+  std::uint64_t joined_ = 0;                              // subscribers ever admitted
 };
 
 }  // namespace detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// channel.hpp - a name, the log of its events, and who follows it.
+// channel.hpp - a name, the log of its events, and its subscribers.
 #pragma once
 
 #include <ssewire/broker/detail/membership.hpp>
@@ -26,10 +26,10 @@ template <class Traits> struct channel {
   parked_list<Traits> parked;
   subscriber<Traits>* leaders = nullptr;  // see in_step.hpp
   std::size_t members = 0;
-  std::size_t told_members = 0;                          // what the presence hook was told last
+  std::size_t told_members = 0;                          // the count that the presence hook got last
   bool telling = false;                                  // the presence hook is being called
-  std::size_t index = 0;                                 // in the broker's list of channels
-  std::size_t age_index = static_cast<std::size_t>(-1);  // in the order of their oldest events
+  std::size_t index = 0;                                 // in channel_table's list
+  std::size_t age_index = static_cast<std::size_t>(-1);  // in channel_table's heap of oldest events
 
   [[nodiscard]] bool is_used() const noexcept {
     return members != 0 || telling || history.events() != 0 ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// channel_store.hpp - the channels of a broker with their logs: appending to several at once, and
-// forgetting, by all limits together.
+// channel_store.hpp - the channels of a broker with their logs: appends to several at once, and trims by
+// every limit.
 #pragma once
 
 #include <ssewire/broker/detail/channel_table.hpp>
@@ -37,12 +37,12 @@ template <class Traits> class channel_store {
   using lock = std::unique_lock<typename Traits::mutex>;
   using channel = detail::channel<Traits>;
 
-  // Both outlive it. `counts` is what it keeps the totals in.
+  // `options` and `counts` must outlive this object. It keeps its totals in `counts`.
   channel_store(broker_options const& options, siphash hash, broker_stats& counts)
       : options_(options), counts_(counts), pins_(pinned_bytes::make()),
         channels_(hash, options.replay.max_bytes, options.max_expired_channels, pins_) {}
 
-  // These two look at what never changes, and need no lock.
+  // These two read only what never changes, and need no lock.
   [[nodiscard]] bool takes_name(std::string_view name) const noexcept {
     if (name.empty() || name.size() > options_.max_channel_name_bytes) return false;
     for (char const c : name) {
@@ -51,8 +51,8 @@ template <class Traits> class channel_store {
     return true;
   }
 
-  // Each name once, in the order of their first places. Expected O(names), whoever chooses them: a few are
-  // compared with each other, of more there is an index.
+  // Collects each name once, in the order of first appearance. Expected O(names), also for hostile names: up
+  // to 16 are compared with each other, more go through a keyed hash.
   errc take_names(std::span<std::string_view const> names, std::vector<std::string_view>& distinct) const {
     constexpr std::size_t few = 16;
     auto const hash_of = [this](std::string_view name) -> std::size_t {
@@ -85,15 +85,15 @@ template <class Traits> class channel_store {
   [[nodiscard]] std::size_t pinned() const noexcept { return pins_.bytes(); }
   [[nodiscard]] channel* find(std::string_view name) const noexcept { return channels_.find(name); }
 
-  // Null, and the reason, where a new one is refused; then nothing has changed.
+  // Returns null and the reason if a new channel is refused; then nothing has changed.
   std::pair<channel*, errc> find_or_make(std::string_view name) noexcept {
     return channels_.find_or_make(name, options_.max_channels);
   }
 
   void drop_if_unused(channel& c) noexcept {
     if (c.is_used()) return;
-    for (auto* leader = c.leaders; leader != nullptr;
-         leader = leader->next_leader) {  // nobody follows it any more
+    // No stream follows the channel any more, so its leaders (in_step.hpp) serve nobody.
+    for (auto* leader = c.leaders; leader != nullptr; leader = leader->next_leader) {
       leader->begin()->unlink();
       leader->channels = 0;
     }
@@ -101,9 +101,9 @@ template <class Traits> class channel_store {
     channels_.drop(c);
   }
 
-  // Appends events behind `sequence` of the epoch of `unset`, or changes nothing. `prepared` holds those for
-  // the first channel, then those for the second, ...; `to` gets the channels, which stay as long as they
-  // hold one of these events.
+  // Appends events at the positions after `sequence`, in the epoch of `unset`, or changes nothing.
+  // `prepared` holds all events for the first channel, then all for the second, and so on. `to` gets the
+  // channels; each stays valid as long as it holds one of these events.
   errc append(std::span<std::string_view const> names, std::span<channel*> to,
               std::span<prepared_event<Traits>> prepared, position_id const& unset,
               std::uint64_t sequence) noexcept {
@@ -130,7 +130,7 @@ template <class Traits> class channel_store {
     return error;
   }
 
-  // To the limits of one channel.
+  // Trims to the limits of one channel.
   void trim(channel& c) noexcept {
     counting(c.history, [&](entry_log<Traits>& h) {
       count_trims(trim_cause::events, h.trim_to_events(options_.replay.max_events));
@@ -138,7 +138,7 @@ template <class Traits> class channel_store {
     });
   }
 
-  // To the limits of all channels together, the oldest first, but nothing behind `newest`.
+  // Trims to the limits of all channels together, oldest event first, but no event after position `newest`.
   void trim_all(std::uint64_t newest) noexcept {
     while (counts_.log_bytes > options_.max_log_bytes || counts_.events > options_.max_events_in_all) {
       auto* const c = channels_.oldest();
@@ -151,7 +151,7 @@ template <class Traits> class channel_store {
     }
   }
 
-  // What lies at or before this position is too old.
+  // Trims what lies at or before this position.
   void trim_old(lock& held, std::uint64_t position) noexcept {
     for (std::size_t step = 0; position != 0; breathe(held, step++)) {
       auto* const c = channels_.oldest();
@@ -164,7 +164,7 @@ template <class Traits> class channel_store {
     }
   }
 
-  // Channels that nobody follows go, if nothing was published to them behind this position.
+  // Removes the channels that nobody follows and that have no event after this position.
   void expire(lock& held, std::uint64_t quiet) noexcept {
     if (quiet == 0) return;
     for (std::size_t i = 0, step = 0; i < channels_.size(); breathe(held, step++)) {
@@ -177,12 +177,12 @@ template <class Traits> class channel_store {
       if (c.is_used()) {
         i += trimmed == events_a_step ? 0 : 1;
       } else {
-        drop_if_unused(c);  // another one takes its place in the list
+        drop_if_unused(c);  // the last channel moves to index i
       }
     }
   }
 
-  // All that is held goes, and every ID that was known. How far each channel has lost its events stays.
+  // Forgets all events and all IDs. Each channel still knows up to which position its events are lost.
   void forget_all() noexcept {
     for (std::size_t i = 0; i < channels_.size();) {
       auto& c = channels_[i];
@@ -192,7 +192,7 @@ template <class Traits> class channel_store {
       if (c.is_used()) {
         ++i;
       } else {
-        drop_if_unused(c);  // another one takes its place in the list
+        drop_if_unused(c);  // the last channel moves to index i
       }
     }
     channels_.forget_lost_ids();
@@ -201,7 +201,7 @@ template <class Traits> class channel_store {
  private:
   static constexpr std::uint64_t events_a_step = 64;
 
-  // Changes a log and keeps the totals.
+  // Changes a log and keeps the totals right.
   template <class Change> void counting(entry_log<Traits>& history, Change change) noexcept {
     counts_.events -= history.events();
     counts_.frame_bytes -= history.frame_bytes();
@@ -219,7 +219,7 @@ template <class Traits> class channel_store {
 
   broker_options const& options_;
   broker_stats& counts_;
-  pinned_bytes pins_;  // how much of what the logs have forgotten is still being sent
+  pinned_bytes pins_;  // trimmed log memory that writes still use
   channel_table<Traits> channels_;
 };
 

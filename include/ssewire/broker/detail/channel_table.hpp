@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// channel_table.hpp - a broker's channels: by name, one after the other, and in the order of their oldest
-// events.
+// channel_table.hpp - a broker's channels, found by name, by index, or by the age of their oldest events.
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
@@ -25,12 +24,13 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: one at a time; the broker's lock sees to it. A channel stays where it is until it is dropped.
+// Threads: one at a time; the broker's lock sees to it. A channel's address stays the same until it is
+// dropped.
 template <class Traits> class channel_table {
  public:
   using channel = detail::channel<Traits>;
 
-  // `max_bytes`: of each channel's log.
+  // `max_bytes` limits each channel's log.
   channel_table(siphash hash, std::size_t max_bytes, std::size_t max_forgotten, pinned_bytes pins)
       : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
         pins_(std::move(pins)) {}
@@ -48,7 +48,7 @@ template <class Traits> class channel_table {
     return at == by_name_.end() ? nullptr : at->second.get();
   }
 
-  // Null, and the reason, where a new one is refused; then nothing has changed.
+  // Returns null and the reason if a new channel is refused; then nothing has changed.
   std::pair<channel*, errc> find_or_make(std::string_view name, std::size_t max_channels) noexcept {
     if (auto* const there = find(name)) return {there, errc::ok};
     if (all_.size() >= max_channels) return {nullptr, errc::too_many_channels};
@@ -69,7 +69,7 @@ template <class Traits> class channel_table {
     return {made, errc::ok};
   }
 
-  // For a channel without members and events. What stays is what it had lost last.
+  // For a channel without members and events. The table remembers only up to where it had lost events.
   void drop(channel& c) noexcept {
     forgotten_.remember(by_name_.hash_function().of(c.name), {c.history.lost_through(), c.history.lost_id()});
     if (c.age_index != nowhere) remove_from_ages(c.age_index);
@@ -79,10 +79,10 @@ template <class Traits> class channel_table {
     by_name_.erase(std::string_view(c.name));
   }
 
-  // Of channels that are gone no ID is known any more.
+  // Forgets the IDs that channels had lost before they were dropped.
   void forget_lost_ids() noexcept { forgotten_.forget_ids(); }
 
-  // The channel, empty until now or not, holds events: what was appended is the newest of all.
+  // The channel holds events now: those just appended are the newest of all channels.
   void add_events(channel& c) noexcept {
     if (c.age_index != nowhere) return;
     c.age_index = by_age_.size();
@@ -90,9 +90,8 @@ template <class Traits> class channel_table {
     rise(c.age_index);
   }
 
-  // The channel that holds the oldest event of all, or null if none holds any.
-  // Complexity  amortised O(log n): a key may lie below the channel's oldest position, and is mended when it
-  //             comes first.
+  // The channel that holds the oldest event of all, or null if no channel holds an event. Amortised O(log
+  // n): trimming leaves a heap key too low; it is corrected when it reaches the top.
   [[nodiscard]] channel* oldest() noexcept {
     while (!by_age_.empty()) {
       auto& first = by_age_.front();
@@ -119,9 +118,9 @@ template <class Traits> class channel_table {
     }
   };
 
-  // Of a binary heap: the parent of i is (i - 1) / 2.
+  // An element of a binary heap, where the parent of i is (i - 1) / 2.
   struct aged {
-    std::uint64_t position;  // no event of the channel is older
+    std::uint64_t position;  // a lower bound: no event of the channel is older
     channel* of;
   };
 

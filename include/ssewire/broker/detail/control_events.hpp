@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// control_events.hpp - the events the library itself puts into a stream: where it stands, and what it is
-// missing.
+// control_events.hpp - the events that the library itself puts into a stream: position events and gap
+// events.
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
@@ -28,8 +28,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Channel names hold no control characters, so besides UTF-8 that is broken these two are all there is to
-// mend.
+// Channel names hold no control characters: only broken UTF-8, quotes and backslashes need care.
 inline void append_json_string(std::string& out, std::string_view text) {
   std::string repaired;
   out += '"';
@@ -40,7 +39,7 @@ inline void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-// {"reason":...,"channel":...,"missed":...}: the last two only where they are known.
+// {"reason":...,"channel":...,"missed":...}, the last two only if they are known.
 inline std::string gap_data(gap_cause cause, std::string_view channel, std::optional<std::uint64_t> missed) {
   std::string data = "{\"reason\":\"";
   data += name(cause);
@@ -63,14 +62,14 @@ template <class Traits> class control_events {
   using membership = detail::membership<Traits>;
   using subscriber = detail::subscriber<Traits>;
 
-  // All that is given outlives it. `unset`: any position. `sequence`: the last one. `counts`: what it keeps
-  // the totals in.
+  // All arguments must outlive this object. `unset` is an ID of any position, from which the others are
+  // made. `sequence` is the last position. This object keeps its totals in `counts`.
   control_events(broker_options const& options, position_id const& unset, std::uint64_t const& sequence,
                  siphash hash, broker_stats& counts) noexcept
       : options_(options), unset_(unset), sequence_(sequence), hash_(hash), counts_(counts) {}
 
-  // Where the stream stands, before its next event: a position after which that is the next one on its
-  // channels.
+  // Where the stream stands: the largest position such that no event of its channels lies between it and the
+  // stream's next event.
   [[nodiscard]] std::uint64_t place_of(subscriber const& s) const noexcept {
     auto next = never;
     for (auto const& m : s) {
@@ -81,16 +80,16 @@ template <class Traits> class control_events {
     return next == never ? sequence_ : next - 1;
   }
 
-  // The newest event of its channels at `position` or before it, if it is held, has an ID of its publisher's,
-  // and this ID leads back to it alone. A client that keeps such IDs over restarts of this process keeps one,
-  // if its filter admits it.
+  // The newest event of the stream's channels at or before `position`, if it is still held and has a
+  // publisher's own ID that names no other held event. Position events repeat such an ID, so a client that
+  // relies on publishers' IDs to outlive a restart keeps one.
   [[nodiscard]] log_run<Traits> own_id_at(subscriber const& s, std::uint64_t position) const noexcept {
     log_run<Traits> newest;
     std::uint64_t its = 0;
     for (auto const& m : s) {
       auto const& h = m.of->history;
       auto const after = h.ordinal_after(position);
-      bool const is_held = after != h.first_ordinal();  // or the newest may be one that was lost
+      bool const is_held = after != h.first_ordinal();  // otherwise the newest event here is lost
       auto const at = is_held ? h.position_of(after - 1) : smaller(h.lost_through(), position);
       if (at < its || (at == its && !is_held)) continue;
       newest = is_held ? h.run(after - 1, never, 0) : log_run<Traits>();
@@ -105,22 +104,23 @@ template <class Traits> class control_events {
     return newest;
   }
 
-  // Its filter has not said yet whether it admits the event whose ID it would be told.
+  // The filter has not been asked yet about the event whose own ID the position event would repeat.
   [[nodiscard]] bool wants_to_know(subscriber const& s) const noexcept {
     if (!s.filter) return false;
     auto const own = own_id_at(s, place_of(s));
     return own.page != nullptr && own.last_position() != s.admitted && own.last_position() != s.refused;
   }
 
-  // Whether it is to be told where it stands: what comes before that has been pulled.
+  // Whether a position event is due and may be sent now: everything up to `say_after` has been pulled.
   [[nodiscard]] static bool may_say_position(subscriber const& s) noexcept {
     return s.due != position_due::no && !s.any([&](membership const& m) {
-      return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_behind;
+      return m.has_news() && m.of->history.position_of(m.next_ordinal) <= s.say_after;
     });
   }
 
-  // A filter has kept events from it, and the position that its client will present lies in the older half of
-  // a log: what follows it may soon be gone, and then it could not be told whether it missed something.
+  // The filter has refused events since the position that the client would present, and that position lies
+  // in the older half of a log. Once the log has moved past it, a resume could not tell whether something
+  // was missed.
   [[nodiscard]] static bool must_say_position(subscriber const& s) noexcept {
     return s.skipped != 0 && s.any([&](membership const& m) {
       auto const& h = m.of->history;
@@ -128,8 +128,8 @@ template <class Traits> class control_events {
     });
   }
 
-  // Returns what the stream must be told before its next event, in the memory of `notices`. All of it is made
-  // before the cursors move: if memory fails, nothing has been told.
+  // Returns the serialized control events that must precede the stream's next event, in the memory of
+  // `notices`. They are complete before any cursor moves: if memory fails, nothing has changed.
   [[nodiscard]] std::string tell(subscriber& s, std::string notices) {
     auto const position = place_of(s);
     auto const own = own_id_at(s, position);
@@ -147,8 +147,8 @@ template <class Traits> class control_events {
       serialize({.type = options_.gap_type, .data = data, .id = last ? here : event_id()}, notices);
       ++gaps;
     };
-    // Only the last one carries the ID. If the connection is cut between two, the client must not come back
-    // from behind a gap that it was not told of.
+    // Only the last gap event carries an ID. If the connection is cut between two of them, the client must
+    // not resume after a gap that it has not seen.
     std::size_t left = 0;
     for (auto const& m : s)
       left += m.missed == loss::before_resume || m.lags() ? std::size_t{1} : std::size_t{0};
@@ -161,7 +161,7 @@ template <class Traits> class control_events {
         ++lags;
         if (m.missed != loss::uncounted) lost = m.of->history.first_ordinal() - m.next_ordinal;
         missed += lost.value_or(0);
-        if (s.filter) lost.reset();  // how many of them it would have admitted nobody knows
+        if (s.filter) lost.reset();  // how many of them the filter would have admitted is unknown
       }
       gap(gap_cause::trimmed, m.of->name, lost, --left == 0);
     }
@@ -177,7 +177,7 @@ template <class Traits> class control_events {
     }
     s.unplaced = gap_cause::none;
     s.opened = true;
-    if (position >= s.say_behind) {
+    if (position >= s.say_after) {
       s.due = position_due::no;
     } else if (s.due == position_due::yes_refilter) {
       s.due = position_due::yes;

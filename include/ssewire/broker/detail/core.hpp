@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // core.hpp - one order of events over its channels, and the one lock that makes it.
 //
-// What runs under the lock is ours and short: no writer, no hook, no other user code. A publish is in
-// publisher.hpp. A read is pull() below: cursor_reader.hpp moves the cursors, control_events.hpp says what
-// must be told. Who comes and goes is in admission.hpp, what time does in lifecycle.hpp.
+// No writer, hook, filter or other user code runs under the lock. publisher.hpp has a publish. A read is
+// pull() below: cursor_reader.hpp moves the cursors, control_events.hpp writes position and gap events.
+// admission.hpp lets subscribers in and out; lifecycle.hpp has what time does, and the end.
 #pragma once
 
 #include <ssewire/broker/batch.hpp>
@@ -69,7 +69,7 @@ template <class Traits> class broker_core {
                                          subscribe_options const& how) {
     return admission_.subscribe(names, how);
   }
-  // `self` is what keeps this core.
+  // `self` keeps this core alive.
   close_reason close(subscriber* s, close_reason why, std::shared_ptr<broker_core>&& self) noexcept {
     std::shared_ptr<void> const keep = std::move(self);
     return admission_.close(s, why, keep);
@@ -81,16 +81,17 @@ template <class Traits> class broker_core {
   // ---- pull and park ----
 
   pull_status pull(subscriber& s, batch& out, std::size_t room) {
-    constexpr std::uint64_t most_asked = 4096;  // events of a filter; then others get the thread
-    // From inside its filter, and so on the thread that set this: `out` may be the batch that is being
-    // filled.
+    constexpr std::uint64_t most_asked = 4096;  // of a filter in one pull; then others get the thread
+    // This is a call from inside the subscriber's filter, on the thread that set the flag: `out` may be the
+    // batch that is being filled.
     if (s.filtering) return pull_status::nothing;
     out.clear();
     typename cursor_reader<Traits>::ending end;
     lock held(state_.guard);
     state_.reader.let_go(s);
-    int questions = 2;       // about IDs; what others do meanwhile may raise another one
-    int loss_questions = 8;  // about what is lost; what is published meanwhile may raise another one
+    // Each question lets go of the lock, and what others publish meanwhile may raise the next one.
+    int questions = 2;       // about own IDs
+    int loss_questions = 8;  // about lost events
     for (std::uint64_t asked = 0;;) {
       if (s.evicted != close_reason::none) return pull_status::closed;
       bool const lags = s.lags();
@@ -119,7 +120,7 @@ template <class Traits> class broker_core {
         state_.reader.merge(s, out, room);
         break;
       }
-      if (!out.empty()) break;  // a filter may throw, and then what was told must not be lost
+      if (!out.empty()) break;  // a filter may throw, and must not take these control events along
       auto const more = state_.reader.pull_filtered(held, s, out, room, end);
       if (end.has_come) return pull_status::closed;
       asked += more;
@@ -148,8 +149,8 @@ template <class Traits> class broker_core {
     state_.reader.let_go(s);
   }
 
-  // True: the hook will be called when there is something to pull. False: there is already, or there will be
-  // nothing.
+  // True: the hook will be called when there is something to pull. False: there is something already, or the
+  // stream has ended.
   bool park(subscriber& s) noexcept {
     lock const held(state_.guard);
     state_.reader.let_go(s);
@@ -215,8 +216,8 @@ template <class Traits> class broker_core {
     return all;
   }
 
-  // Each call that may be refused ends with this, whatever has refused it, a failed allocation too: so each
-  // refusal is counted, and once.
+  // Every call that can be refused ends here, also after a failed allocation, so each refusal is counted
+  // once.
   errc count_refusal(errc error) noexcept {
     if (error == errc::ok) return error;
     lock const held(state_.guard);

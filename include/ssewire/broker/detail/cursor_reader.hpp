@@ -38,24 +38,25 @@ template <class Traits> class cursor_reader {
   using membership = detail::membership<Traits>;
   using subscriber = detail::subscriber<Traits>;
 
-  // What a filter may do to its own subscription.
+  // Set if a filter ended its own subscription while it was being asked.
   struct ending {
     bool has_come = false;
-    std::shared_ptr<void> keeps;  // until the lock is let go
+    std::shared_ptr<void> keeps;  // the core, which must outlive the lock
   };
 
-  // All that is given outlives it. `unset`: any position. `counts`: what it keeps the totals in.
+  // All arguments must outlive this object. `unset` is an ID of any position. This object keeps its totals
+  // in `counts`.
   cursor_reader(position_id const& unset, control_events<Traits>& events, hook_runner<Traits>& hooks,
                 broker_stats& counts) noexcept
       : unset_(unset), events_(events), hooks_(hooks), counts_(counts) {}
 
-  // Puts what the stream must be told in front. If memory fails, the batch stays empty.
+  // Puts the control events that are due at the front of the batch. If memory fails, the batch stays empty.
   void tell(subscriber& s, batch& out) {
     out.notices_ = events_.tell(s, std::exchange(out.notices_, {}));
     out.bytes_ += out.notices_.size();
   }
 
-  // Asks it, with the lock let go; see pull_filtered.
+  // Asks the filter, without the lock, whether it admits the event whose ID a position event would repeat.
   void ask_about_own_id(lock& held, subscriber& s, ending& end) {
     batch about;
     about.add(events_.own_id_at(s, events_.place_of(s)), 0);
@@ -69,7 +70,7 @@ template <class Traits> class cursor_reader {
     if (!end.has_come) (admits ? s.admitted : s.refused) = page.position(index);
   }
 
-  // Whether its filter can be asked about all that it has missed here.
+  // Whether the headers of all events that the subscriber has missed on this channel are known.
   static bool can_ask(subscriber const& s, membership const& m) noexcept {
     auto const* const lost = m.of->history.lost();
     if (!s.filter || s.due == position_due::yes_refilter || lost == nullptr) return false;
@@ -77,9 +78,9 @@ template <class Traits> class cursor_reader {
                                        : lost->knows_last(m.of->history.first_ordinal() - m.next_ordinal);
   }
 
-  // It lags. Its filter is asked about what its logs have lost, with the lock let go, where that is known: it
-  // passes what was all for others. Returns whether it has passed something. Throws what the filter throws,
-  // and std::bad_alloc; then it lags as before.
+  // For a subscriber that lags. Where the headers of the lost events are known, asks the filter about them,
+  // without the lock; if it would have admitted none, the cursor moves past them. Returns whether a cursor
+  // has moved. Throws what the filter throws, and std::bad_alloc; then the subscriber lags as before.
   bool pass_losses(lock& held, subscriber& s, ending& end) {
     bool passed = false;
     for (auto& m : s) {
@@ -91,7 +92,7 @@ template <class Traits> class cursor_reader {
           m.missed == loss::uncounted ? lost.copy_after(m.missing_after) : lost.copy_last(events);
       auto const after = m.missed == loss::uncounted ? m.missing_after : known->after;
       bool missing = true;
-      auto const unset = unset_;  // the lock guards it
+      auto const unset = unset_;  // copied under the lock
       {
         asking question{*this, held, s, end};
         missing = lost_headers::any_admitted(*known, after, unset, s.filter);
@@ -107,21 +108,21 @@ template <class Traits> class cursor_reader {
     return passed;
   }
 
-  // Before each merge: where a batch that comes back, or a part of it, is pulled again from.
+  // Called before each merge: notes from where a batch that is given back will be pulled again.
   static void begin_pull(subscriber& s) noexcept {
     for (auto& m : s) m.pulled_from = m.next_ordinal;
   }
 
-  // The next events of all channels in the broker's order, as runs that lie together.
+  // Adds the next events of all channels to the batch, in the broker's order, as runs of adjacent entries.
   void merge(subscriber& s, batch& out, std::size_t room) noexcept {
-    auto const end = s.due != position_due::no ? s.say_behind + 1 : never;
+    auto const end = s.due != position_due::no ? s.say_after + 1 : never;
     while (!out.full()) {
       membership* first = nullptr;
-      auto next = never;   // position of the next event of all
-      auto after = never;  // position of the next event of another channel: the same, if one event is on both
+      auto next = never;   // the position of the next event of all
+      auto after = never;  // that of the next event on another channel: equal if one event is on both
       for (auto& m : s) {
         if (!m.has_news()) continue;
-        // A stream on one channel need not know the position.
+        // With a single channel the position is not needed.
         auto const position = s.channels == 1 && end == never ? 0 : m.of->history.position_of(m.next_ordinal);
         if (position < next) {
           after = std::exchange(next, position);
@@ -144,17 +145,17 @@ template <class Traits> class cursor_reader {
     }
   }
 
-  // Of the next events those that the filter admits: one round, which may bring none. It is called with the
-  // lock let go, and may do anything, also end the subscription: then that is gone, or is evicted, and
-  // nothing is left in `out`. What it throws leaves the cursor where it was. Returns how many it was asked
-  // about; 0: none are left, or it has ended.
+  // Pulls one round of events and adds those that the filter admits, which may be none. The filter is called
+  // without the lock and may do anything, also end the subscription: then `out` stays empty and `end` says
+  // so. If the filter throws, the cursors stay where they were. Returns how many events the filter was asked
+  // about; 0 if no event is left or the subscription has ended.
   std::uint64_t pull_filtered(lock& held, subscriber& s, batch& out, std::size_t room, ending& end) {
     batch next;
     begin_pull(s);
     merge(s, next, room);
     if (next.empty()) return 0;
     typename batch::picking picked;
-    batch admitted;  // the caller's own is not touched while the filter may see it, or throw
+    batch admitted;  // `out` is not touched while the filter could see it, or throw
     {
       asking question{*this, held, s, end, &next};
       picked = admitted.add_admitted(next, s.filter);
@@ -176,13 +177,13 @@ template <class Traits> class cursor_reader {
     return next.events();
   }
 
-  // Of a batch just pulled, only `taken` bytes went out. Frames of which nothing went are pulled again.
-  // Returns the rest of the frame that went in part, a view of the batch; from here on the caller owes it to
-  // the peer.
+  // Only the first `taken` bytes of the batch went out. Frames of which no byte went will be pulled again.
+  // Returns the rest of the frame that went in part, as a view of the batch: the caller must send it next.
   std::string_view give_back(subscriber& s, batch& out, std::size_t taken) noexcept {
     std::string_view rest;
     if (taken < out.notices_.size()) {
-      // A notice cannot be told twice: it holds where the stream stands. So all of them are owed.
+      // Control events cannot be made again, for they say where the stream stood. So the caller must send
+      // the rest of all of them.
       rest = std::string_view(out.notices_).substr(taken);
       taken = 0;
     } else {
@@ -215,21 +216,21 @@ template <class Traits> class cursor_reader {
     return rest;
   }
 
-  // It may send from this batch until it pulls again, parks or says that it does not.
+  // The subscriber may send from this batch until it pulls again, parks or calls let_go().
   void hold(subscriber& s, batch const& out) noexcept {
     if (out.runs_ == 0) return;
     s.held_bytes = 0;
     for (std::size_t i = 0; i < out.runs_; ++i) {
       auto const& run = out.pinned_[i];
       s.held_bytes += run.pin->allocated_bytes();
-      auto& from = find_member(s, run.membership)->held_from;  // it is there: this pull has read from it
+      auto& from = find_member(s, run.membership)->held_from;  // never end(): this pull has read from it
       from = smaller(from, run.pin->base_ordinal() + run.first);
     }
     s.holds = held::pages;
     holders_.add(s);
   }
 
-  // Nothing of the batch pulled last is being sent any more.
+  // The subscriber sends nothing more of the batch that it pulled last.
   void let_go(subscriber& s) noexcept {
     if (s.holds == held::nothing) return;
     holders_.remove(s);
@@ -237,7 +238,7 @@ template <class Traits> class cursor_reader {
     for (auto& m : s) m.held_from = never;
   }
 
-  // One that holds what a log has forgotten, or null.
+  // A subscriber that holds trimmed log memory, or null.
   [[nodiscard]] subscriber* find_guilty() noexcept { return holders_.find_guilty(); }
 
   [[nodiscard]] static membership* member_of(subscriber const& s, std::uint32_t key) noexcept {
@@ -250,10 +251,11 @@ template <class Traits> class cursor_reader {
     return s.find([&](membership const& each) { return each.key == key; });
   }
 
-  // A rest of a frame beyond this is not copied by streams, but sent from the log's page.
+  // Streams copy the rest of a frame up to this size; a larger rest is sent from the log's page.
   static constexpr std::size_t largest_copied_rest = 16 * 1024;
 
-  // While this exists a filter is being asked, with the lock let go. If it throws, `about` is pulled again.
+  // While an object of this type exists, a filter is being asked without the lock. If the filter throws, the
+  // events in `about` will be pulled again.
   struct asking {
     cursor_reader& by;
     lock& held;
@@ -282,19 +284,19 @@ template <class Traits> class cursor_reader {
     }
   };
 
-  // The entries of a batch at `position` and after it are pulled again. What was pulled stands in the
-  // memberships, as it was then, so nothing that has changed since can hide an event: a channel that was
-  // joined later has no part in it, one that was left is gone, and on each of the others every entry since
-  // `pulled_from` comes back, whichever channel's log it was read from. Of those that the log has forgotten
-  // meanwhile the cursor says that they are missing.
+  // Moves the cursors back, so that the batch's entries at or after `position` are pulled again. Each
+  // membership knows where the batch began in it, so later changes cannot hide an event: a channel joined
+  // since has no part in the batch, a channel left since is gone, and on every other channel all entries
+  // since `pulled_from` come back, from whichever log they were read. Entries that were trimmed meanwhile
+  // are reported as missing.
   static void return_from(subscriber& s, batch const& from, std::uint64_t position) noexcept {
     for (auto& m : s) {
       if (m.pulled_from >= m.next_ordinal) continue;
       auto const& h = m.of->history;
       if (h.first_ordinal() > m.pulled_from && h.lost_through() >= position) {
         auto const read = from.entries_of(m.key, position);
-        // An event on several channels was read from one log and passed on the others: where on these is
-        // forgotten, too.
+        // An event on several channels was read from one log and skipped in the others, where its entry is
+        // not known any more: then the number of missing events is not, either.
         bool const counted = read.all == m.next_ordinal - m.pulled_from;
         m.next_ordinal = counted ? m.pulled_from + read.before : h.first_ordinal() - 1;
         if (!counted) m.missed = loss::uncounted;
@@ -305,8 +307,8 @@ template <class Traits> class cursor_reader {
     }
   }
 
-  // Of a filtered stream's batch the events from the position `cut` on have come back: its client will
-  // present what came before them.
+  // Events of a filtered stream at or after position `cut` came back unsent, so the client will present an
+  // earlier position: `said` moves back to it.
   static void take_back_said(subscriber& s, batch const& out, std::uint64_t cut) noexcept {
     if (!s.filter || s.said < cut) return;
     s.said = s.said_before;
@@ -316,14 +318,14 @@ template <class Traits> class cursor_reader {
       auto const kept = run.first_at(cut);
       if (kept == run.first) break;
       s.said = run.pin->position(kept - 1);
-      s.skipped = 1;  // perhaps: what its filter refused between these is asked about again
+      s.skipped = 1;  // there may be some: the filter is asked again about those between the events
     }
   }
 
-  // Events [first, last) of a page were handed to a stream, or, if not `more`, came back.
+  // Counts events [first, last) of a page as delivered, or takes them out of the counts if not `more`.
   void count_delivered(subscriber const& s, segment<Traits> const& page, std::size_t first, std::size_t last,
                        bool more) noexcept {
-    auto replayed = first;  // those that were there before the subscriber was
+    auto replayed = first;  // the end of the events that are older than the subscriber
     while (replayed < last && page.position(replayed) <= s.joined_at) ++replayed;
     auto const count = [more](std::uint64_t& counter, std::uint64_t n) { counter += more ? n : 0 - n; };
     count(counts_.delivered, last - first);

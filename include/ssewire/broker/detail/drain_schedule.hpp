@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// drain_schedule.hpp - when the streams of a draining broker end: one after the other, evenly over the first
-// half of the time that is left.
+// drain_schedule.hpp - when each stream of a draining broker ends: spread evenly over the first half of the
+// time until the deadline.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -15,23 +15,22 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// When this subscriber leaves, between the first and the last of all, in [0, 1). Multiples of the golden
-// ratio: however many there are they lie evenly, and no two near each other.
+// The moment at which this subscriber leaves, in [0, 1) of the schedule. Multiples of the golden ratio
+// spread any number of subscribers evenly, and no two lie close together.
 [[nodiscard]] constexpr double departure_of(std::uint64_t number) noexcept {
   return static_cast<double>(static_cast<std::uint32_t>(number * 0x9E3779B9u)) / 0x1p32;
 }
 
-// How many of the departures are past. It only grows, whatever the clock does.
+// The part of the schedule that has passed. It only grows, also if the clock moves back.
 class drain_schedule {
  public:
-  // Called again it spreads those that are left anew: none of them moves back.
+  // A second call spreads the remaining subscribers anew; none leaves later than before.
   void begin(steady_time now, steady_time deadline) noexcept {
     pass(now);
     deadline_ = smaller(deadline_, deadline);
     auto const from = now.time_since_epoch().count();
     auto const to = deadline_.time_since_epoch().count();
-    auto const half =
-        from / 2 + to / 2 + (from % 2 + to % 2) / 2;  // they may lie too far apart for to - from
+    auto const half = from / 2 + to / 2 + (from % 2 + to % 2) / 2;  // to - from could overflow
     last_departure_ = smaller(last_departure_, steady_time(steady_duration(half)));
     began_ = now;
     past_before_ = past_;
@@ -51,7 +50,7 @@ class drain_schedule {
   [[nodiscard]] bool deadline_has_come(steady_time now) const noexcept { return now >= deadline_; }
 
  private:
-  // Also of two that are further apart than a steady_duration can say.
+  // In unsigned arithmetic, because the two may be further apart than a steady_duration can hold.
   static double between(steady_time from, steady_time to) noexcept {
     auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
     return static_cast<double>(ticks(to) - ticks(from));
@@ -60,7 +59,7 @@ class drain_schedule {
   steady_time began_ = (steady_time::max)();
   steady_time last_departure_ = (steady_time::max)();
   steady_time deadline_ = (steady_time::max)();
-  double past_before_ = 0;  // when it began
+  double past_before_ = 0;  // the value of past_ when begin() was called last
   double past_ = 0;
 };
 

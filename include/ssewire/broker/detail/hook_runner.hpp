@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// hook_runner.hpp - calls users' hooks with the broker's lock let go, one at a time for each subscriber and
+// hook_runner.hpp - calls users' hooks without the broker's lock, one call at a time for each subscriber and
 // each channel.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Lets go of the lock now and then, so that nobody waits for a long walk.
+// Lets go of the lock at each 64th step, so that no thread waits for a long walk.
 template <class Lock> void breathe(Lock& held, std::size_t step) noexcept {
   constexpr std::size_t steps_a_hold = 64;
   if (step % steps_a_hold != steps_a_hold - 1) return;
@@ -26,7 +26,7 @@ template <class Lock> void breathe(Lock& held, std::size_t step) noexcept {
   held.lock();
 }
 
-// Threads: one at a time; the broker's lock sees to it, which each call is given, held.
+// Threads: one at a time, under the broker's lock. Each call is given that lock, held.
 template <class Traits> class hook_runner {
  public:
   using lock = std::unique_lock<typename Traits::mutex>;
@@ -44,8 +44,8 @@ template <class Traits> class hook_runner {
     }
   }
 
-  // Calls the hook with the lock let go. One thread at a time does so for a subscriber: who comes meanwhile
-  // leaves word with it. The subscriber may be gone when this returns.
+  // Calls the hook without the lock. One thread at a time does so for a subscriber: another thread that
+  // comes meanwhile only sets a flag for the first one. The subscriber may be destroyed when this returns.
   [[gnu::always_inline]] void fire(lock& held, subscriber& s, wake why) noexcept {
     if (s.hook.call == nullptr) return;
     if (s.now_firing != nullptr) {
@@ -68,14 +68,14 @@ template <class Traits> class hook_runner {
       }
       again = !s.is_closed() && (here.again_evicted || here.again_ready);
       why = here.again_evicted ? wake::evicted : wake::ready;
-      here.again_evicted = here.again_ready = false;  // behind `evicted` nothing is ready
+      here.again_evicted = here.again_ready = false;  // after `evicted` nothing is ready
     }
     s.now_firing = nullptr;
     if (s.now == phase::closing_waits) returned_.notify_all();
   }
 
-  // It is in no list any more. Lets go of the lock, unless the hook is running on this thread and must do
-  // it.
+  // For a subscriber that is in no list any more. Waits until its hook has returned, unless the hook runs on
+  // this thread: then fire() destroys the subscriber. Lets go of the lock otherwise.
   void destroy(lock& held, subscriber* s) noexcept {
     if (s->now_firing != nullptr && s->now_firing->thread == Traits::this_thread()) {
       s->now_firing->orphaned = true;
@@ -87,9 +87,9 @@ template <class Traits> class hook_runner {
     delete s;
   }
 
-  // Calls the presence hook with the lock let go, until it has heard how many there are. One thread does so
-  // for a channel: who comes meanwhile leaves it to that one. The channel stays as long as somebody is in
-  // it, or until this returns.
+  // Calls the presence hook without the lock until it has been given the current count. One thread does so
+  // for a channel; a thread that comes meanwhile leaves it to the first one. The channel exists at least
+  // until this returns.
   void tell_presence(lock& held, channel& c) noexcept {
     if (c.telling) return;
     c.telling = true;
@@ -106,7 +106,7 @@ template <class Traits> class hook_runner {
     c.telling = false;
   }
 
-  // From now on nobody is told who is there, and nobody is being told when this returns.
+  // The presence hook is not called any more, and no call of it runs when this returns.
   void end_presence(lock& held) noexcept {
     presence_ = {};
     while (telling_ != 0) returned_.wait(held);

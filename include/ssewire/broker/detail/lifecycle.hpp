@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// lifecycle.hpp - what time does to a broker, and how it ends: ages, drains, closes, and ends streams that
-// lag or hold too much.
+// lifecycle.hpp - what time does to a broker, and how it ends: trims by age, drains, closes, and ends
+// streams that lag or hold too much memory.
 #pragma once
 
 #include <ssewire/broker/detail/cursor_reader.hpp>
@@ -28,8 +28,8 @@ namespace detail {
 
 enum class lifetime : unsigned char { open, draining, closed };
 
-// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the others are called
-// under it.
+// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the other functions are
+// called under it.
 template <class Traits> class lifecycle {
  public:
   using lock = typename broker_state<Traits>::lock;
@@ -38,7 +38,7 @@ template <class Traits> class lifecycle {
 
   explicit lifecycle(broker_state<Traits>& state) noexcept : state_(state) {}
 
-  // Whether it takes anything new.
+  // Whether the broker takes new subscribers and events.
   [[nodiscard]] bool is_open() const noexcept { return phase_ == lifetime::open; }
   [[nodiscard]] bool is_draining() const noexcept { return phase_ == lifetime::draining; }
   [[nodiscard]] bool is_closed() const noexcept { return phase_ == lifetime::closed; }
@@ -60,7 +60,8 @@ template <class Traits> class lifecycle {
       } else if (is_outrun(s) && !may_be_excused(s)) {
         evict(held, s, close_reason::lagged);
       } else if (s.now == phase::parked && s.skipped != 0 && s.said < half_old) {
-        // or its client would come back from behind events that it never was to get
+        // The client's last ID is about to fall out of the log. A position event gives it a newer one,
+        // although the filter admitted nothing.
         state_.say_position(held, s);
       } else {
         wake_if_due(held, s);
@@ -83,7 +84,7 @@ template <class Traits> class lifecycle {
     state_.hooks.end_presence(held);
   }
 
-  // As far into the spread as its departure lies among all departures, after what everybody waits for.
+  // The reconnection time of this subscriber: the least one, plus its part of the spread.
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept {
     lock const held(state_.guard);
     if (!is_draining()) return 0;
@@ -92,23 +93,23 @@ template <class Traits> class lifecycle {
     return part + smaller(state_.options.least_retry.milliseconds, most);
   }
 
-  // Whether it is its time to leave. A leader (in_step.hpp), which has no number, leaves at once: those in
-  // step with it fall out, for each of them has a departure of its own.
+  // Whether a drain ends this subscriber now. A leader (in_step.hpp) has no number and leaves at once: the
+  // streams in step with it fall out, and each leaves at its own time.
   [[nodiscard]] bool is_due(subscriber const& s) const noexcept {
     return is_draining() && (s.number == 0 || schedule_.has_come(departure_of(s.number)));
   }
 
-  // The log has moved past it, and it is to end then. Not where time alone has done that while the process
-  // stood still: that is told.
+  // The log has moved past the subscriber, and its policy is to close then. A loss by age alone, in a tick
+  // that came late because the process stood still, is reported instead.
   [[nodiscard]] bool is_outrun(subscriber const& s) const noexcept {
     return s.opened && s.policy == lag_policy::close && s.any([&](membership const& m) {
       return m.lags() && m.of->history.lost_through() > excused_through_;
     });
   }
 
-  // Too much memory is held that the logs have forgotten: of who holds some, as many go as hold what is too
-  // much. It comes back when their writers have let go of it; where that takes longer than until the next
-  // publish, more go then.
+  // Ends subscribers that hold trimmed log memory until those ended hold the excess together. The memory is
+  // free once their writers have let go of it; if that takes longer than until the next publish, that call
+  // ends more subscribers.
   void end_holders(lock& held) noexcept {
     auto const most = state_.options.max_pinned_bytes;
     for (std::size_t ended = 0; state_.logs.pinned() > most + ended;) {
@@ -121,7 +122,7 @@ template <class Traits> class lifecycle {
   }
 
  private:
-  // Its next pull asks its filter whether anything of what it has missed was for it.
+  // Whether the next pull can ask the filter about all lost events: perhaps it would have admitted none.
   [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
     return !s.any([&](membership const& m) { return m.lags() && !cursor_reader<Traits>::can_ask(s, m); });
   }
@@ -130,7 +131,8 @@ template <class Traits> class lifecycle {
     if (is_due(s) && s.unpark()) state_.hooks.fire(held, s, wake::ready);
   }
 
-  // One that was ended before, in order, may be waiting for its last bytes to go: force ends that, too.
+  // A drain that has passed its deadline also ends a subscriber that was evicted before and is still sending
+  // its last bytes.
   void evict(lock& held, subscriber& s, close_reason why) noexcept {
     if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
     s.evicted = why;
@@ -147,12 +149,12 @@ template <class Traits> class lifecycle {
     });
   }
 
-  broker_state<Traits>& state_;  // whose lock guards what follows
+  broker_state<Traits>& state_;  // its lock guards what follows
   watermarks ages_;
-  std::uint64_t excused_through_ = 0;  // a position: a late tick took what lies before it, whoever was slow
+  std::uint64_t excused_through_ = 0;  // a position: what a late tick trimmed up to here closes no stream
   watermarks quiet_ages_;
   drain_schedule schedule_;
-  std::uint64_t spread_ms_ = 0;  // of a drain
+  std::uint64_t spread_ms_ = 0;  // of the drain's reconnection times
   lifetime phase_ = lifetime::open;
 };
 

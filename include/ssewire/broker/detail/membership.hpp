@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// membership.hpp - a subscriber's place in one channel: its cursor into the log, and a link of who is parked
-// there.
+// membership.hpp - a subscriber's place in one channel: its cursor into the log, and its link in the
+// channel's list of parked subscribers.
 #pragma once
 
 #include <ssewire/log/detail/entry_log.hpp>
@@ -16,26 +16,31 @@ namespace detail {
 template <class Traits> struct channel;
 template <class Traits> struct subscriber;
 
-// What a subscriber has missed on a channel, and whether the number is known.
+// Whether the number of events that a subscriber has missed on a channel is known.
 enum class loss : unsigned char {
-  counted,        // nothing, or, if it lags, as many events as its ordinal says
-  uncounted,      // it lags, and the number cannot be told
-  before_resume,  // it came back too late; the number of what it missed meanwhile nobody knows
+  counted,        // none, or those between its ordinal and the log's first one
+  uncounted,      // it has missed some; the number is unknown
+  before_resume,  // the events after its last event ID were trimmed before it came back; number unknown
 };
 
 // A subscriber's place in one channel. Guarded by the broker's lock.
 template <class Traits> struct membership {
   channel<Traits>* of = nullptr;
   subscriber<Traits>* owner = nullptr;
-  std::uint64_t next_ordinal = 0;  // the entry it gets next; below the log's first one: it has missed some
-  // The oldest entry in the batch it pulled last, while it may still send from that.
+  // The entry to pull next. Below the log's first one: the subscriber has missed some.
+  std::uint64_t next_ordinal = 0;
+  // The oldest entry of the last batch, while the subscriber may still send from that batch.
   std::uint64_t held_from = never;
-  std::uint64_t pulled_from = never;  // the entry the batch pulled last began with; never: there was none yet
-  std::uint32_t key = 0;              // names it among those of its owner, also when they change
+  // Where the last batch began; never: there was none yet.
+  std::uint64_t pulled_from = never;
+  // Names this membership among those of its owner; joins and leaves do not change it.
+  std::uint32_t key = 0;
   loss missed = loss::counted;
-  std::uint64_t missing_after = 0;  // of `uncounted`: a position; what it has missed lies after that
+  // For loss::uncounted, a position: the missed events lie after it.
+  std::uint64_t missing_after = 0;
   membership* next_parked = nullptr;
-  membership** parked_link = nullptr;  // what points to this, or null: not in a list
+  // The pointer that points to this membership, or null if it is in no list.
+  membership** parked_link = nullptr;
 
   [[nodiscard]] bool lags() const noexcept { return next_ordinal < of->history.first_ordinal(); }
   [[nodiscard]] bool has_news() const noexcept { return next_ordinal < of->history.end_ordinal(); }
@@ -50,8 +55,8 @@ template <class Traits> struct membership {
   }
 };
 
-// Who waits for a channel's next event. Taking the whole list is one step, and who is in it can leave it at
-// any time, also when a publisher has already taken it.
+// The memberships that wait for a channel's next event. Taking the whole list is one step. A membership can
+// leave at any time, also after a publisher has taken the list.
 template <class Traits> struct parked_list {
   membership<Traits>* first = nullptr;
 

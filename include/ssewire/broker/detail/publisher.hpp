@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// publisher.hpp - one publish: serialize outside the lock, append under it, wake who is parked.
+// publisher.hpp - one publish: serialize outside the lock, append under it, wake parked streams.
 //
-// It looks at no cursor. Everything about a slow subscriber is paid by its own pull.
+// It looks at no cursor: what a slow subscriber costs is paid in its own pull.
 #pragma once
 
 #include <ssewire/broker/detail/channel.hpp>
@@ -29,7 +29,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: any; it takes the broker's lock.
+// Threads: any. publish() takes the broker's lock.
 template <class Traits> class publisher {
  public:
   using lock = typename broker_state<Traits>::lock;
@@ -50,7 +50,7 @@ template <class Traits> class publisher {
     return commit(held, {&name, 1}, {&to, 1}, {&prepared, 1}, {&woken, 1});
   }
 
-  // Several events on several channels, or nothing. Throws std::bad_alloc; then nothing has changed.
+  // Publishes all events on all channels, or none. Throws std::bad_alloc; then nothing has changed.
   result<position_id> publish(std::span<std::string_view const> names, std::span<event const> events,
                               std::uint64_t tag) {
     auto const max_bytes = state_.options.replay.max_bytes;
@@ -85,12 +85,13 @@ template <class Traits> class publisher {
   }
 
  private:
-  // The moment of a publish; see channel_store::append. `woken`: an empty list for each channel.
+  // The part under the lock. See channel_store::append for the arguments; `woken` has an empty list for each
+  // channel.
   [[gnu::always_inline]] result<position_id> commit(lock& held, std::span<std::string_view const> names,
                                                     std::span<channel*> to,
                                                     std::span<prepared_event<Traits>> prepared,
                                                     std::span<parked_list<Traits>> woken) noexcept {
-    auto& at = state_;  // read once: the compiler cannot know that no call changes it
+    auto& at = state_;  // loaded once: the compiler cannot know that no call changes the reference
     if (!life_.is_open()) return {{}, errc::closed};
     if (!at.is_of_this_process()) return {{}, errc::no_memory};
     auto& sequence = at.sequence;
@@ -113,11 +114,10 @@ template <class Traits> class publisher {
     return {id, errc::ok};
   }
 
-  // What the library says must not be taken for a publisher's, unless the program wants it to come as events
-  // of no type do.
+  // A publisher may not use the types of control events, unless the options give these the default type.
   [[nodiscard]] bool is_reserved(event_type type) const noexcept {
     auto const& options = state_.options;
-    bool const ours = type == options.gap_type || type == options.position_type;  // mostly of another size
+    bool const ours = type == options.gap_type || type == options.position_type;
     return ours && type.name() != event_type().name();
   }
 

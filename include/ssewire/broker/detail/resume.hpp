@@ -19,7 +19,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A position after which nothing is missing on any channel of the subscriber.
+// The position after which a new stream begins. After it no event of the subscriber's channels is missing.
 template <class Traits>
 std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::uint64_t sequence) noexcept {
   if (start.where == start_at::place::now) return sequence;
@@ -27,7 +27,8 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
   for (auto const& m : s) whole_after = larger(whole_after, m.of->history.lost_through());
   if (start.where == start_at::place::beginning) return whole_after;
 
-  // The first position behind which there are no more than that: found by halving, for the lock is held.
+  // The first position with at most `start.events` events after it. A binary search, because the lock is
+  // held.
   auto const events_after = [&](std::uint64_t position) {
     std::uint64_t events = 0;
     for (auto const& m : s) events += m.of->history.end_ordinal() - m.of->history.ordinal_after(position);
@@ -43,23 +44,24 @@ std::uint64_t start_position(subscriber<Traits> const& s, start_at start, std::u
   return few;
 }
 
-// What became of the last event ID of a stream that goes on where it stood.
+// The outcome for a stream whose last event ID was understood.
 template <class Traits> resume_outcome outcome_of_resuming(subscriber<Traits> const& s) noexcept {
   if (s.any([](auto const& m) { return m.missed == loss::before_resume; })) return resume_outcome::gap;
   if (s.any([](auto const& m) { return m.has_news(); })) return resume_outcome::resumed;
   return resume_outcome::up_to_date;
 }
 
-// Where a stream begins: after its last event ID, or, where that says nothing, at `start`. Returns the
-// position of its last event ID, where that says one. `own_id`: the hash of the last event ID, if it may be
-// a publisher's.
+// Sets where a stream begins: after its last event ID, or at `start` if that ID is absent or not understood.
+// Returns the position that the ID names, if any. `own_id` is the hash of the last event ID if a publisher
+// may have given it.
 template <class Traits>
 std::optional<std::uint64_t> resume(subscriber<Traits>& s, std::string_view last_event_id,
                                     std::optional<std::uint64_t> own_id, start_at start,
                                     std::uint64_t sequence, position_id const& unset) noexcept {
   auto reading = read_position(last_event_id, unset);
   if (own_id) {
-    // If several channels hold an event of this ID, behind the oldest: rather twice than not at all.
+    // If several channels hold an event with this ID, resume after the oldest: better an event twice than
+    // not at all.
     auto oldest = never;
     for (auto const& m : s)
       oldest = smaller(oldest, m.of->history.position_of_id(last_event_id, *own_id).value_or(never));

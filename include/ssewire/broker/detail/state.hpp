@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// state.hpp - what the one lock of a broker guards: its order of events, the logs, and who reads them.
+// state.hpp - what the one lock of a broker guards: the order of events, the logs and the subscribers.
 #pragma once
 
 #include <ssewire/broker/detail/channel_store.hpp>
@@ -22,8 +22,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Private to broker_core, which shares it out: to the publisher, to admission, to the lifecycle. What only
-// one of them needs stands there, under the same lock.
+// broker_core owns it and gives it to publisher, admission and lifecycle. State that only one of these needs
+// is a member there, under the same lock.
 template <class Traits> struct broker_state {
   using mutex = typename Traits::mutex;
   using lock = std::unique_lock<mutex>;
@@ -35,7 +35,7 @@ template <class Traits> struct broker_state {
   broker_options const options;
   siphash const hash;
 
-  mutex guard;  // of all that follows
+  mutex guard;  // guards all that follows
   identity<Traits> ids;
   std::uint64_t sequence = 0;  // the position of the last event
   broker_stats counts;
@@ -45,20 +45,21 @@ template <class Traits> struct broker_state {
   cursor_reader<Traits> reader;
   subscriber_list<Traits> subscribers;
 
-  // In a process that was cloned by fork() it is another broker, and begins anew. Called only while it is
-  // open: one that is ending takes nothing new, and its streams read to the end. False: it cannot begin anew.
+  // In a process that was cloned by fork() the broker begins anew, as another broker. Called only while it
+  // is open: one that is ending takes nothing new, and its streams read to the end. False: it cannot begin
+  // anew, so nothing new may be taken.
   [[nodiscard]] bool is_of_this_process() noexcept { return !ids.is_cloned() || begin_anew(); }
 
-  // Its channels or its filter are others now, or its client knows too little: it is told where it stands.
+  // A position event is due: the channels or the filter have changed, or the client's last ID is too old.
   void say_position(lock& held, subscriber<Traits>& s) noexcept {
     if (s.due == position_due::no) s.due = position_due::yes;
     if (s.unpark()) hooks.fire(held, s, wake::ready);
   }
 
  private:
-  // It holds nothing of what the other one published, and gives IDs of its own. Positions go on, so the
-  // cursors of streams that were open stay right: what they had still to pull they have missed. False: no
-  // epoch could be drawn, and nothing has changed.
+  // Forgets all that the parent process published, and draws a new epoch for its IDs. Positions go on, so
+  // the cursors of open streams stay right: what they had not pulled counts as missed. False: no epoch could
+  // be drawn, and nothing has changed.
   [[nodiscard, gnu::noinline]] bool begin_anew() noexcept {
     if (!ids.renew()) return false;
     logs.forget_all();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// subscriber.hpp - what the broker keeps of a subscriber: a cursor into each of its channels' logs, and how
-// to wake it. It is no queue: nothing here grows when the subscriber is slow.
+// subscriber.hpp - what the broker keeps for a subscriber: a cursor into the log of each of its channels,
+// and how to wake it. Nothing here grows when the subscriber is slow.
 #pragma once
 
 #include <ssewire/broker/detail/channel.hpp>
@@ -22,7 +22,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Why a stream's client is missing something; none: it is not, or not for this.
+// Why a stream's last event ID could not be used; none: it could, or there was none.
 enum class gap_cause : unsigned char { none, trimmed, restart, unknown };
 
 constexpr std::string_view name(gap_cause cause) noexcept {
@@ -35,49 +35,53 @@ constexpr std::string_view name(gap_cause cause) noexcept {
   return "";
 }
 
-// From subscribe() to the end; only one that is awake can be parked or closed.
+// From subscribe() to the end.
 enum class phase : unsigned char {
   awake,
   parked,         // its hook is to be called when there is something to pull
   closed,         // by its owner
-  closing_waits,  // and the owner waits until the hook, which runs on another thread, has returned
+  closing_waits,  // closed, and its owner waits until the hook has returned on another thread
 };
 
-// Whether its client must be told where the stream stands, after `say_behind`.
+// Whether a position event is due, once everything up to `say_after` has been pulled.
 enum class position_due : unsigned char {
   no,
-  yes,           // its channels or its filter are others now
-  yes_refilter,  // and the client has had no position since the filter changed
+  yes,           // the channels or the filter have changed
+  yes_refilter,  // the filter has changed, and no position event has been sent since
 };
 
-// What it may still be sending of the batch that it pulled last.
+// What the subscriber may still be sending of its last batch.
 enum class held : unsigned char {
   nothing,
   pages,
-  pages_of_left_channel,  // among others
+  pages_of_left_channel,  // pages, some of them of a channel that it has left
 };
 
-// A hook that is being called right now; it lives on the stack of the thread that calls it.
+// A hook that is being called. The object is on the stack of the thread that calls it.
 template <class Traits> struct firing {
   decltype(Traits::this_thread()) thread;
   bool again_ready = false;
   bool again_evicted = false;
-  bool orphaned = false;  // closed from inside the hook: whoever called it destroys the subscriber
+  bool orphaned = false;  // closed from inside the hook: the caller of the hook destroys the subscriber
 };
 
 template <class Traits> struct subscriber {
   std::unique_ptr<membership<Traits>[]> memberships;
   std::size_t channels = 0;
   std::uint32_t next_key = 0;
-  std::uint64_t joined_at = 0;    // what lies at or before this position was there first: it is replayed
-  std::uint64_t say_behind = 0;   // a position: nothing behind it comes before where it stands is said
-  std::uint64_t said = 0;         // the position that its client will present, of a filtered one
-  std::uint64_t skipped = 0;      // events behind that one which its filter kept from it
-  std::uint64_t said_before = 0;  // what these two were before the batch pulled last
+  // A position: an event at or before it is a replayed one.
+  std::uint64_t joined_at = 0;
+  // A position: no event after it is pulled until the position event that is due has been.
+  std::uint64_t say_after = 0;
+  // With a filter: the position that the client will present, how many events after it the filter has
+  // refused, and what both were before the last batch.
+  std::uint64_t said = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t said_before = 0;
   std::uint64_t skipped_before = 0;
-  std::uint64_t admitted =
-      0;  // the position of an event that its filter admits: the last one, or one it was asked about
-  std::uint64_t refused = 0;  // of one that it was asked about, and does not admit
+  // The position of an event that the filter admits, and of one that it refuses: the last ones asked about.
+  std::uint64_t admitted = 0;
+  std::uint64_t refused = 0;
   event_filter filter;
   wake_hook hook;
   firing<Traits>* now_firing = nullptr;
@@ -87,25 +91,25 @@ template <class Traits> struct subscriber {
   subscriber** leader_link = nullptr;
   subscriber* next_holder = nullptr;
   subscriber* previous_holder = nullptr;
-  std::size_t held_bytes = 0;  // of the pages of the batch it pulled last
-  std::uint64_t number = 0;
-  std::uint64_t user = 0;  // the hash of its user's key; 0: it is nobody's
+  std::size_t held_bytes = 0;  // size of the pages of its last batch
+  std::uint64_t number = 0;    // counts subscribers in the order of joining; 0: a leader (in_step.hpp)
+  std::uint64_t user = 0;      // the hash of its user's key; 0: no user
   lag_policy policy = lag_policy::tell;
   resume_outcome outcome = resume_outcome::fresh;
-  gap_cause unplaced = gap_cause::none;  // its last event ID says nothing about where it stood
+  gap_cause unplaced = gap_cause::none;  // why its last event ID could not be used
   close_reason evicted = close_reason::none;
   position_events position = position_events::sent;
   phase now = phase::awake;
   position_due due = position_due::no;
   detail::held holds = detail::held::nothing;
-  bool opened = false;     // its first pull has said what it had to say
-  bool filtering = false;  // its filter is being called; who closes it meanwhile leaves the rest to that pull
-  std::shared_ptr<void> keeps;  // what that pull is a part of, when nobody else may
+  bool opened = false;     // its first pull has brought the first control events
+  bool filtering = false;  // its filter is being called: a close() meanwhile leaves the rest to that pull
+  std::shared_ptr<void> keeps;  // the broker's core, if the filter has closed its own subscription
 
   [[nodiscard]] membership<Traits>* begin() const noexcept { return memberships.get(); }
   [[nodiscard]] membership<Traits>* end() const noexcept { return memberships.get() + channels; }
 
-  // Its first membership for which `is_it` is true, or end().
+  // The first membership for which `is_it` is true, or end().
   template <class Predicate> [[nodiscard]] membership<Traits>* find(Predicate is_it) const noexcept {
     auto* at = begin();
     while (at != end() && !is_it(*at)) ++at;
@@ -116,7 +120,7 @@ template <class Traits> struct subscriber {
   }
 
   [[nodiscard]] bool is_closed() const noexcept { return now >= phase::closed; }
-  // True: it was parked, and is not any more. So its hook is called once for each park().
+  // True: it was parked, and is not any more. So the hook is called at most once for each park().
   [[nodiscard]] bool unpark() noexcept {
     if (now != phase::parked) return false;
     now = phase::awake;
@@ -157,8 +161,8 @@ template <class Traits> class subscriber_list {
     if (s.next != nullptr) s.next->link = s.link;
   }
 
-  // Visits who is there now: new ones come in front and are not met. The visited one may be gone when visit()
-  // returns.
+  // Visits the subscribers of this moment: newer ones are added in front and not visited. visit() may remove
+  // the subscriber that it is given.
   template <class Visit> void for_each(Visit visit) {
     walker here{first_, walkers_};
     walkers_ = &here;
@@ -173,7 +177,7 @@ template <class Traits> class subscriber_list {
   }
 
  private:
-  // Where a walk goes next; who leaves meanwhile corrects it.
+  // Where a walk goes next. remove() corrects it when that subscriber leaves.
   struct walker {
     subscriber* next;
     walker* outer;
