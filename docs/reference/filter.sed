@@ -8,6 +8,9 @@ s,^\( */// *\)@par \([A-Z][a-z]*\)  *\([^ ]\),\1@heading{\2} \3,
 s,^inline namespace SSEWIRE_DETAIL_ABI {$,,
 s,^}  // namespace SSEWIRE_DETAIL_ABI$,,
 
-# Doxygen takes a friend whose name is qualified for a member, and does not find the class of a specialization.
+# Doxygen takes these for members, functions or classes of their own: a friend with a qualified name, a deduction guide,
+# the declaration of an enumeration before its definition, a specialization in namespace std.
 s,^ *friend detail::.*;$,,
-s,^template <> struct std::is_error_code_enum<.*$,,
+s,^\(template <[^;]*> \)*[a-z_]*([^;{]*) *-> *[a-z_]*<.*>;$,,
+s,^enum class \[\[nodiscard\]\] [a-z]* : unsigned char;$,,
+s,^template <> struct std::.*;$,,

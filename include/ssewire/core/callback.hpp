@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// callback.hpp - who is called: a function and its context, no more. Copying one copies two pointers.
+// callback.hpp - what the library calls: a function and its context. Copying a callback copies two pointers.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -13,12 +13,16 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 template <class Signature> struct callback;
 
-/// A function that is called with `context` and the arguments, or nothing. It must not throw.
+/// A function and the context that it is called with, or nothing. The function must not throw.
 template <class Result, class... Arguments> struct callback<Result(Arguments...)> {
+  /// The function; null: nothing is called.
   Result (*call)(void*, Arguments...) noexcept = nullptr;
+  /// The first argument of `call`. Borrowed.
   void* context = nullptr;
 
-  /// Calls `action`, a callable of the caller's that outlives its use.
+  /// Makes a callback that calls `action`.
+  ///
+  /// @param action  Borrowed: it must outlive every call.
   template <class Action> [[nodiscard]] static callback of(Action& action) noexcept {
     static_assert(std::is_invocable_r_v<Result, Action&, Arguments...>,
                   "the callable does not take what it is called with, or answers another type");
@@ -28,7 +32,11 @@ template <class Result, class... Arguments> struct callback<Result(Arguments...)
         const_cast<char*>(&reinterpret_cast<char const volatile&>(action))};
   }
 
+  /// Whether there is a function to call.
   [[nodiscard]] explicit operator bool() const noexcept { return call != nullptr; }
+  /// Calls the function.
+  ///
+  /// @pre  There is one.
   Result operator()(Arguments... with) const noexcept { return call(context, with...); }
 };
 

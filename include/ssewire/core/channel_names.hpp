@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// channel_names.hpp - the channels of a publish or a subscribe: a name, some in braces, or a range of texts.
+// channel_names.hpp - the channels of a publish or a subscribe: a name, names in braces, or a range of texts.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -26,7 +26,7 @@ template <class Text> concept channel_text = std::convertible_to<Text, optional_
 
 template <class Range> using element_of = decltype(*std::begin(std::declval<Range const&>()));
 
-// Each element is in the range itself, or is a view: a text made on the way would be gone before it is read.
+// Each element lies in the range itself, or is a view: a temporary text would be gone before it is read.
 template <class Range>
 concept range_of_texts =
     !channel_text<Range const&> && channel_text<element_of<Range>> &&
@@ -37,21 +37,28 @@ template <class Other> concept no_channels = !channel_text<Other const&> && !ran
 }  // namespace detail
 
 /// The channels of one call: `"news"`, `{"news", user}`, or a range of texts (`std::vector<std::string>`,
-/// `std::set`, a span). A name that is absent (a null `char const*`) is refused as an empty one is.
-/// Borrowed: the names must live until the call returns. Use it as a parameter only.
+/// `std::set`, a span). An absent name (a null `char const*`) is refused as an empty one is. Use it as a
+/// parameter only.
+///
+/// @par Lifetime  Borrowed: the names must live until the call returns.
 class channel_names {
  public:
   constexpr channel_names() noexcept = default;
 
+  /// One name.
   template <class Text>
     requires detail::channel_text<Text const&>
   constexpr channel_names(Text const& name) noexcept(
       std::is_nothrow_constructible_v<optional_text, Text const&>)
       : one_(optional_text(name).value()), count_(1) {}
 
+  /// Names in braces.
   channel_names(std::initializer_list<optional_text> names) noexcept
       : many_(names.begin()), copy_(copy_array), count_(names.size()) {}
 
+  /// A range of texts.
+  ///
+  /// @par Complexity  O(names): they are counted.
   template <detail::range_of_texts Range>
   channel_names(Range const& names) : many_(&names), copy_(copy_range<Range>) {
     for (auto it = std::begin(names); it != std::end(names); ++it) ++count_;
@@ -60,10 +67,12 @@ class channel_names {
   template <detail::no_channels Other>
   channel_names(Other const&) = delete;  // a name, names in braces, or a range of texts
 
+  /// How many names there are; a name given twice counts twice.
   [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
 
-  /// Whether it was made of one name, no list and no range; then that name.
+  /// Whether it was made from a single name, not from a list or a range.
   [[nodiscard]] constexpr bool is_one() const noexcept { return copy_ == nullptr && count_ == 1; }
+  /// The single name, if is_one().
   [[nodiscard]] constexpr std::string_view one() const noexcept { return one_; }
 
   /// Writes size() views to `to`.
@@ -93,7 +102,7 @@ class channel_names {
 
 namespace detail {
 
-// The names side by side. Throws std::bad_alloc if they are many.
+// The names side by side. More than eight need an allocation, which may throw std::bad_alloc.
 class name_views {
  public:
   explicit name_views(channel_names const& names) : count_(names.size()) {

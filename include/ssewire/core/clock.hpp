@@ -6,8 +6,8 @@
 
 #include <version>
 
-// <chrono> has calendars, time zones and text as well, which cost more than all that this library needs of
-// it. The releases of libstdc++ that keep the clocks apart are named, so that another one gets the whole.
+// <chrono> also has calendars, time zones and text, which cost more than all that this library needs of it.
+// Only the releases of libstdc++ that are known to keep the clocks apart are named; others get all of it.
 #if defined(_GLIBCXX_RELEASE) && __has_include(<bits/chrono.h>)
 #if _GLIBCXX_RELEASE >= 12 && _GLIBCXX_RELEASE <= 15
 #define SSEWIRE_DETAIL_CLOCKS_ALONE
@@ -28,6 +28,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// The clock of every deadline in the library. Time is an argument: only serve_blocking reads the clock
 /// itself.
 using steady_time = std::chrono::steady_clock::time_point;
+/// A length of time on that clock.
 using steady_duration = std::chrono::steady_clock::duration;
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -14,9 +14,9 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Why a stream ended.
 enum class close_reason : unsigned char {
-  /// It has not.
+  /// It has not ended.
   none,
-  /// Its owner ended it in order: all its bytes were taken.
+  /// Its owner ended it in order: the writer took all of its bytes.
   finished,
   /// The writer answered `closed`.
   peer_gone,
@@ -28,19 +28,20 @@ enum class close_reason : unsigned char {
   lagged,
   /// The peer took no byte for the stall time.
   stalled,
-  /// Its owner dropped it.
+  /// Its owner dropped it, or it never had a subscription.
   removed,
   /// An exception left the writer.
   writer_threw,
-  /// The writer gave an answer that it must not give.
+  /// The writer returned an answer that no writer may give.
   writer_broke_contract,
   /// An allocation for this stream failed.
   no_memory,
-  /// It was still sending what the log had forgotten, when all such memory exceeded max_pinned_bytes.
+  /// It was still sending events that the log had trimmed, when the memory of all such events exceeded
+  /// broker_options::max_pinned_bytes.
   pinned_too_much,
 };
 
-/// How many reasons there are.
+/// How many values close_reason has, `none` among them.
 inline constexpr std::size_t close_reason_count = 12;
 
 /// The reason in a word, for logs and counters. A static string.

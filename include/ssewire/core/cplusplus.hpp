@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cplusplus.hpp - the first include of every public header: an older C++ gets one message, not a page of
-// what follows.
+// cplusplus.hpp - the first include of every public header: with an older C++ there is one message, not a
+// page of errors.
 #pragma once
 
 #if defined(_MSVC_LANG) ? _MSVC_LANG < 202002L : __cplusplus < 202002L

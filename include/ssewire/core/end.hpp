@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
-// end.hpp - the last include of every header: no macro of ours but the version's is left. No include guard.
+// end.hpp - the last include of every header: of our macros only the version's are left. No include guard.
 
 #undef SSEWIRE_DETAIL_ABI

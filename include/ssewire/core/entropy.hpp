@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // entropy.hpp - random bits from the system. <random> is large, and every program that includes a broker
-// would pay for it; so it stands here only where there is nothing shorter. Source: getrandom(2); on Apple's
+// would pay for it; so it is included only where the system has no call. Source: getrandom(2); on Apple's
 // systems getentropy(2).
 #pragma once
 
@@ -24,7 +24,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// 64 bits that nobody can guess. Throws where the system gives none: std::bad_alloc, or what
+// 64 bits that nobody can guess. Where the system gives none it throws std::bad_alloc, or what
 // std::random_device throws.
 inline std::uint64_t random_bits() {
 #if SSEWIRE_DETAIL_SYSTEM_ENTROPY

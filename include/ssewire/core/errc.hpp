@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// errc.hpp - every error the library reports: who erred, what happened, what to do.
+// errc.hpp - every error that the library reports: what happened, whose fault it is, and what to do.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -12,46 +12,48 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What went wrong. `errc::ok` is no error; nothing that answers another value has changed anything, unless
-/// it says so. Compilers warn where one is ignored: what was not done may be lost.
+/// What went wrong. `errc::ok` is no error. A call that returns another value has changed nothing, unless its
+/// docstring says so. Compilers warn where a result is ignored: an event that was refused may be lost.
 enum class [[nodiscard]] errc : unsigned char;
 
 enum class errc : unsigned char {
+  /// No error.
   ok = 0,
 
-  // An event, refused before a byte was written: the caller's text.
+  // An event, refused before a byte was written: the caller's text is at fault.
   /// The event type contains CR, LF or NUL.
   type_has_control,
   /// The event ID contains CR, LF or NUL.
   id_has_control,
-  /// The event type begins with "ssewire.", which is the library's own.
+  /// The event type begins with "ssewire.": these types are the library's own.
   type_reserved,
-  /// An event ID that a log does not take: empty, over 128 bytes, not of visible ASCII, or like the
+  /// No log takes this event ID: it is empty, over 128 bytes, not all visible ASCII, or looks like one of the
   /// library's.
   id_refused,
-  /// The event ID of another event that the channel still holds.
+  /// The channel still holds another event with this ID.
   id_in_use,
-  /// The serialized event exceeds the limit of who would keep it.
+  /// The serialized event exceeds replay_limits::max_bytes of the log that would keep it.
   event_too_large,
   /// The output span is smaller than serialized_size(); nothing was written.
   buffer_too_small,
 
-  // An event stream being parsed: the peer's bytes. These stick until reset().
+  // An event stream that is parsed: the peer's bytes are at fault. These errors stick until reset().
   /// A line exceeds parser_limits::max_line_bytes.
   line_too_long,
   /// An event exceeds parser_limits::max_event_bytes.
   event_too_long,
   /// An ID exceeds parser_limits::max_id_bytes.
   id_too_long,
-  /// Called from inside a callback of its own (a parser's also after that threw); nothing was done.
+  /// Called from inside one of its own callbacks; nothing was done. A parser also reports this after a
+  /// callback has thrown.
   called_from_inside,
-  /// feed() or finish() while next() has bytes left to read; nothing was taken; does not stick.
+  /// feed() or finish() was called while next() has bytes left to read; nothing was taken. It does not stick.
   bytes_waiting,
 
   // A broker: a name or a limit.
-  /// A channel name: empty, too long, or holding a control character.
+  /// A channel name is empty, too long, or holds a control character.
   channel_name_refused,
-  /// The limit of channels, of the broker or of one stream, is reached.
+  /// The broker's limit of channels, or that of one stream, is reached.
   too_many_channels,
   /// The limit of subscribers is reached: the newcomer is refused.
   too_many_subscribers,
@@ -59,18 +61,18 @@ enum class errc : unsigned char {
   channel_full,
   /// The limit of subscribers of one user is reached: the newcomer is refused.
   user_full,
-  /// A subscription must name at least one channel, an event that is published too.
+  /// No channel was named: a subscription and a published event need at least one.
   no_channel,
-  /// The broker or the stream was closed or is draining; it takes nothing new.
+  /// The broker, stream or parser is closed, or the broker is draining; it takes nothing new.
   closed,
-  /// What is held for a slow writer, frames or text, reached its limit.
+  /// The frames or the text that wait for a slow writer would exceed their limit.
   outbox_full,
 
   /// An allocation failed; nothing was changed.
   no_memory,
 };
 
-/// How many there are, errc::ok among them.
+/// How many values errc has, errc::ok among them.
 inline constexpr std::size_t errc_count = static_cast<std::size_t>(errc::no_memory) + 1;
 
 /// The error in a word, for labels. A static string.
@@ -112,10 +114,10 @@ constexpr std::string_view message(errc error) noexcept {
     return "the event ID contains CR, LF or NUL; nothing was written; fix the caller";
   case errc::type_reserved:
     return "event types that begin with \"ssewire.\" belong to the library; nothing was published; use "
-           "another";
+           "another type";
   case errc::id_refused:
     return "an event ID of your own must have 1 to 128 bytes of visible ASCII and not look like the "
-           "broker's; send() takes none on a stream with a subscription; nothing was done";
+           "broker's; send() takes no ID on a stream with a source; nothing was done";
   case errc::id_in_use:
     return "the channel still holds an event with this ID; nothing was published; use another ID";
   case errc::event_too_large:
@@ -141,9 +143,10 @@ constexpr std::string_view message(errc error) noexcept {
     return "this user has max_subscribers_per_user subscriptions; close one of them first";
   case errc::no_channel:
     return "name at least one channel; to leave the last channel, close the subscription; nothing was done";
-  case errc::closed: return "the broker, stream or parser is closed, or the broker drains; nothing was taken";
+  case errc::closed:
+    return "the broker, stream or parser is closed, or the broker is draining; nothing was taken";
   case errc::outbox_full:
-    return "the client is too slow, and the bytes that wait for it reached their limit; nothing was taken";
+    return "the client is too slow: the bytes that wait for it would exceed their limit; nothing was taken";
   case errc::no_memory: return "an allocation failed; nothing was changed";
   }
   return "unknown error";

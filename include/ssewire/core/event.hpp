@@ -15,17 +15,19 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// One event. Every member is a view of the caller's bytes, or of the parser's: they must not change until
-/// the call that takes the event returns. So write it where it is used, `publish("c", {.data = j.dump()})`:
-/// an `event` with a name, made over a temporary string, dangles on the next line, and no compiler warns.
+/// One event. Write it where it is used: `publish("c", {.data = j.dump()})`. An `event` variable that views a
+/// temporary string dangles on the next line, and no compiler warns.
+///
+/// @par Lifetime  Every member is a view of the caller's bytes, or of the parser's. They must not change
+///   until the call that takes the event returns.
 struct event {
-  /// empty: "message".
+  /// Empty: "message".
   event_type type = {};
-  /// Any bytes, any line ends. Absent: no event fires in the client.
+  /// Any bytes, with any line ends. Absent: no event fires in the client.
   optional_text data = {};
-  /// absent: the client keeps the last event ID it has.
+  /// Absent: the client keeps the last event ID it has.
   event_id id = {};
-  /// How long to wait before reconnecting, from now on.
+  /// How long the client waits before it reconnects, from now on. Absent: as before.
   std::optional<reconnection_time> retry = {};
 
   friend constexpr bool operator==(event const&, event const&) noexcept = default;

@@ -12,11 +12,15 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What a filter is shown of an event. Views of the log; valid during the call.
+/// What a filter sees of an event.
+///
+/// @par Lifetime  Views of the log, valid during the call.
 struct event_header {
+  /// The event type; "message" for an event without one.
   std::string_view type = "message";
+  /// The event ID: the publisher's, or else the broker's.
   std::string_view id = {};
-  /// What publish() was given with it.
+  /// publish_options::tag.
   std::uint64_t tag = 0;
 };
 

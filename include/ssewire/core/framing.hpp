@@ -13,10 +13,14 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Who frames the body. `raw`: the server does, or the connection's end is the body's end (HTTP/1.0), or
-/// HTTP/2 and 3. `chunked`: the library puts one chunk around each gathered write, for servers that hand out
-/// the bare socket.
-enum class framing : unsigned char { raw, chunked };
+/// Who frames the body.
+enum class framing : unsigned char {
+  /// Not the library: the server does, or the end of the connection ends the body (HTTP/1.0), or the version
+  /// is HTTP/2 or 3.
+  raw,
+  /// The library puts one chunk around each gathered write: for servers that hand out the bare socket.
+  chunked,
+};
 
 /// The framing in a word, for labels. A static string.
 constexpr std::string_view name(framing how) noexcept {
@@ -33,9 +37,12 @@ inline constexpr std::string_view last_chunk = "0\r\n\r\n";
 /// What ends each chunk.
 inline constexpr std::string_view chunk_tail = "\r\n";
 
-/// The line that begins a chunk of `body_bytes` bytes, which must not be 0: that would be the last chunk.
+/// The line that begins a chunk.
 class chunk_head {
  public:
+  /// The line for a chunk of `body_bytes` bytes.
+  ///
+  /// @pre  Not 0: that would be the last chunk.
   explicit constexpr chunk_head(std::size_t body_bytes) noexcept {
     text_[--first_] = '\n';
     text_[--first_] = '\r';
@@ -45,7 +52,9 @@ class chunk_head {
     } while (body_bytes != 0);
   }
 
-  /// Valid while this object lives, and where it lives.
+  /// The characters of the line.
+  ///
+  /// @par Lifetime  A view of this object.
   [[nodiscard]] constexpr std::string_view view() const noexcept {
     return {text_ + first_, sizeof text_ - first_};
   }

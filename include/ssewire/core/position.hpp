@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// position.hpp - the IDs the library gives: <epoch>-<sequence>, of fixed width, so that a frame can be
-// serialized before its place in the order is known and patched when it is.
+// position.hpp - the IDs that the library gives: <epoch>-<sequence>, of fixed width. So a frame can be
+// serialized before its place in the order is known, and its ID is written over afterwards.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -20,16 +20,20 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The ID of one event: 12 characters of 0-9a-v name the run of the process, 16 digits the event's position
-/// in it.
+/// The ID of one event: 12 characters of 0-9a-v name the run of the process (the epoch), 16 digits the
+/// event's position in it.
 class position_id {
  public:
+  /// The characters of the epoch.
   static constexpr std::size_t epoch_bytes = 12;
+  /// The digits of the position.
   static constexpr std::size_t sequence_bytes = 16;
+  /// The characters of an ID: both, and the `-` between them.
   static constexpr std::size_t bytes = epoch_bytes + 1 + sequence_bytes;
 
   constexpr position_id() noexcept = default;
 
+  /// The ID of a position. Of `epoch` the lowest 60 bits are used.
   constexpr position_id(std::uint64_t epoch, std::uint64_t sequence) noexcept {
     auto* out = text_;
     for (int shift = 55; shift >= 0; shift -= 5)
@@ -38,30 +42,33 @@ class position_id {
     put_16_digits(out, sequence);
   }
 
-  /// The same epoch's ID of another position.
+  /// The ID of another position of the same epoch.
   [[nodiscard]] constexpr position_id at(std::uint64_t sequence) const noexcept {
     auto other = *this;
     put_16_digits(other.text_ + epoch_bytes + 1, sequence);
     return other;
   }
 
-  /// From the characters that put_at() has written.
+  /// The ID whose characters put_at() has written.
   [[nodiscard]] static position_id from(char const* written) noexcept {
     position_id id;
     (memcpy)(id.text_, written, bytes);
     return id;
   }
 
-  /// Writes the same epoch's ID of another position: `bytes` characters.
+  /// Writes the ID of another position of the same epoch to `out`, which has room for `bytes` characters.
   void put_at(char* out, std::uint64_t sequence) const noexcept {
     (memcpy)(out, text_, epoch_bytes + 1);
     put_16_digits(out + epoch_bytes + 1, sequence);
   }
 
-  /// Valid while this object lives, and where it lives. Empty for a position_id{}.
+  /// The characters; none for a `position_id{}`.
+  ///
+  /// @par Lifetime  A view of this object.
   [[nodiscard]] constexpr std::string_view view() const noexcept {
     return {text_, text_[0] == '\0' ? 0 : bytes};
   }
+  /// The same as an event ID; absent for a `position_id{}`.
   [[nodiscard]] constexpr operator event_id() const noexcept {
     return text_[0] == '\0' ? event_id() : detail::stream_access::id(view());
   }
@@ -73,8 +80,8 @@ class position_id {
     put_8_digits(out + 8, n % half);
   }
 
-  // All at once: halves, quarters and digits side by side in one word, the first one lowest. It is done
-  // under the broker's lock, where 16 divisions in a row were a fifth of a publish.
+  // All at once: halves, quarters and digits side by side in one word, the first one lowest. This runs under
+  // the broker's lock, where 16 divisions in a row took a fifth of a publish.
   static constexpr void put_8_digits(char* out, std::uint64_t n) noexcept {
     n = n / 10'000 | n % 10'000 << 32;
     auto tens = (n * 10'486 >> 20) & 0x7F0000007F;  // hundreds of each half
@@ -108,7 +115,7 @@ constexpr bool is_epoch_character(char c) noexcept {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'v');
 }
 
-// Whether it looks like an ID of the library's, of this run or of another.
+// Whether the text looks like an ID that the library gives, in this run or in another.
 constexpr bool has_position_form(std::string_view text) noexcept {
   if (text.size() != position_id::bytes || text[position_id::epoch_bytes] != '-') return false;
   for (char const c : text.substr(0, position_id::epoch_bytes)) {

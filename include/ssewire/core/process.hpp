@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// process.hpp - tells a process from one that fork() has cloned from it, without asking the system each
-// time. Source: POSIX.1-2017, pthread_atfork.
+// process.hpp - finds out that fork() has cloned the process, without asking the system each time.
+// Source: POSIX.1-2017, pthread_atfork.
 #pragma once
 
 #include <ssewire/core/try_call.hpp>
@@ -21,11 +21,11 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// How often this process, or one that it descends from, has been cloned. A library with hidden names has its
-// own count.
+// How often this process, or one that it descends from, has been cloned. Each shared library that hides its
+// names has its own count.
 inline std::atomic<std::uint32_t> process_generation{0};
 
-// From here on fork() counts in the child. Called before anything is drawn that belongs to one process.
+// From here on fork() counts in the child. Called before any number is drawn that belongs to one process.
 // Throws std::bad_alloc.
 inline void watch_for_clones() {
 #if SSEWIRE_DETAIL_FORKS

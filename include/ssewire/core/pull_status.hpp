@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// pull_status.hpp - what a pull has brought.
+// pull_status.hpp - the result of a pull.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -11,15 +11,15 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What a pull has brought.
+/// The result of a pull.
 enum class pull_status : unsigned char {
   /// The batch holds something to send.
   ready,
   /// Nothing to send: park() and wait for the hook.
   nothing,
-  /// Nothing to send, and it is time for this stream to leave in a drain: end it in order.
+  /// Nothing to send, and the broker drains and this stream's time to leave has come: end it in order.
   draining,
-  /// The subscription was ended; its reason says why.
+  /// The subscription was ended; its reason() says why.
   closed,
 };
 

@@ -14,7 +14,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 namespace detail {
 
-// A duration of <chrono>, told by its shape: this header does not pay for <chrono>.
+// A duration of <chrono>, recognized by its members: this header does not pay for <chrono>.
 template <class T> concept duration_like = requires(T const& d) {
   typename T::rep;
   typename T::period;
@@ -25,15 +25,18 @@ template <class T> concept duration_like = requires(T const& d) {
 
 }  // namespace detail
 
-/// How long a client waits before it reconnects, in milliseconds. Made from any std::chrono duration without
-/// a cast. A negative duration is 0, a fraction of a millisecond is rounded up, one beyond 64 bits is the
-/// largest.
+/// How long a client waits before it reconnects, in milliseconds. Any std::chrono duration converts to it
+/// without a cast.
 struct reconnection_time {
+  /// The time in milliseconds.
   std::uint64_t milliseconds = 0;
 
   constexpr reconnection_time() noexcept = default;
+  /// So many milliseconds.
   constexpr explicit reconnection_time(std::uint64_t ms) noexcept : milliseconds(ms) {}
 
+  /// Any std::chrono duration. A negative one becomes 0, a fraction of a millisecond is rounded up, and one
+  /// beyond 64 bits becomes the largest number.
   template <detail::duration_like Duration>
   constexpr reconnection_time(Duration const& length) noexcept : milliseconds(convert(length)) {}
 

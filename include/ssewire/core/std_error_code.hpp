@@ -40,8 +40,9 @@ class errc_category final : public std::error_category {
 
 }  // namespace detail
 
-/// The category of the library's errors; its name is "ssewire". A program may hold several: each shared
-/// library that hides its symbols has one, and so has code without exceptions. So they are compared by name:
+/// The category of the library's errors; its name is "ssewire". A program may have several of them: one for
+/// each shared library that hides its symbols, and one for code without exceptions. So they are compared by
+/// name:
 ///
 /// | expression                                | true when                                                       |
 /// |-------------------------------------------|-----------------------------------------------------------------|
@@ -53,18 +54,19 @@ class errc_category final : public std::error_category {
   return category;
 }
 
-/// Found by std::error_code's constructor: `std::error_code code = ssewire::errc::closed;`. errc::ok is no
-/// error.
+/// The error as a std::error_code, whose constructor finds this function:
+/// `std::error_code code = ssewire::errc::closed;`. errc::ok is no error.
 [[nodiscard]] inline std::error_code make_error_code(errc error) noexcept {
   return {static_cast<int>(error), errc_category()};
 }
 
+/// The error as a std::error_condition.
 [[nodiscard]] inline std::error_condition make_error_condition(errc error) noexcept {
   return {static_cast<int>(error), errc_category()};
 }
 
-/// By name; without this, errc would become a std::error_code, and these are compared by their category's
-/// address.
+/// Compares by the name of the category. Without this function errc would become a std::error_code, and the
+/// standard compares those by the address of their category.
 [[nodiscard]] inline bool operator==(std::error_code const& code, errc error) noexcept {
   return detail::is_ours(code.category()) && code.value() == static_cast<int>(error);
 }

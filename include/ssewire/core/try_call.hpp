@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// try_call.hpp - the one place that knows whether there are exceptions.
+// try_call.hpp - the only header that asks whether there are exceptions.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -14,8 +14,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Whether `action` returned rather than threw. Under -fno-exceptions it always does, or the program has
-// ended.
+// Whether `action` returned and did not throw. Under -fno-exceptions it always returns, or the program ends.
 template <class Action> bool try_call(Action&& action) {
 #if defined(__cpp_exceptions)
   try {
@@ -30,7 +29,7 @@ template <class Action> bool try_call(Action&& action) {
 #endif
 }
 
-// As operator new does where there is no memory.
+// What operator new does when there is no memory.
 [[noreturn]] inline void throw_no_memory() {
 #if defined(__cpp_exceptions)
   throw std::bad_alloc();

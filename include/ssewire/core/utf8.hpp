@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// utf8.hpp - the repair that the standard's "UTF-8 decode" makes: what is not UTF-8 becomes U+FFFD.
+// utf8.hpp - the repair of the standard's "UTF-8 decode": bytes that are not UTF-8 become U+FFFD.
 // Source: WHATWG Encoding, 8.1.1 UTF-8 decoder; Unicode 15, table 3-7 (well-formed byte sequences).
 #pragma once
 
@@ -42,8 +42,8 @@ constexpr utf8_step utf8_next(std::string_view text) noexcept {
   return {length, true};
 }
 
-// Well-formed text is told from other text in one pass, by a look-up and a shift for each byte. States are
-// multiples of six: the row of a byte holds, six bits each, the state that follows each state.
+// Recognizes well-formed text in one pass, by a look-up and a shift for each byte. States are multiples of
+// six: the row of a byte holds, in six bits each, the state that follows each state.
 class utf8_automaton {
  public:
   enum : std::uint64_t {

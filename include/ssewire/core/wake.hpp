@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// wake.hpp - how a parked subscriber is called: a function and a pointer, never a lock.
+// wake.hpp - how a parked subscriber is woken: by a function and a pointer, never under a lock.
 #pragma once
 
 #include <ssewire/core/callback.hpp>
@@ -14,14 +14,14 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Why a subscriber is woken.
 enum class wake : unsigned char {
-  /// There is something to pull; comes at most once for each park().
+  /// There is something to pull. Reported at most once for each park().
   ready,
-  /// The broker has ended the subscription: stop, even in the middle of a write. Comes at most once; and
-  /// once more if a drain's deadline finds that it has not stopped.
+  /// The broker has ended the subscription: stop, even in the middle of a write. Reported at most once, and
+  /// once more if the stream has not stopped by the deadline of a drain.
   evicted,
 };
 
-/// The cause in a word, for labels. A static string.
+/// The reason in a word, for labels. A static string.
 constexpr std::string_view name(wake why) noexcept {
   switch (why) {
   case wake::ready: return "ready";
@@ -30,14 +30,14 @@ constexpr std::string_view name(wake why) noexcept {
   return "unknown";
 }
 
-/// Called to wake a subscriber. It runs on the publishing thread, without a lock of the library, and may
-/// call anything of the library, also close its own subscription. It never overlaps itself for one
-/// subscription.
-/// Only signal here. Hooks run one after another on the publishing thread, and may run again before
-/// publish() returns.
-/// After close() has returned, the hook is not running and never will. If close() was called from inside the
-/// hook, its context must live until the hook has returned. Two hooks on two threads that close each other's
-/// subscriptions wait for each other for ever.
+/// Called to wake a subscriber. Only signal here: hooks run one after another on the publishing thread, and
+/// may run again before publish() returns. A hook may call anything of the library, and may also close its
+/// own subscription. For one subscription it never overlaps itself.
+///
+/// @par Lifetime  After close() has returned, the hook is not running and never will. If close() was called
+///   from inside the hook, its context must live until the hook has returned.
+/// @par Threads   It runs on the publishing thread, without a lock of the library. Two hooks on two threads
+///   that close each other's subscriptions wait for each other for ever.
 using wake_hook = callback<void(wake)>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -18,13 +18,13 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What became of the bytes that were offered to a writer.
 enum class write_status : unsigned char {
-  /// `bytes` were taken, 1 to all of them; offer me the rest.
+  /// `bytes` of them were taken, 1 to all. The driver may offer the rest at once.
   ok,
-  /// `bytes` were taken, 0 to all of them; offer nothing until the driver is told writable().
+  /// `bytes` of them were taken, 0 to all. The driver offers nothing until writable() is called on it.
   again,
-  /// All of them are being sent; keep them unchanged until the driver is told written().
+  /// All of them are being sent. The library keeps them unchanged until written() is called on the driver.
   pending,
-  /// The peer is gone, offer nothing more.
+  /// The peer is gone. The driver offers nothing more.
   closed,
 };
 
@@ -39,21 +39,27 @@ constexpr std::string_view name(write_status status) noexcept {
   return "unknown";
 }
 
+/// The answer of a writer to one offer.
 struct write_result {
+  /// What became of the bytes.
   write_status status = write_status::ok;
-  /// Of `ok` and `again`; with `pending` and `closed` it is not read.
+  /// How many bytes were taken, with `ok` and `again`. With `pending` and `closed` it is not read.
   std::size_t bytes = 0;
 };
 
-/// What is offered in one call, to be sent in this order: never empty, and no element is empty. The bytes
-/// are the library's and live until write() returns; after `pending`, until written() or the driver's
-/// destruction.
+/// The bytes that are offered in one call, to be sent in this order. It is never empty, and no element is
+/// empty.
+///
+/// @par Lifetime  The bytes are the library's. They live until write() returns; after `pending`, until
+///   written() or the driver's destruction.
 using buffers = std::span<std::string_view const>;
 
 /// How the response ends for its peer.
 enum class ending : unsigned char {
-  complete,  // every byte of the stream was taken: end the response
-  cut,       // inside a frame, or against the peer's will: drop the connection
+  /// Every byte of the stream was taken: end the response.
+  complete,
+  /// The stream stopped inside a frame, or against the peer's will: drop the connection.
+  cut,
 };
 
 /// The ending in a word, for labels. A static string.
@@ -65,19 +71,20 @@ constexpr std::string_view name(ending how) noexcept {
   return "unknown";
 }
 
-/// A writer. Both members are required, so that a misspelt one does not compile. What it throws closes its
-/// own stream and harms no other.
+/// What a user implements: something that takes the bytes of one stream. Both members are required, so that a
+/// misspelt one does not compile. An exception from write() closes this stream and harms no other.
 ///
 /// | expression          | result         | meaning                                                            |
 /// |---------------------|----------------|--------------------------------------------------------------------|
-/// | `w.write(b)`        | `write_result` | tries to send `b`, a `buffers`; waits only if its driver may block |
+/// | `w.write(b)`        | `write_result` | tries to send `b`, a `buffers`; it may wait only if its driver may block |
 /// | `w.on_closed(r, e)` | not read       | the stream is over: `r` is the `close_reason`, `e` an `ending`     |
 ///
-/// on_closed() is the last call, made exactly once, on the driver's thread. What it throws is ignored.
-/// Every `pending` is answered by one written(), also after on_closed(): until then the bytes are kept for
-/// it. `ok` with no bytes, `ok` and `again` with more than were offered, and a status that is none of the
-/// four close the stream with close_reason::writer_broke_contract. A writer that must be offered exactly the
-/// same bytes after `again`, as TLS libraries want, sets stream_options::same_bytes_again.
+/// on_closed() is the last call, made exactly once, on the driver's thread. An exception from it is ignored.
+/// Each `pending` needs one call of written() on the driver, also after on_closed(): until then the library
+/// keeps the bytes. Three answers close the stream with close_reason::writer_broke_contract: `ok` with no
+/// bytes, `ok` or `again` with more bytes than were offered, and a status that is none of the four. If the
+/// writer must be offered exactly the same bytes after `again`, as TLS libraries require, set
+/// stream_options::same_bytes_again.
 template <class W> concept writer = requires(W& w, buffers b, close_reason why, ending how) {
   { w.write(b) } -> std::same_as<write_result>;
   w.on_closed(why, how);
@@ -88,8 +95,8 @@ namespace detail {
 // What taken_of() says of an answer that no writer may give.
 inline constexpr std::size_t no_answer = static_cast<std::size_t>(-1);
 
-// How much of `offered` bytes an answer takes. Its status decides what its `bytes` mean, and whether they
-// mean anything: nobody else looks at the bytes of an answer before this did.
+// How many of `offered` bytes an answer takes. Its status decides what its `bytes` mean, and whether they
+// mean anything: no other code looks at them before this function has.
 constexpr std::size_t taken_of(write_result answer, std::size_t offered) noexcept {
   switch (answer.status) {
   case write_status::ok: return answer.bytes != 0 && answer.bytes <= offered ? answer.bytes : no_answer;
