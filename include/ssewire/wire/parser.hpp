@@ -25,25 +25,28 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// An incremental parser for one event stream, and then, after reset(), for the next. It is read in one of
-/// two ways:
+/// An incremental parser for one event stream, and then, after reset(), for the next. There are two ways to
+/// read:
 ///
-///     p.feed(bytes, [](event const& e) { use(e); });             // push: called for each event
+///     p.feed(bytes, [](event const& e) { use(e); });  // push: it calls for each event
 ///
-///     p.feed(bytes);                                             // pull: events are asked for, one at a
-///     time while (auto const e = p.next()) use(*e);
+///     p.feed(bytes);                                  // pull: you ask for one event at a time
+///     while (auto const e = p.next()) use(*e);
 ///
-/// Threads     distinct parsers: safe. One parser: one thread at a time.
+/// @par Threads  Distinct parsers: safe. One parser: one thread at a time.
 class parser : detail::line_scan<parser> {
  public:
+  /// With the default limits.
   parser() noexcept : parser(parser_limits()) {}
+  /// With your limits, and your choice for bytes that are not UTF-8.
   explicit parser(parser_limits limits, utf8 encoding = utf8::repair) noexcept
       : line_scan(limits.max_line_bytes), block_(limits, encoding) {}
 
-  /// A copy reads on where the other stands. One made inside a callback, in the middle of the bytes, wants a
-  /// reset() first. If memory fails, the parser assigned to is as before.
+  /// A copy reads on from where the other stands. A copy made inside a callback, in the middle of the bytes,
+  /// must be reset() first.
   parser(parser const&) = default;
   parser(parser&&) noexcept = default;
+  /// As the copy constructor. If an allocation fails, this parser is as before.
   parser& operator=(parser const& other) {
     if (this != &other) *this = parser(other);
     return *this;
@@ -51,38 +54,46 @@ class parser : detail::line_scan<parser> {
   parser& operator=(parser&&) noexcept = default;
   ~parser() = default;
 
-  /// Reads the next bytes of the stream and reports every event they complete.
-  /// Input       `bytes`: UTF-8, any length, may stop inside a code point or between CR and LF. Borrowed for
-  ///             the call.
-  /// Output      `on_event(event const&)`, once for each dispatched event, in stream order, on this thread.
-  ///             Its views live until it returns. It may call reset(): then the rest of `bytes` is not read.
-  /// Returns     bytes consumed, and the exceeded limit if any. An error sticks until reset().
-  /// Not errors  unknown fields, bad `retry` values, an ID holding NUL: the standard ignores them.
-  /// Complexity  O(bytes.size()) amortised. Memory bounded by the limits.
-  /// Throws      std::bad_alloc, and what `on_event` throws (then only reset() and destruction are valid).
-  /// Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
+  /// Reads the next bytes of the stream and reports every event that they complete.
+  ///
+  /// @param bytes     UTF-8, any length; may stop inside a code point or between CR and LF. Borrowed for the
+  ///   call.
+  /// @param on_event  Called with `event const&` once for each dispatched event, in stream order, on this
+  ///   thread. The event's views live until it returns. It may call reset(): then the rest of `bytes` is not
+  ///   read.
+  /// @return          The bytes consumed, and the exceeded limit if any. An error sticks until reset().
+  /// @throws          std::bad_alloc, and what `on_event` throws; then only reset() and destruction are
+  ///   valid.
+  /// @par Ignored     Unknown fields, bad `retry` values and an ID that holds NUL, as the standard says.
+  /// @par Complexity  O(bytes.size()) amortised. Memory is bounded by the limits.
+  /// @par Source      WHATWG HTML, 9.2.6 Interpreting an event stream.
   template <std::invocable<event const&> OnEvent>
   result<std::size_t> feed(std::string_view bytes, OnEvent&& on_event) {
     return push(bytes, on_event, without_comments());
   }
 
-  /// The same, and reports comments, in their place among the events: a relay passes keep-alives on.
-  /// Output      `on_comment(std::string_view)`: what stands behind the colon, less one leading space. It
-  ///             may do what `on_event` may. The view lives until it returns.
+  /// The same, and also reports comments, in their place among the events: a relay passes keep-alives on.
+  ///
+  /// @param bytes       As above.
+  /// @param on_event    As above.
+  /// @param on_comment  Called with the text after the colon, a `std::string_view` without one leading space.
+  ///   It may do what `on_event` may. The view lives until it returns.
+  /// @return            As above.
   template <std::invocable<event const&> OnEvent, std::invocable<std::string_view> OnComment>
   result<std::size_t> feed(std::string_view bytes, OnEvent&& on_event, OnComment&& on_comment) {
     return push(bytes, on_event, on_comment);
   }
 
-  /// A read buffer does not say how much of it was read: feed({buffer, bytes}).
+  /// Deleted: a read buffer does not say how much of it was read. Write feed({buffer, bytes}).
   template <std::size_t N, class... Callbacks>
   result<std::size_t> feed(char (&buffer)[N], Callbacks&&... callbacks) = delete;
 
   /// Takes the next bytes of the stream, for next() to read.
-  /// Input       `bytes`: as above. Borrowed until next() has answered nothing, or reset().
-  /// Returns     bytes taken: all, or none where the error says why. errc::bytes_waiting: next() has not yet
-  ///             read all of the last call's; it does not stick. Limits that these bytes exceed show in
-  ///             error().
+  ///
+  /// @param bytes  As above. Borrowed until next() has returned nothing, or until reset().
+  /// @return       The bytes taken: all, or none and the reason. errc::bytes_waiting: next() has not yet read
+  ///   all bytes of the last call; this error does not stick. A limit that these bytes exceed shows in
+  ///   error(), when next() has read them.
   result<std::size_t> feed(std::string_view bytes) noexcept {
     if (!state_.is(state::ready)) return {0, state_.refusal()};
     if (bytes.empty()) return {};
@@ -91,26 +102,29 @@ class parser : detail::line_scan<parser> {
     return {bytes.size(), errc::ok};
   }
 
-  /// A temporary would be gone before next() reads it.
+  /// Deleted: a temporary would be gone before next() reads it.
   template <std::same_as<std::string> Text> result<std::size_t> feed(Text&& temporary) = delete;
 
-  /// The next event of the bytes that were fed, or nothing: then it wants more bytes, or error() says what
-  /// is wrong.
-  /// Output      Its views live until the next call of next(), feed() or reset(), and no longer than the fed
-  ///             bytes: where it stands whole in them, nothing is copied.
-  /// Complexity  O(bytes read) amortised.
-  /// Throws      std::bad_alloc (then only reset() and destruction are valid).
+  /// The next event of the bytes that were fed.
+  ///
+  /// @return          The event. Nothing: feed more bytes, unless error() says what is wrong.
+  /// @throws          std::bad_alloc; then only reset() and destruction are valid.
+  /// @par Lifetime    The event's views live until the next call of next(), feed() or reset(), and no longer
+  ///   than the fed bytes: an event that lies whole in them is not copied.
+  /// @par Complexity  O(bytes read) amortised.
   std::optional<event> next() { return pull(without_comments()); }
 
-  /// The same; `on_comment` is called for each comment in front of the event.
+  /// The same, and calls `on_comment` for each comment before the event.
   template <std::invocable<std::string_view> OnComment> std::optional<event> next(OnComment&& on_comment) {
     return pull(on_comment);
   }
 
-  /// The stream has ended. An unfinished line and an event without its blank line are dropped, as the
-  /// standard says.
-  /// Returns     the error that sticks, if any. Only reset() makes the parser read again; feeding it is
-  ///             errc::closed, and that is error() from now on.
+  /// The stream has ended. Drops an unfinished line and an event without its blank line, as the standard
+  /// says. After this only reset() makes the parser read again: feed() returns errc::closed, and so does
+  /// error().
+  ///
+  /// @return  The error that sticks, if any. errc::bytes_waiting: next() has bytes left to read, and nothing
+  ///   was done.
   result<std::size_t> finish() noexcept {
     if (state_.is(state::finished)) return {};
     if (!state_.is(state::ready)) return {0, state_.refusal()};
@@ -120,40 +134,43 @@ class parser : detail::line_scan<parser> {
     return {};
   }
 
-  /// Makes the parser ready for the next stream: a new connection of the same client. The last event ID and
-  /// the reconnection time stay, as they do in a browser; errors, the unfinished line and the unfinished
-  /// event go.
+  /// Makes the parser ready for the next stream: a new connection of the same client. It keeps the last event
+  /// ID and the reconnection time, as a browser does, and drops the error, the unfinished line and the
+  /// unfinished event.
   void reset() noexcept {
     begin_stream();
     block_.forget();
     state_.reset();
   }
 
-  /// The ID to present in `Last-Event-ID`; empty for none. Changes when a block ends, before its event is
-  /// reported: also if on_event throws then. A view that lives until the next
-  /// call of feed(), next() or an assignment, or the parser's end.
+  /// The ID to present in `Last-Event-ID`; empty for none. It changes when a block ends, before the block's
+  /// event is reported: so also if `on_event` throws then.
+  ///
+  /// @par Lifetime  A view that lives until the next call of feed() or next(), an assignment, or the parser's
+  ///   end.
   [[nodiscard]] std::string_view last_event_id() const noexcept { return block_.last_event_id(); }
 
-  /// The reconnection time the stream asked for, if it did. In force when its line has ended. A number
-  /// beyond 64 bits is the largest there is.
+  /// The reconnection time that the stream asked for, if it did. It is in force when its line has ended. A
+  /// number beyond 64 bits becomes the largest one.
   [[nodiscard]] std::optional<ssewire::reconnection_time> reconnection_time() const noexcept {
     return block_.retry();
   }
 
-  /// Whether finish() would drop something now: a line without its end, fields without their blank line,
-  /// bytes that wait for next(). Then the peer, or somebody between, has cut the stream.
+  /// Whether finish() would drop something now: a line without its end, fields without their blank line, or
+  /// bytes that wait for next(). If the stream ends then, the peer or a proxy has cut it.
   [[nodiscard]] bool has_partial_event() const noexcept {
     return inside_line() || !block_.empty() || state_.is(state::waiting);
   }
 
-  /// What sticks until reset(): an exceeded limit, errc::closed after finish(), or what an exception has
-  /// left behind. errc::ok while the stream can be read.
+  /// The error that sticks until reset(): an exceeded limit; errc::closed after finish(); errc::no_memory
+  /// after a std::bad_alloc; errc::called_from_inside after an exception of a callback. errc::ok while the
+  /// stream can be read.
   [[nodiscard]] errc error() const noexcept {
     return state_.is_calling() || state_.is(state::waiting) ? errc::ok : state_.refusal();
   }
 
-  /// How many bytes of this stream have been read by the calls that have returned. After a limit was
-  /// exceeded: where the line begins that exceeded it. The same however the bytes were cut.
+  /// How many bytes of this stream were read by the calls that have returned. After a limit was exceeded: the
+  /// offset of the line that exceeded it. It does not depend on how the bytes were cut.
   [[nodiscard]] std::uint64_t offset() const noexcept { return bytes_read(); }
 
  private:
@@ -163,7 +180,7 @@ class parser : detail::line_scan<parser> {
   template <class OnComment>
   static constexpr bool takes_comments = !std::is_same_v<std::remove_cvref_t<OnComment>, without_comments>;
 
-  // Where what is found goes.
+  // Where events and comments go.
   template <class OnEvent, class OnComment> struct pushed {
     OnEvent& on_event;
     OnComment& on_comment;
@@ -237,7 +254,7 @@ class parser : detail::line_scan<parser> {
   }
 
   template <class To> result<std::size_t> read(std::string_view bytes, To& to) {
-    state_.become(state::reading);  // if an exception leaves from here, what is half read cannot go on
+    state_.become(state::reading);  // after an exception the half-read line cannot be read on
     auto const read = read_lines(bytes, to);
     if (read.error != errc::ok) [[unlikely]]
       return stopped(read);
