@@ -3,6 +3,8 @@
 
 # `@par Complexity  O(n)`: Doxygen takes the whole line for the title, we mean the first word.
 s,^\( */// *\)@par \([A-Z][a-z]*\)  *\([^ ]\),\1@heading{\2} \3,
+# `@throws  std::bad_alloc, and what f throws`: it takes the first word for the name of an exception.
+s,^\( */// *\)@throws  *\([^ ]\),\1@heading{Throws} \2,
 
 # The inline namespace is no part of any name that a user writes.
 s,^inline namespace SSEWIRE_DETAIL_ABI {$,,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// refuse.hpp - the response with which a server refuses a client, so that the client does what is meant.
+// refuse.hpp - the response with which a server refuses a client, so that the client does what the server
+// means.
 // Source: WHATWG HTML, 9.2.3 Processing model; RFC 9110, 10.2.3 Retry-After, 15 Status Codes.
 //
-// A browser's EventSource takes every status but 200 for the end: a 503 to one that reconnects, and it never
-// comes back. A program takes an empty 200 for a whole answer. A request does not show which of them has
-// sent it: the server says so.
+// For a browser's EventSource every status but 200 is the end: after a 503 it never reconnects. For a program
+// an empty 200 is a whole answer. A request does not show which of the two sent it, so the server must say.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -24,14 +24,15 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+/// Whether a client that is refused should come back.
 enum class refusal : unsigned char {
-  /// Not now: full, or shutting down.
+  /// Later: the server is full, or shuts down.
   later,
-  /// Not here, not for this client: coming back would not help.
+  /// Never: there is nothing here for this client.
   never,
 };
 
-/// The word for it, for logs and counters. A static string.
+/// The refusal in a word, for logs and counters. A static string.
 constexpr std::string_view name(refusal e) noexcept {
   switch (e) {
   case refusal::later: return "later";
@@ -40,15 +41,15 @@ constexpr std::string_view name(refusal e) noexcept {
   return "unknown";
 }
 
-/// The form of `refusal::later`, by what the endpoint's clients understand.
+/// The form of refusal::later, which depends on what the clients of the endpoint understand.
 enum class later_as : unsigned char {
-  /// 200, a stream of one `retry:` and its end. For pages: any other status ends an EventSource for good.
+  /// 200, and a stream of one `retry:` that ends. For pages: any other status ends an EventSource for good.
   event_stream,
-  /// 503 and `Retry-After`. For programs: to them an empty stream is an answer without events.
+  /// 503 and `Retry-After`. For programs: they take an empty stream for an answer without events.
   status_503,
 };
 
-/// The word for it, for logs and counters. A static string.
+/// The form in a word, for logs and counters. A static string.
 constexpr std::string_view name(later_as e) noexcept {
   switch (e) {
   case later_as::event_stream: return "event_stream";
@@ -57,40 +58,49 @@ constexpr std::string_view name(later_as e) noexcept {
   return "unknown";
 }
 
+/// How refuse() answers.
 struct refuse_options {
+  /// The version of the request.
   http_version version = http_version::http_1_1;
+  /// The form of refusal::later.
   later_as later = later_as::event_stream;
-  /// `later`: no client is told to come back sooner. 1 s is what a person hardly notices, and a server that
-  /// restarts needs; 0 is at once.
+  /// With refusal::later, the shortest time that a client gets. A person hardly notices 1 s, and a server
+  /// needs it to restart. 0: at once.
   reconnection_time least_retry{1000};
-  /// `later`: each client is told another time, and these lie evenly over so long after the floor. With 8 s
-  /// the mean is 5 s, as long as the most patient browser waits by itself; 0: all come at the floor.
+  /// With refusal::later, each client gets another time, and the times lie evenly over this span after
+  /// least_retry. With 8 s the mean is 5 s, as long as the most patient browser waits by itself. 0: every
+  /// client gets least_retry.
   reconnection_time spread{8000};
-  /// `never`: 401, 403, 404, 410. Not of 400 to 599: 404. With 401 add the `WWW-Authenticate` field that it
-  /// must have.
+  /// With refusal::never, the status: 401, 403, 404 or 410. Outside 400 to 599 it becomes 404. With 401 add
+  /// the `WWW-Authenticate` field that HTTP requires.
   int never_status = 404;
   /// As for the stream: without it a page of another origin would see a network error, and retry.
   cors allow = {};
 };
 
+/// A field of a refused_response.
 struct response_field {
-  /// A literal.
+  /// The name, a literal.
   std::string_view name;
+  /// The value.
   std::string value;
 };
 
-/// A whole response. Send the body with its length (most servers set Content-Length themselves; it is not
-/// among the fields), never as a stream that stays open.
+/// A whole response. Send the body with its length, never as a stream that stays open. Most servers set
+/// Content-Length themselves; it is not among the fields.
 struct refused_response {
+  /// The status code.
   int status = 0;
+  /// All fields but Content-Length and Date.
   std::vector<response_field> fields;
+  /// The body; never empty.
   std::string body;
 };
 
 namespace detail {
 
-// Of all refusals of the process: each takes the next multiple of the golden ratio, so that however many
-// clients are refused together their times lie evenly. No order is needed between threads, only that each
+// How many refusals the process has made. Each takes the next multiple of the golden ratio, so the times lie
+// evenly, however many clients are refused together. No order is needed between threads, only that each
 // number is taken once.
 inline std::atomic<std::uint32_t> refusals_made = 0;
 
@@ -103,7 +113,7 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
 
 }  // namespace detail
 
-/// Which refusal an error of subscribe() asks for: `never` for a fault of the request, `later` for a limit.
+/// The refusal for an error of subscribe(): `never` if the request is at fault, `later` for a limit.
 [[nodiscard]] constexpr refusal refusal_of(errc error) noexcept {
   return error == errc::channel_name_refused || error == errc::no_channel ? refusal::never : refusal::later;
 }
@@ -115,12 +125,14 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
 /// | `later` | 200, the stream's fields, `retry:` and the end                      | 503, `Retry-After`   |
 /// | `never` | `never_status`                                                      | `never_status`       |
 ///
-/// What real clients make of it stands in docs/writer.md.
-/// Returns     all fields but Content-Length and Date. None may be cached: 404 and 410 otherwise are.
-///             `retry:` is in
-///             milliseconds, `Retry-After` in whole seconds, rounded up.
-/// Throws      std::bad_alloc.
-/// Threads     any, at the same time.
+/// docs/writer.md shows what real clients do with each of them.
+///
+/// @param why      Whether the client should come back.
+/// @param options  How to say so.
+/// @return         The response. A cache may keep none of them; without `Cache-Control` it could keep 404 and
+///   410. `retry:` is in milliseconds, `Retry-After` in whole seconds, rounded up.
+/// @throws         std::bad_alloc.
+/// @par Threads    Any thread, at the same time.
 [[nodiscard]] inline refused_response refuse(refusal why, refuse_options const& options = {}) {
   refused_response out;
   auto const add = [&out](std::string_view name, std::string_view value) {
@@ -148,8 +160,8 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
   auto const wait = detail::next_wait_ms(options.least_retry.milliseconds, options.spread.milliseconds);
   if (stream) {
     out.status = 200;
-    // No blank line: `retry` is in force when its line ends. Programs that read every block as an event,
-    // whether it has data or not (httpx-sse, OpenAI's SDK), would read one here.
+    // No blank line: `retry` is in force when its line ends. With one, programs that read every block as an
+    // event, whether it has data or not (httpx-sse, OpenAI's SDK), would read an event here.
     out.body = "retry: " + std::to_string(wait) + "\n";
   } else {
     out.status = 503;
@@ -160,7 +172,7 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
   return out;
 }
 
-/// For what subscribe() answered.
+/// The response for an error of subscribe(); see refusal_of().
 [[nodiscard]] inline refused_response refuse(errc error, refuse_options const& options = {}) {
   return refuse(refusal_of(error), options);
 }

@@ -41,8 +41,7 @@ inline std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-// A field's value is what is between the blanks around it (RFC 9110, 5.5). Not every server has removed
-// them.
+// Blanks around a field's value are not part of it (RFC 9110, 5.5). Not every server has removed them.
 constexpr std::string_view without_blanks(std::string_view text) noexcept {
   auto const first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
@@ -51,28 +50,31 @@ constexpr std::string_view without_blanks(std::string_view text) noexcept {
 
 }  // namespace detail
 
-/// The query of a request's target: what stands between its first '?' and its end, or a '#'. Empty if there
-/// is none. For servers that give the target alone: last_event_id() wants the query.
-/// Input       `target`: `/events?channel=news`, also with scheme and host before it; absent is empty.
-/// Source      RFC 3986, 3.4 Query: a second '?' is part of the query.
+/// The query of a request's target: from after the first '?' to the end, or to a '#'. For servers that give
+/// only the target, because last_event_id() needs the query.
+///
+/// @param target  `/events?channel=news`, also with scheme and host before it; absent is empty.
+/// @return        A view of the target; empty if there is no query.
+/// @par Source    RFC 3986, 3.4 Query: a second '?' is part of the query.
 [[nodiscard]] constexpr std::string_view query_of(optional_text target) noexcept {
   auto const text = target.value().substr(0, target.value().find('#'));
   auto const mark = text.find('?');
   return mark == std::string_view::npos ? std::string_view() : text.substr(mark + 1);
 }
 
-/// The last event ID a client presents: that of the `Last-Event-ID` field; or else of the query, where
-/// clients put it that cannot set a field. Empty: the client has none.
+/// The last event ID that a client presents: the value of the `Last-Event-ID` field, or else a value in the
+/// query, which clients use that cannot set a field.
 ///
-/// Names in a query: lastEventId, last_event_id, evs_last_event_id (polyfills), lastEventID and
-/// Last-Event-ID (Mercure), to the letter. If several have a value the last one counts: what a client adds
-/// when it comes back stands after what the page had put into its address.
+/// The names in a query are lastEventId, last_event_id and evs_last_event_id (polyfills), lastEventID and
+/// Last-Event-ID (Mercure), spelt exactly so. If several have a value, the last one counts: a client that
+/// comes back adds its ID after the one that the page put into the address.
 ///
-/// Input       `header`: the field's value; blanks around it are not part of it. `query`: what follows the
-///             target's first '?', see query_of(), still percent-encoded. Absent and empty mean the same in
-///             both. Hostile bytes: hand the result to subscribe() and after(), which take anything, and
-///             never put it into a response.
-/// Throws      std::bad_alloc.
+/// @param header  The field's value; blanks around it are not part of it. Absent means the same as empty.
+/// @param query   The part of the target after its first '?', see query_of(), still percent-encoded. Absent
+///   means the same as empty.
+/// @return        The ID; empty: the client has none. It may hold hostile bytes: give it to subscribe() or
+///   after(), which take anything, and never put it into a response.
+/// @throws        std::bad_alloc.
 [[nodiscard]] inline std::string last_event_id(optional_text header, optional_text query = {}) {
   if (auto const value = detail::without_blanks(header.value()); !value.empty()) return std::string(value);
   std::string last;

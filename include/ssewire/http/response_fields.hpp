@@ -16,9 +16,19 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-enum class http_version : unsigned char { http_1_0, http_1_1, http_2, http_3 };
+/// The version of HTTP that a response is sent by.
+enum class http_version : unsigned char {
+  /// HTTP/1.0.
+  http_1_0,
+  /// HTTP/1.1.
+  http_1_1,
+  /// HTTP/2.
+  http_2,
+  /// HTTP/3.
+  http_3,
+};
 
-/// The word for it, for logs and counters. A static string.
+/// The version in a word, for logs and counters. A static string.
 constexpr std::string_view name(http_version e) noexcept {
   switch (e) {
   case http_version::http_1_0: return "http_1_0";
@@ -29,17 +39,19 @@ constexpr std::string_view name(http_version e) noexcept {
   return "unknown";
 }
 
+/// A response field.
 struct http_field {
+  /// The name, a literal.
   std::string_view name;
+  /// The value: a literal, or the caller's origin.
   std::string_view value;
 };
 
 /// Which pages of another origin may read the stream.
 struct cors {
-  /// One exact origin, or "*". Absent or empty: none, no field is sent; so is one that holds CR, LF or NUL.
-  /// Borrowed.
+  /// One exact origin, or "*". If it is absent or empty, or holds CR, LF or NUL, no field is sent. Borrowed.
   optional_text origin = {};
-  /// Pages may send cookies. Needs an exact origin, so it is left out beside "*".
+  /// Pages may send cookies. This needs an exact origin: with "*" the field is left out.
   bool with_credentials = false;
 };
 
@@ -47,12 +59,16 @@ class http_fields;
 constexpr http_fields response_fields(http_version version, framing body = framing::raw,
                                       cors allow = {}) noexcept;
 
-/// A few fields, in order; a range of http_field. Its texts are literals, but for the origin, which is the
-/// caller's.
+/// A few fields, in order: a range of http_field.
+///
+/// @par Lifetime  The texts are literals, except for the origin, which is the caller's.
 class http_fields {
  public:
+  /// The first field.
   [[nodiscard]] constexpr http_field const* begin() const noexcept { return fields_.data(); }
+  /// The place after the last field.
   [[nodiscard]] constexpr http_field const* end() const noexcept { return fields_.data() + count_; }
+  /// How many fields there are.
   [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
 
  private:
@@ -63,10 +79,14 @@ class http_fields {
   std::size_t count_ = 0;
 };
 
-/// The fields of a response with status 200 that carries an event stream. Send them before the first event
-/// is there (flush!), and no Content-Length. `Connection` is sent on HTTP/1.x only: later versions treat it
-/// as malformed. `Transfer-Encoding` is sent when the library does the chunking; where the server chunks
-/// (framing::raw), the server sends it. HTTP/1.0 knows no chunks: the body ends with the connection.
+/// The fields of a response with status 200 that carries an event stream. Send and flush them before there is
+/// a first event, and send no Content-Length.
+///
+/// @param version  Only HTTP/1.x gets `Connection`: later versions treat it as malformed. HTTP/1.0 has no
+///   chunks: the body ends with the connection.
+/// @param body     With framing::chunked `Transfer-Encoding` is among the fields. Where the server chunks
+///   (framing::raw), the server sends it.
+/// @param allow    Which pages of another origin may read the stream.
 [[nodiscard]] constexpr http_fields response_fields(http_version version, framing body, cors allow) noexcept {
   http_fields fields;
   fields.add({"Content-Type", "text/event-stream"});

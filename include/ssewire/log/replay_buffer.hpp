@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// replay_buffer.hpp - a bounded log of one sequence of events: what follows this last event ID, and is
-// anything missing? Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
+// replay_buffer.hpp - a bounded log of one sequence of events. It answers a last event ID: which events
+// follow, and is any of them missing? Source: WHATWG HTML, 9.2.4 The `Last-Event-ID` header.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -31,29 +31,37 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver
-/// live events in their own way; the broker keeps one such log for each channel.
-/// Threads     one at a time. Distinct buffers: safe.
-/// Processes   in the child of a fork() it is another buffer: it holds nothing, its IDs are others, and
-///             those from before the fork are `unknown`. Not supported: vfork(), _Fork() and clone(), which
-///             say nothing to the child.
+/// A bounded log that numbers its events and answers a client's last event ID. For programs that deliver live
+/// events in their own way. The broker keeps such a log for each channel.
+///
+/// @par Threads    Distinct buffers: safe. One buffer: one thread at a time.
+/// @par Processes  In the child of a fork() it is another buffer: it holds nothing, its IDs are others, and
+///   IDs from before the fork are `unknown`. vfork(), _Fork() and clone() are not supported: the child does
+///   not learn of them.
 template <class Traits = default_traits> class basic_replay_buffer {
  public:
-  /// The frames that follow an ID: a range of std::string_view, each a whole serialized event. A view of the
-  /// buffer, valid until it is next appended to, ticked or destroyed.
+  /// The frames that follow an ID: a range of std::string_view, each a whole serialized event.
+  ///
+  /// @par Lifetime  A view of the buffer, valid until the buffer's next append() or tick(), or its end.
   class replay {
    public:
+    /// A forward iterator over the frames.
     class iterator {
      public:
+      /// A frame.
       using value_type = std::string_view;
+      /// As iterators have it.
       using difference_type = std::ptrdiff_t;
 
       iterator() noexcept = default;
+      /// The frame.
       std::string_view operator*() const noexcept { return log_->run(ordinal_, 0, 0).bytes(); }
+      /// Goes on to the next frame.
       iterator& operator++() noexcept {
         ++ordinal_;
         return *this;
       }
+      /// Goes on to the next frame, and returns where it stood.
       iterator operator++(int) noexcept {
         auto const before = *this;
         ++ordinal_;
@@ -70,12 +78,16 @@ template <class Traits = default_traits> class basic_replay_buffer {
       std::uint64_t ordinal_ = 0;
     };
 
-    /// `gap`: the frames are all that is left after the ID. `fresh` and `unknown`: they are all that is
-    /// held.
+    /// What became of the ID. `gap`: the frames are those that are left after the ID. `fresh` and `unknown`:
+    /// they are all frames that the buffer holds.
     [[nodiscard]] resume_outcome outcome() const noexcept { return outcome_; }
+    /// The first frame.
     [[nodiscard]] iterator begin() const noexcept { return {*log_, from_}; }
+    /// The place after the last frame.
     [[nodiscard]] iterator end() const noexcept { return {*log_, log_->end_ordinal()}; }
+    /// How many frames there are.
     [[nodiscard]] std::uint64_t size() const noexcept { return log_->end_ordinal() - from_; }
+    /// Whether there is no frame.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
    private:
@@ -88,15 +100,20 @@ template <class Traits = default_traits> class basic_replay_buffer {
     resume_outcome outcome_;
   };
 
+  /// An empty buffer.
+  ///
+  /// @throws  What Traits::epoch() throws, and std::bad_alloc.
   explicit basic_replay_buffer(replay_limits limits = {})
       : limits_(limits), hash_{Traits::epoch()}, log_(hash_, limits.max_bytes) {}
 
-  /// Serializes an event, gives it the next ID, or keeps the one it has, and keeps it; the oldest go as the
-  /// limits demand.
-  /// Errors      type_reserved, id_refused and id_in_use (see event_id in basic_broker::publish),
-  ///             event_too_large (beyond max_bytes), no_memory (in the child of a fork() also where
-  ///             Traits::epoch() throws); then nothing has changed and no ID was used.
-  /// Complexity  O(size of the event), and what it makes the buffer forget.
+  /// Serializes an event and keeps it. The event gets the next ID, unless it has one of its own. The oldest
+  /// events are trimmed as the limits demand.
+  ///
+  /// @param e         Borrowed for the call. What an ID of your own may be, basic_broker::publish says.
+  /// @return          The event's position. On an error nothing has changed and no position was used:
+  ///   type_reserved, id_refused, id_in_use, event_too_large (serialized beyond max_bytes), no_memory (in the
+  ///   child of a fork() also where Traits::epoch() throws).
+  /// @par Complexity  O(size of the event), and the trimming that the event causes.
   result<position_id> append(event const& e) noexcept {
     detail::prepared_event<Traits> next;
     std::array<char, detail::largest_copied_frame> room;
@@ -114,14 +131,17 @@ template <class Traits = default_traits> class basic_replay_buffer {
     return {ids_.unset().at(sequence_), errc::ok};
   }
 
-  /// Lets time pass: forgets what is older than max_age. Call it about ten times in max_age.
+  /// Lets time pass: trims the events older than max_age. Call it about ten times in max_age.
   void tick(steady_time now) noexcept {
     if (auto const too_old = ages_.pass(now, limits_.max_age, sequence_); too_old != 0)
       log_.trim_through(too_old, log_.events());
   }
 
-  /// What follows this ID. Hostile bytes are `unknown`; absent or empty is `fresh`.
-  /// Complexity  O(log n) in the number of pages held.
+  /// The frames that follow an ID.
+  ///
+  /// @param presented  The client's last event ID. Absent or empty is `fresh`; hostile bytes are `unknown`.
+  /// @return           The frames, and what became of the ID.
+  /// @par Complexity   O(log n) in the number of pages held.
   [[nodiscard]] replay after(optional_text presented) const noexcept {
     auto const last_event_id = presented.value();
     auto const oldest = log_.end_ordinal() - events();
@@ -140,9 +160,11 @@ template <class Traits = default_traits> class basic_replay_buffer {
     return {log_, resume_outcome::resumed, log_.ordinal_after(reading.sequence)};
   }
 
+  /// How many events it holds.
   [[nodiscard]] std::uint64_t events() const noexcept { return ids_.is_cloned() ? 0 : log_.events(); }
+  /// The bytes of the serialized events that it holds.
   [[nodiscard]] std::size_t frame_bytes() const noexcept { return ids_.is_cloned() ? 0 : log_.frame_bytes(); }
-  /// Memory taken, in bytes, the allocator's own overhead apart.
+  /// The memory that it takes, in bytes, without the allocator's own overhead.
   [[nodiscard]] std::size_t allocated_bytes() const noexcept { return log_.allocated_bytes(); }
 
  private:
@@ -154,6 +176,7 @@ template <class Traits = default_traits> class basic_replay_buffer {
   detail::watermarks ages_;
 };
 
+/// A replay buffer with the default traits.
 using replay_buffer = basic_replay_buffer<>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

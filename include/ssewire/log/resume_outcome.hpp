@@ -13,15 +13,16 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What became of a client's last event ID.
 enum class resume_outcome : unsigned char {
-  /// It had none: it starts where a new client starts.
+  /// The client had none: it starts where a new client starts.
   fresh,
-  /// Events follow its ID, and all of them are held.
+  /// Events follow the ID, and all of them are held.
   resumed,
-  /// Its ID is the newest: nothing follows yet.
+  /// The ID is the newest: nothing follows yet.
   up_to_date,
-  /// Some of what follows its ID is no longer held.
+  /// Some of the events that follow the ID are no longer held.
   gap,
-  /// Another run of the process, the future, or no ID of ours: where it stood cannot be told.
+  /// The ID is of another run of the process, of the future, or not known here: nobody can say where the
+  /// client stood.
   unknown,
 };
 
