@@ -13,16 +13,19 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+/// How a stream is written.
 struct stream_options {
+  /// Who frames the body.
   framing body = framing::raw;
-  /// Sent first, outside the framing: the response's head, on a bare socket.
+  /// Sent first, outside the framing: the head of the response, on a bare socket.
   std::string preamble = {};
-  /// Of one gathered write; one larger event still goes in one.
+  /// The bytes of one gathered write. A larger event still goes in one write.
   std::size_t max_write_bytes = 64 * 1024;
-  /// Frames of send() that wait for a slow writer; beyond it send() refuses.
+  /// The bytes of the frames that wait for a slow writer after send(). send() refuses an event beyond this
+  /// limit.
   std::size_t max_outbox_bytes = 64 * 1024;
-  /// After `again` the writer must be offered exactly the same bytes, in one piece of at most 16 KiB: TLS
-  /// libraries.
+  /// After `again` the writer must be offered exactly the same bytes, in one piece of at most 16 KiB, as TLS
+  /// libraries require.
   bool same_bytes_again = false;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// replay_source.hpp - what follows an ID in a replay buffer, as the source of a stream that then ends.
+// replay_source.hpp - the events that follow an ID in a replay buffer, as the source of a stream that then
+// ends.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -24,25 +25,32 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Sends what follows a last event ID, until nothing does, and ends with close_reason::finished. Where the
-/// buffer has forgotten what comes next meanwhile, it ends with close_reason::lagged: the client comes back
-/// with the ID it has, and is answered anew.
-/// Input       the buffer: borrowed; it outlives the source. `last_event_id`: as in
-///             basic_replay_buffer::after().
-/// Memory      the ID of the last event, and one write.
-/// Throws      std::bad_alloc, also from pull().
-/// Threads     the buffer's.
+/// Sends the events that follow a last event ID, until none does, and ends with close_reason::finished. If
+/// the buffer has trimmed the next events meanwhile, it ends with close_reason::lagged: the client comes back
+/// with the ID that it has, and gets a new answer.
+///
+/// @par Lifetime  The buffer is borrowed: it outlives the source.
+/// @par Memory    The ID of the last event, and the bytes of one write.
+/// @par Threads   One thread at a time, together with the buffer.
 template <class Traits = default_traits> class replay_source {
  public:
+  /// As the concept ssewire::source has it.
   using batch = text_batch;
 
+  /// Starts after an ID.
+  ///
+  /// @param from           The buffer.
+  /// @param last_event_id  As in basic_replay_buffer::after().
+  /// @throws               std::bad_alloc.
   explicit replay_source(basic_replay_buffer<Traits> const& from, optional_text last_event_id = {})
       : from_(&from), after_(last_event_id.value()), outcome_(from.after(after_).outcome()) {}
 
   /// What became of the last event ID it was made with.
   [[nodiscard]] resume_outcome outcome() const noexcept { return outcome_; }
 
-  /// About `room` bytes, but at least one event if there is one.
+  /// Fills `out` with about `room` bytes, but at least one event if there is one.
+  ///
+  /// @throws  std::bad_alloc.
   [[nodiscard]] pull_status pull(batch& out, std::size_t room) {
     out.clear();
     if (reason_ != close_reason::none) return pull_status::closed;
@@ -62,19 +70,23 @@ template <class Traits = default_traits> class replay_source {
       reason_ = close_reason::finished;
       return pull_status::closed;
     }
-    constexpr std::string_view field = "id: ";  // which every frame of a buffer begins with
+    constexpr std::string_view field = "id: ";  // every frame of a buffer begins with it
     after_ = std::string(last.substr(field.size(), last.find('\n') - field.size()));
     has_sent_ = true;
     return pull_status::ready;
   }
 
-  /// All that was not taken: the stream keeps it.
+  /// All bytes that were not taken: the stream keeps them.
   [[nodiscard]] std::string_view give_back(batch& out, std::size_t taken) noexcept { return out.rest(taken); }
-  /// Never waits.
+  /// Always false: it never waits.
   [[nodiscard]] bool park() noexcept { return false; }
+  /// Does nothing: there is no wait to end.
   void set_hook(wake_hook) noexcept {}
+  /// None.
   [[nodiscard]] std::optional<reconnection_time> retry() const noexcept { return std::nullopt; }
+  /// Why it has ended; close_reason::none while it has not.
   [[nodiscard]] close_reason reason() const noexcept { return reason_; }
+  /// Ends it, unless it has ended. Returns the reason.
   close_reason close(close_reason why) noexcept {
     if (reason_ == close_reason::none) reason_ = why;
     return reason_;

@@ -11,20 +11,21 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+/// What a stream waits for.
 enum class stream_state : unsigned char {
-  /// Nothing to send; the subscription, if any, is parked.
+  /// Nothing to send; its source, if any, is parked.
   idle,
   /// There is more to send: pump again soon, after others had their turn.
   more,
-  /// The writer said `again`; waits for writable().
+  /// The writer said `again`: the stream waits for writable().
   blocked,
-  /// The writer said `pending`; waits for written().
+  /// The writer said `pending`: the stream waits for written().
   pending,
-  /// Over; see reason().
+  /// The stream is over; see reason().
   closed,
 };
 
-/// The word for it, for logs and counters. A static string.
+/// The state in a word, for logs and counters. A static string.
 constexpr std::string_view name(stream_state e) noexcept {
   switch (e) {
   case stream_state::idle: return "idle";

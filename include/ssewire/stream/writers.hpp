@@ -22,19 +22,24 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Appends to a string of the caller's: for tests, for a server that sends from a string, for a body that is
 /// kept.
-/// Input       `max_bytes`: what the string may hold, what stood in it included. When it is full, write()
-///             takes what there is room for and answers `again`: take some out, and tell the driver
-///             writable(). No limit unless said: the string of a stream that nobody reads would grow for
-///             ever. 0 takes nothing.
-/// Returns     (write) `ok` or `again`, never `closed`: a string has no peer that could go.
-/// Throws      (write) std::bad_alloc.
-/// Threads     the driver's; the string is touched inside write() only.
+///
+/// @par Threads  The driver's. The string is touched inside write() only.
 class string_writer {
  public:
+  /// Writes to `to`.
+  ///
+  /// @param to         Borrowed: it outlives the writer.
+  /// @param max_bytes  What the string may hold, what it held before included. When it is full, take some
+  ///   bytes out and call writable() on the driver. Without this argument there is no limit, and the string
+  ///   of a stream that nobody reads grows for ever. 0 takes nothing.
   explicit string_writer(std::string& to,
                          std::size_t max_bytes = (std::numeric_limits<std::size_t>::max)()) noexcept
       : to_(&to), max_bytes_(max_bytes) {}
 
+  /// Appends the bytes, as many as there is room for.
+  ///
+  /// @return  `ok` or `again`, never `closed`: a string has no peer that could go.
+  /// @throws  std::bad_alloc.
   write_result write(buffers pieces) {
     std::size_t taken = 0;
     for (auto const piece : pieces) {
@@ -46,6 +51,7 @@ class string_writer {
     }
     return {write_status::ok, taken};
   }
+  /// Does nothing.
   void on_closed(close_reason, ending) noexcept {}
 
  private:
@@ -53,18 +59,21 @@ class string_writer {
   std::size_t max_bytes_;
 };
 
-/// Writes to a std::ostream, or to whatever has its write(), flush() and operator!, and flushes behind each
-/// gathered write: for servers that hand one out, as POCO does, and for std::cout. It waits as long as the
-/// ostream does, so it belongs to serve_blocking.
-/// Input       `to`: borrowed; it outlives the writer. A template, so that this header does not pay for
-///             <ostream>.
-/// Returns     (write) `ok` with all bytes, or `closed` once the ostream has failed: how much of them it
-///             took before, nobody can say.
-/// Throws      (write) what the ostream throws, if it was told to.
+/// Writes to a std::ostream, and flushes it after each gathered write: for servers that hand one out, as POCO
+/// does, and for std::cout. It waits as long as the ostream does, so it belongs to serve_blocking.
+///
+/// @tparam Ostream  A std::ostream, or anything with its write(), flush() and operator!. It is a parameter so
+///   that this header need not include `<ostream>`.
 template <class Ostream> class ostream_writer {
  public:
+  /// Writes to `to`, which is borrowed: it outlives the writer.
   explicit ostream_writer(Ostream& to) noexcept : to_(&to) {}
 
+  /// Writes all bytes and flushes.
+  ///
+  /// @return  `ok` with all bytes; or `closed` when the ostream has failed: nobody can say how many bytes it
+  ///   took before.
+  /// @throws  What the ostream throws, if its exceptions are switched on.
   write_result write(buffers pieces) {
     std::size_t taken = 0;
     for (auto const piece : pieces) {
@@ -75,24 +84,26 @@ template <class Ostream> class ostream_writer {
     if (!*to_) return {write_status::closed, 0};
     return {write_status::ok, taken};
   }
+  /// Does nothing.
   void on_closed(close_reason, ending) noexcept {}
 
  private:
   Ostream* to_;
 };
 
-/// Hands the bytes to a callable `bool(std::string_view)`; false: the peer is gone. For servers whose send
-/// takes one text and takes it whole, as cpp-httplib's does. It waits as long as the callable does.
-/// Input       `to`: kept. It answers exactly bool, for an int of -1 would be true. Where a server's false
-///             means "taken, but slow down", as in uWebSockets, it is not the callable: write the writer,
-///             and answer `again`.
-/// Order       small neighbours among the pieces are joined, up to 4 KiB on the stack, and a larger piece
-///             goes as it lies. A call a piece would make three packets of one chunk: its head, an event,
-///             its tail. All pieces in one call would keep or allocate 64 KiB for each stream.
-/// Returns     (write) `ok` with all bytes, or `closed`.
-/// Throws      (write) what the callable throws.
+/// Hands the bytes to a callable `bool(std::string_view)`. For servers whose send() takes one text, and takes
+/// it whole, as cpp-httplib's does. It waits as long as the callable does.
+///
+/// Small pieces that follow one another are joined, up to 4 KiB on the stack; a larger piece goes alone. With
+/// a call for each piece one chunk would become three packets: its head, an event, its tail. With one call
+/// for all pieces each stream would keep or allocate 64 KiB.
 template <class Callable> class callback_writer {
  public:
+  /// Writes by `to`.
+  ///
+  /// @param to  Kept. false means that the peer is gone. It must return exactly bool, because an int of -1
+  ///   would be true. Where false means "taken, but slow down", as in uWebSockets, do not use this class:
+  ///   implement a writer that answers `again`.
   explicit callback_writer(Callable to) noexcept(std::is_nothrow_move_constructible_v<Callable>)
       : to_(std::move(to)) {
     static_assert(std::is_invocable_v<Callable&, std::string_view>,
@@ -101,6 +112,10 @@ template <class Callable> class callback_writer {
                   "callback_writer needs a callable that answers bool: false says that the peer is gone");
   }
 
+  /// Hands all bytes to the callable.
+  ///
+  /// @return  `ok` with all bytes, or `closed`.
+  /// @throws  What the callable throws.
   write_result write(buffers pieces) {
     if (pieces.size() == 1) {  // nothing to join
       bool const good = to_(pieces.front());
@@ -124,6 +139,7 @@ template <class Callable> class callback_writer {
     if (!send_joined()) return {write_status::closed, 0};
     return {write_status::ok, taken};
   }
+  /// Does nothing.
   void on_closed(close_reason, ending) noexcept {}
 
  private:
