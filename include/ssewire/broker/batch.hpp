@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// batch.hpp - what one pull hands out: frames in order, which stay where they are in the log, pinned.
+// batch.hpp - the result of one pull: frames in order, which stay where they are in the log, pinned.
 #pragma once
 
 #include <ssewire/broker/filter.hpp>
@@ -27,27 +27,35 @@ template <class Traits> class cursor_reader;
 
 }  // namespace detail
 
-/// The frames of one pull: first the notices of the library (where the stream stands, what it is missing),
-/// then the events, as runs of frames that lie together. Pins the log's memory until it is cleared, refilled
-/// or destroyed. Meant to be reused: it keeps its small buffer.
-/// Threads     one at a time.
+/// The frames of one pull: first the library's own events (where the stream stands, what it is missing), then
+/// the published ones, as runs of frames that lie together. Reuse it: it keeps its small buffer.
+///
+/// @par Lifetime  It pins the log's memory until it is cleared, refilled or destroyed.
+/// @par Threads   One thread at a time.
 template <class Traits> class basic_batch {
  public:
-  /// A part of it that is kept beyond its own life.
+  /// Pins a part of a batch beyond the batch's own life.
   using kept = detail::segment_pin<Traits>;
 
+  /// The most runs of frames in one batch.
   static constexpr std::size_t max_runs = 28;
-  static constexpr std::size_t max_views = max_runs + 1;  // and the notices
+  /// The most views that gather() writes: the runs, and the library's events.
+  static constexpr std::size_t max_views = max_runs + 1;
 
   basic_batch() noexcept = default;
   basic_batch(basic_batch const&) = delete;
   basic_batch& operator=(basic_batch const&) = delete;
 
+  /// Whether there is no frame.
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
+  /// The bytes of all frames.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
-  /// Writes its parts, in order and none empty, to `out`, which has room for max_views. Returns how many.
-  /// They live as long as the pins.
+  /// Writes its parts, in order and none empty, as views to `out`.
+  ///
+  /// @param out      Room for max_views views.
+  /// @return         How many there are.
+  /// @par Lifetime   The views live as long as the pins.
   std::size_t gather(std::string_view* out) const noexcept {
     auto* next = out;
     if (!notices_.empty()) *next++ = notices_;
@@ -55,15 +63,17 @@ template <class Traits> class basic_batch {
     return static_cast<std::size_t>(next - out);
   }
 
-  /// All of it as one string, for small programs and tests.
+  /// All frames as one string, for small programs and tests.
+  ///
+  /// @throws  std::bad_alloc.
   [[nodiscard]] std::string text() const {
     std::string all = notices_;
     for (std::size_t i = 0; i < runs_; ++i) all += pinned_[i].bytes();
     return all;
   }
 
-  /// Keeps the memory of a part of it that lies in one run, beyond the batch's own life. Null for the
-  /// notices.
+  /// Keeps the memory of `part`, which lies in one run, beyond the batch's own life. Null for the library's
+  /// events.
   [[nodiscard]] kept keep(std::string_view part) const noexcept {
     for (std::size_t i = 0; i < runs_; ++i) {
       auto const run = pinned_[i].bytes();
@@ -74,7 +84,9 @@ template <class Traits> class basic_batch {
     return {};
   }
 
-  /// Holds the same as another: the same bytes, pinned once more.
+  /// Becomes a copy of another batch: the same bytes, pinned once more.
+  ///
+  /// @throws  std::bad_alloc.
   void assign(basic_batch const& other) {
     clear();
     notices_ = other.notices_;
@@ -85,6 +97,7 @@ template <class Traits> class basic_batch {
     bytes_ = other.bytes_;
   }
 
+  /// Drops all frames and their pins.
   void clear() noexcept {
     for (std::size_t i = 0; i < runs_; ++i) pinned_[i] = {};
     notices_.clear();
@@ -99,10 +112,10 @@ template <class Traits> class basic_batch {
     detail::segment_pin<Traits> pin;
     std::size_t first = 0;
     std::size_t last = 0;
-    std::uint32_t membership = 0;  // the key of whose channel it came from
+    std::uint32_t membership = 0;  // the key of the membership whose channel it came from
 
     [[nodiscard]] std::string_view bytes() const noexcept { return pin->frames(first, last); }
-    // The first entry at or behind a position, or `last`.
+    // The first entry at or after a position, or `last`.
     [[nodiscard]] std::size_t first_at(std::uint64_t position) const noexcept {
       auto at = first;
       while (at < last && pin->position(at) < position) ++at;
@@ -149,10 +162,10 @@ template <class Traits> class basic_batch {
 
   // What became of the events that a filter was asked about.
   struct picking {
-    std::uint64_t cut = detail::never;  // the position of the first one that found no room here
-    std::uint64_t last_admitted = 0;    // position; 0: none was
-    std::uint64_t skipped = 0;          // events refused
-    std::uint64_t skipped_since = 0;    // of these, behind the last one admitted
+    std::uint64_t cut = detail::never;  // the position of the first event that found no room here
+    std::uint64_t last_admitted = 0;    // its position; 0: none was admitted
+    std::uint64_t skipped = 0;          // events that the filter refused
+    std::uint64_t skipped_since = 0;    // of these, the ones after the last admitted event
   };
 
   // Adds the events of another batch that the filter admits. Throws what the filter throws.

@@ -36,8 +36,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// Channels in one order of events. Every event has a position in that order, so one last event ID is enough
 /// for a client that follows several channels on one connection.
 ///
-/// @par Threads    Any thread may make any call at any time, also from inside wake hooks and writers.
-///   Destroy it on one thread, after the last other call, and not from inside a hook.
+/// @par Threads    Any thread may make any call at any time, also from inside wake hooks and writers. Destroy
+///   the broker on one thread, after the last other call, and not from inside a hook.
 /// @par Processes  In the child of a fork() it is another broker, from its first publish or subscribe on: it
 ///   holds nothing, its IDs are others, and a client that presents an ID from before the fork gets a gap
 ///   event with the reason `restart`. Fork while no other thread is inside the library. vfork(), _Fork() and
@@ -48,32 +48,35 @@ template <class Traits = default_traits> class basic_broker {
       "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
+  /// A stream's place in this broker.
   using subscription = basic_subscription<Traits>;
 
-  /// @throws std::bad_alloc, and what Traits::epoch() throws.
+  /// A broker without channels.
+  ///
+  /// @throws  std::bad_alloc, and what Traits::epoch() throws.
   explicit basic_broker(broker_options options = {}) : core_(std::make_shared<core>(options)) {}
   basic_broker(basic_broker const&) = delete;
   basic_broker& operator=(basic_broker const&) = delete;
 
-  /// Ends all subscriptions, with close_reason::drained. The subscriptions may be destroyed later.
+  /// Ends all subscriptions, with close_reason::drained. Their objects may be destroyed later.
   ~basic_broker() { core_->close_all(); }
 
   /// Appends an event to one or several channels and wakes the streams that wait there. It never waits for a
-  /// subscriber, a writer or a lock that user code holds. Wake hooks run inside this call, one after the
-  /// other.
+  /// subscriber, a writer or a lock that user code holds. Wake hooks run inside this call, one after another.
   /// On several channels the event has one position: a stream that follows more than one of them gets it
   /// once.
   ///
-  /// @param e        Borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets
+  /// @param channels  A name, names in braces, or a range of texts. Borrowed for the call.
+  /// @param e         Borrowed for the call. Its type must not begin with "ssewire.". Without an ID it gets
   ///   the broker's. An ID of yours is sent as it is: 1 to 128 bytes of 0x21 to 0x7E, not of the form of the
   ///   broker's IDs, and not the ID of an event that the channel still holds. A client can resume from it as
   ///   long as the channel holds the event. On channels that are followed together IDs must differ.
-  /// @param options  A tag for filters.
-  /// @return         The event's position. On an error nothing has happened, and no position was used:
+  /// @param options   A tag for filters.
+  /// @return          The event's position. On an error nothing has happened, and no position was used:
   ///   no_channel, channel_name_refused, type_reserved, id_refused, id_in_use, event_too_large (serialized
   ///   beyond replay_limits::max_bytes), too_many_channels, closed, no_memory (in the child of a fork() also
   ///   where Traits::epoch() throws). stats() counts refusals, so the result need not be looked at.
-  /// @par Complexity O(size of the event) outside the lock. Under the lock: a copy of at most 4 KiB for each
+  /// @par Complexity  O(size of the event) outside the lock. Under the lock: a copy of at most 4 KiB for each
   ///   channel, and the trimming that the event causes.
   result<position_id> publish(channel_names channels, event const& e,
                               publish_options const& options = {}) noexcept {
@@ -83,20 +86,22 @@ template <class Traits = default_traits> class basic_broker {
     return published;
   }
 
-  /// The same for an event of this data: `publish("news", "hello")`.
+  /// The same for an event with this data: `publish("news", "hello")`.
   result<position_id> publish(channel_names channels, optional_text data,
                               publish_options const& options = {}) noexcept {
     return publish(channels, event{.data = data}, options);
   }
 
   /// Appends several events in this order, with nothing between them, or none of them. Subscribers are woken
-  /// once. Without events nothing happens, and the result is ok. Of more than max_events the first are
+  /// once. Without events nothing happens, and the result is ok. Of more events than max_events the first are
   /// trimmed at once.
   ///
-  /// @param events  Borrowed for the call, also the text that they view.
-  /// @return        The last event's position; the others lie directly before it. event_too_large also if
-  ///   all together exceed max_bytes. Other errors as above.
-  /// @par Complexity As above for each event; the lock is held for all of them.
+  /// @param channels  As above.
+  /// @param events    Borrowed for the call, also the text that they view.
+  /// @param options   As above.
+  /// @return          The last event's position; the others lie directly before it. event_too_large also if
+  ///   all events together exceed max_bytes. Other errors as above.
+  /// @par Complexity  As above for each event; the lock is held for all of them.
   result<position_id> publish(channel_names channels, std::span<event const> events,
                               publish_options const& options = {}) noexcept {
     result<position_id> published{{}, errc::no_memory};
@@ -106,17 +111,17 @@ template <class Traits = default_traits> class basic_broker {
     return published;
   }
 
-  /// Subscribes one stream to one or several channels at one instant. What was published before comes from
-  /// the log, what comes after is live: nothing twice, and nothing lost.
+  /// Subscribes one stream to one or several channels at one instant. Events published before come from the
+  /// log, events published after are live: none twice, and none lost.
   ///
   /// @param channels  A name given twice counts once. A channel need not exist yet. An absent name is
   ///   refused as an empty one is.
-  /// @param options   Where the stream starts, its filter, its user. Borrowed for the call.
+  /// @param options   Where the stream starts, its filter, its user, and more. Borrowed for the call.
   /// @return          The subscription, or why there is none: no_channel, channel_name_refused,
   ///   too_many_channels, too_many_subscribers, channel_full, user_full, closed, no_memory. On an error
   ///   nothing has changed.
-  /// @par Complexity  Expected O(names). Under the lock a search in each channel's log, O(log n) in what it
-  ///   holds; with start_at::last as many searches as the logarithm of all positions.
+  /// @par Complexity  Expected O(names). Under the lock a search in each channel's log, O(log n) in the
+  ///   events that it holds; with start_at::last as many searches as the logarithm of all positions.
   [[nodiscard]] result<subscription> subscribe(channel_names channels,
                                                subscribe_options const& options = {}) noexcept {
     result<subscription> made{{}, errc::no_memory};
@@ -131,16 +136,20 @@ template <class Traits = default_traits> class basic_broker {
 
   /// Begins an orderly shutdown, which tick() carries on. From now on nobody is admitted and nothing is
   /// published.
-  /// Each stream leaves at a time of its own in the first half of the time until `deadline`. Until then it
-  /// stays open and is sent what was published before. Then its client gets a time to come back,
-  /// broker_options::least_retry and a part of `spread`, and the stream ends. Departures are even over that
-  /// half, and returns are even over `spread`, in the same order. The first event of each new stream sets
-  /// the client's normal time again (broker_options::retry).
-  /// At `deadline` tick() ends the streams that are left by force. So call tick() in small steps, a fiftieth
-  /// of the time, say, until stats().subscribers is 0. If `deadline` is not later than `now`, all streams
-  /// leave at once, and the next tick() forces.
-  /// Calling again can only move the deadline earlier. The new `spread` applies to streams not yet notified.
   ///
+  /// Each stream leaves at its own time in the first half of the time until `deadline`. Until then it stays
+  /// open and sends the events that were published before. Then its client gets a time to come back:
+  /// least_retry of broker_options plus a part of `spread`, and the stream ends. The departures are even over
+  /// that half, and the returns are even over `spread`, in the same order. The first event of the client's
+  /// next stream sets its normal time again (broker_options::retry).
+  ///
+  /// At `deadline` tick() ends the remaining streams by force. So call tick() in small steps, a fiftieth of
+  /// the time for example, until stats().subscribers is 0. Calling drain() again can only move the deadline
+  /// earlier; the new `spread` applies to streams that were not yet notified.
+  ///
+  /// @param now       The time now.
+  /// @param deadline  If it is not later than `now`, all streams leave at once, and the next tick() forces.
+  /// @param spread    The time over which clients come back.
   /// @par Complexity  O(subscribers), also of each tick(). The lock is released after every 64. Nothing is
   ///   allocated.
   void drain(steady_time now, steady_time deadline,
@@ -152,11 +161,13 @@ template <class Traits = default_traits> class basic_broker {
   /// for channel_expiry, ends lagging streams whose policy is lag_policy::close, and ends the streams of a
   /// drain at their times. Call it about ten times in max_age, or once a second; more often during a drain.
   ///
-  /// @par Complexity  O(channels + subscribers + what these follow + what is trimmed). The lock is released
-  ///   after every 64.
+  /// @par Complexity  O(channels + subscribers + channels that these follow + trimmed events). The lock is
+  ///   released after every 64.
   void tick(steady_time now) noexcept { core_->tick(now); }
 
-  /// @return How many subscriptions follow a channel now. Expected O(1); takes the lock.
+  /// How many subscriptions follow a channel now.
+  ///
+  /// @par Complexity  Expected O(1); takes the lock.
   [[nodiscard]] std::uint64_t subscribers(optional_text channel) const noexcept {
     return core_->subscribers_of(channel.value());
   }
@@ -164,7 +175,9 @@ template <class Traits = default_traits> class basic_broker {
   // One channel a call.
   [[nodiscard]] std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;
 
-  /// @return All counters, at one instant. O(1); takes the lock.
+  /// All counters, at one instant.
+  ///
+  /// @par Complexity  O(1); takes the lock.
   [[nodiscard]] broker_stats stats() const noexcept { return core_->stats(); }
 
  private:
@@ -173,8 +186,11 @@ template <class Traits = default_traits> class basic_broker {
   std::shared_ptr<core> core_;
 };
 
+/// A broker with the default traits.
 using broker = basic_broker<>;
+/// A subscription of a broker.
 using subscription = basic_subscription<>;
+/// The frames of one pull of a subscription.
 using batch = basic_batch<default_traits>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -22,54 +22,58 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// The limits of a broker. Those of history make the oldest go, but the newest publish is always kept; at
-/// the others the newcomer or the new event is refused with an error.
+/// The limits of a broker. The limits of history trim the oldest events, but never those of the newest
+/// publish. At the other limits the new subscriber or the new event is refused with an error.
 struct broker_options {
-  /// Of each channel.
+  /// The history of each channel.
   replay_limits replay = {};
   /// Events held by all channels together. Over this limit the broker trims the oldest of all.
   std::uint64_t max_events_in_all = (std::numeric_limits<std::uint64_t>::max)();
-  /// Memory of all logs together, not of serialized events: with one short event a channel takes 504 bytes.
-  /// Over this limit the broker trims the oldest events of any channel, but never those of the newest
-  /// publish. So a busy channel can shorten a quiet one's history: isolate tenants with one broker each.
+  /// Memory of all logs together, in bytes: more than the serialized events. A channel with one short event
+  /// takes 504 bytes. Over this limit the broker trims the oldest events of any channel, but never those of
+  /// the newest publish. So a busy channel can shorten a quiet one's history: isolate tenants with one broker
+  /// each.
   std::size_t max_log_bytes = 256 * 1024 * 1024;
   /// Trimmed log memory still referenced by unfinished writes. Over this limit the broker closes the streams
-  /// that reference it, oldest pull first. Each publish and tick looks at 32 streams that may reference
-  /// some, so where more streams reference only what is still in a log, it may take several.
+  /// that reference it, oldest pull first. Each publish and tick checks 32 streams that may reference some.
+  /// So if more streams than these reference only memory that is still in a log, it may take several calls.
   std::size_t max_pinned_bytes = 64 * 1024 * 1024;
-  /// Channels that have subscribers, hold an event, or have trimmed one since a stream with a filter came.
+  /// Channels that have subscribers, hold an event, or have trimmed an event since a stream with a filter
+  /// joined.
   std::size_t max_channels = 100'000;
-  /// A channel and its events are removed when nobody has followed it or published to it for so long. 0:
-  /// never. Kept by tick().
+  /// A channel and its events are removed when nobody has followed it or published to it for this time. 0:
+  /// never. tick() enforces it.
   steady_duration channel_expiry = std::chrono::hours(1);
-  /// Expired channels that are remembered, about 140 bytes each. Of older ones a client that comes back is
-  /// told a gap, there or not.
+  /// Expired channels that the broker remembers, about 140 bytes each. A client that comes back to a channel
+  /// that is not remembered gets a gap event, whether it missed an event or not.
   std::size_t max_expired_channels = 10'000;
   /// Subscriptions open at the same time.
   std::size_t max_subscribers = 100'000;
-  /// Of these, on one channel.
+  /// Subscriptions of one channel.
   std::size_t max_subscribers_per_channel = (std::numeric_limits<std::size_t>::max)();
-  /// Of these, with one subscribe_options::user.
+  /// Subscriptions with the same subscribe_options::user.
   std::size_t max_subscribers_per_user = (std::numeric_limits<std::size_t>::max)();
-  /// Of one subscription, and of one publish. Each pull, park, join and leave looks at all of a stream's.
+  /// Channels of one subscription, and of one publish. Each pull, park, join and leave looks at all channels
+  /// of a stream.
   std::size_t max_channels_per_stream = 64;
+  /// The bytes of a channel's name.
   std::size_t max_channel_name_bytes = 128;
-  /// The type of the event that tells a gap. Empty or "message": pages get it as they get any event without
-  /// a type. Of another one no event can be published. Borrowed, as the next two: they must outlive the
-  /// broker.
+  /// The type of the event that reports a gap. Empty or "message": pages get it as they get any event without
+  /// a type. With any other type here, no event of that type can be published. Borrowed, as the next two:
+  /// they must outlive the broker.
   event_type gap_type = "ssewire.gap";
   /// The type of the event that says where a stream stands; as for gap_type.
   event_type position_type = "ssewire.position";
-  /// The data of that event. Not empty by default: programs that read the data of every event as JSON must
-  /// go on.
+  /// The data of that event. It is not empty by default, so that programs go on that read the data of every
+  /// event as JSON.
   std::string_view position_data = "{}";
-  /// What each stream tells its client at its beginning, with the position event: how long to wait before it
-  /// comes back. It ends what a drain or a refusal has told it for one occasion. None: the client keeps what
-  /// it was told last.
+  /// How long a client waits before it comes back. Each stream sends it at its beginning, with the position
+  /// event, and so replaces the time that a drain or a refusal gave for one occasion. None: the client keeps
+  /// the time that it got last.
   std::optional<reconnection_time> retry = reconnection_time(3000);
-  /// No client is told to come back from a drain sooner than this.
+  /// The shortest time that a drain gives a client before it comes back.
   reconnection_time least_retry = reconnection_time(1000);
-  /// Told how many follow a channel: presence_hook::of(callable).
+  /// Called when the number of a channel's subscriptions changes: presence_hook::of(callable).
   presence_hook on_presence = {};
 };
 
@@ -77,9 +81,9 @@ struct broker_options {
 enum class lag_policy : unsigned char {
   /// It gets a gap event that says what is missing, and goes on.
   tell,
-  /// It is closed, with close_reason::lagged; its client comes back and is told then. What only age took, in
-  /// a tick() that came over half of max_age after the one before, is told: the process may have stood
-  /// still.
+  /// It is closed, with close_reason::lagged; its client comes back and gets the gap event then. There is an
+  /// exception: if only max_age trimmed the events, in a tick() that came more than half of max_age after the
+  /// one before, the process may have stood still. Then the stream gets the gap event and goes on.
   close,
 };
 
@@ -92,17 +96,28 @@ constexpr std::string_view name(lag_policy policy) noexcept {
   return "unknown";
 }
 
-/// Where a client starts that presents no last event ID, or one that says nothing.
+/// Where a stream starts when its client presents no last event ID, or one that does not say where it stood.
 struct start_at {
-  enum class place : unsigned char { now, beginning, last } where = place::now;
-  /// Of `last`: how many of the newest events, over all of the stream's channels.
+  /// The kinds of starts.
+  enum class place : unsigned char {
+    /// With the next event.
+    now,
+    /// With the oldest event that it can start with and miss none.
+    beginning,
+    /// With the newest `events`.
+    last,
+  };
+  /// Where the stream starts.
+  place where = place::now;
+  /// With place::last, how many of the newest events, over all of the stream's channels.
   std::uint64_t events = 0;
 
+  /// Starts with the next event.
   [[nodiscard]] static constexpr start_at now() noexcept { return {}; }
-  /// From where nothing is missing on any of its channels.
+  /// Starts where nothing is missing after it on any of the stream's channels.
   [[nodiscard]] static constexpr start_at beginning() noexcept { return {place::beginning, 0}; }
-  /// The newest n, or fewer where fewer are held without a hole. One on several of its channels counts on
-  /// each.
+  /// Starts with the newest n events, or with fewer if fewer are held without a hole. An event on several of
+  /// the stream's channels counts on each.
   [[nodiscard]] static constexpr start_at last(std::uint64_t n) noexcept { return {place::last, n}; }
 };
 
@@ -116,14 +131,14 @@ constexpr std::string_view name(start_at::place where) noexcept {
   return "unknown";
 }
 
-/// Whether a stream gets position events: the first event that says where it stands, and later ones after a
-/// filter has skipped much, or after join(), leave() and set_filter().
+/// Whether a stream gets position events, which say where it stands: one at its beginning, others after a
+/// filter has skipped many events, and after join(), leave() and set_filter().
 enum class position_events : unsigned char {
   /// Its client can resume at any time.
   sent,
   /// For programs that take every event for one of yours, as SDKs do whose requests are POSTs. A client that
-  /// is cut before its first event cannot resume; one with a filter may be told a gap that was none for it.
-  /// broker_options::retry is not told.
+  /// drops before its first event cannot resume. A client with a filter may get a gap event although no event
+  /// for it is missing. broker_options::retry is not sent.
   left_out,
 };
 
@@ -136,20 +151,27 @@ constexpr std::string_view name(position_events events) noexcept {
   return "unknown";
 }
 
+/// What a publish says of its events besides the events.
 struct publish_options {
-  /// For filters; not sent. Costs 8 bytes an event on channels where one was not 0.
+  /// A number for filters; it is not sent. It costs 8 bytes for each event on channels where a tag was not 0.
   std::uint64_t tag = 0;
 };
 
+/// How a stream subscribes.
 struct subscribe_options {
-  /// What the client presents, hostile bytes welcome; absent or empty: nothing. Borrowed for the call.
+  /// The last event ID that the client presents; hostile bytes are welcome. Absent or empty: the client has
+  /// none. Borrowed for the call.
   optional_text last_event_id = {};
+  /// Where the stream starts when that ID does not say where the client stood.
   start_at start = {};
+  /// What happens when the log moves past the stream.
   lag_policy lag = lag_policy::tell;
-  /// Which events of its channels it gets; empty: all.
+  /// Which events of its channels the stream gets; empty: all.
   event_filter filter = {};
+  /// Whether the stream gets position events.
   position_events position = position_events::sent;
-  /// Whose it is, for max_subscribers_per_user; absent or empty: nobody's. Borrowed for the call.
+  /// The user that the stream counts for, for max_subscribers_per_user; absent or empty: it counts for none.
+  /// Borrowed for the call.
   optional_text user = {};
 };
 

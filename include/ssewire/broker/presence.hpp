@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// presence.hpp - how a program hears that a channel's subscribers have become more or fewer.
+// presence.hpp - how a program learns that the number of a channel's subscribers has changed.
 #pragma once
 
 #include <ssewire/core/callback.hpp>
@@ -13,22 +13,23 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many subscriptions follow a channel. `before` is what was reported last, 0 at first, and differs from
-/// `now`.
+/// How many subscriptions follow a channel.
 struct presence {
-  /// Valid during the call.
+  /// The channel's name. Valid during the call.
   std::string_view channel;
+  /// The number that was reported last; 0 at first. It differs from `now`.
   std::uint64_t before = 0;
+  /// The number now.
   std::uint64_t now = 0;
 };
 
-/// Called when subscriptions join or leave a channel: to show who is there, to begin and end what feeds a
-/// channel. It runs on the thread that joins or leaves, without a lock of the library, and may call anything
-/// of the library.
-/// For one channel it never overlaps itself, and its calls are in order. What happens during a call is
-/// reported in one further call, on the same thread. A subscriber that joins and leaves during a call is not
-/// reported.
-/// After the broker's destructor has returned, the hook is not running and never will.
+/// Called when subscriptions join or leave a channel: to show how many there are, to start and stop the
+/// program that feeds a channel. It may call anything of the library. For one channel it never overlaps
+/// itself, and its calls are in order. Changes during a call are reported in one further call, on the same
+/// thread. A subscriber that joins and leaves during a call is not reported.
+///
+/// @par Lifetime  After the broker's destructor has returned, the hook is not running and never will.
+/// @par Threads   It runs on the thread that joins or leaves, without a lock of the library.
 using presence_hook = callback<void(presence const&)>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -27,7 +27,7 @@ enum class trim_cause : unsigned char {
   expiry,
   /// broker_options::max_log_bytes or max_events_in_all.
   all_together,
-  /// This process was cloned by fork(), and the events are the other one's.
+  /// fork() has cloned this process, and the events belong to the other one.
   cloned,
 };
 
@@ -44,54 +44,54 @@ constexpr std::string_view name(trim_cause cause) noexcept {
   return "unknown";
 }
 
-/// What a broker has done and holds. Counters since its construction.
+/// What a broker has done and holds. The counters begin at its construction.
 struct broker_stats {
-  /// Events; one on several channels counts once.
+  /// Events published; one on several channels counts once.
   std::uint64_t published = 0;
-  /// The same, serialized.
+  /// The bytes of these, serialized.
   std::uint64_t published_bytes = 0;
   /// Events handed to streams, replayed ones included.
   std::uint64_t delivered = 0;
-  /// The same, serialized.
+  /// The bytes of these, serialized.
   std::uint64_t delivered_bytes = 0;
-  /// Of `delivered`, events that were there before the stream was.
+  /// Of `delivered`, events that were published before the stream subscribed.
   std::uint64_t replayed = 0;
-  /// Events that filters refused. A filter is asked again about an event that a writer gave back, and it
-  /// counts again.
+  /// Events that filters refused. A filter is asked again about an event that a writer gave back, and such an
+  /// event counts again.
   std::uint64_t filtered = 0;
   /// Gap events sent.
   std::uint64_t gaps = 0;
-  /// Of these, sent to open streams that had lagged. Streams of lag_policy::close get theirs when they come
-  /// back.
+  /// Of these, gap events sent to open streams that had lagged. A client of lag_policy::close gets its gap
+  /// event when it comes back.
   std::uint64_t lags = 0;
-  /// Events that those had missed on each of their channels, also such as came by another channel or were
-  /// not for their filter; without gaps whose number is not known.
+  /// Events that the streams of `lags` missed, counted on each of their channels: also events that came by
+  /// another channel, or that their filter would refuse. Gaps of unknown length are not counted.
   std::uint64_t missed = 0;
   /// Events that the logs have trimmed; one on several channels counts on each.
   std::uint64_t trimmed = 0;
-  /// The same by trim_cause.
+  /// `trimmed` by trim_cause.
   std::array<std::uint64_t, 6> trims = {};
   /// Subscriptions by resume_outcome.
   std::array<std::uint64_t, 5> resumes = {};
   /// Subscriptions by close_reason, counted when their owner has released them.
   std::array<std::uint64_t, close_reason_count> closes = {};
-  /// By errc: calls of publish, subscribe, join, leave and set_filter that were refused, whatever the
-  /// reason, each once. What never reaches a broker is not counted: calls on an empty subscription, or
-  /// refused by a driver.
+  /// Calls of publish, subscribe, join, leave and set_filter that were refused, by errc; each call counts
+  /// once. Calls that never reach a broker are not counted: those on an empty subscription, and those that a
+  /// driver refuses.
   std::array<std::uint64_t, errc_count> refusals = {};
-  /// Now.
+  /// Subscriptions now.
   std::uint64_t subscribers = 0;
-  /// Now: those that count against max_channels.
+  /// Channels now: those that count against max_channels.
   std::uint64_t channels = 0;
-  /// Remembered now: those that count against max_expired_channels.
+  /// Expired channels remembered now: those that count against max_expired_channels.
   std::uint64_t expired_channels = 0;
-  /// Held now.
+  /// Events held now.
   std::uint64_t events = 0;
-  /// Held now: serialized events.
+  /// The bytes of these, serialized.
   std::uint64_t frame_bytes = 0;
-  /// Held now: memory of the logs.
+  /// The memory of the logs now, in bytes.
   std::uint64_t log_bytes = 0;
-  /// Now: trimmed memory that unfinished writes still reference.
+  /// Trimmed memory that unfinished writes still reference now, in bytes.
   std::uint64_t pinned_bytes = 0;
 };
 

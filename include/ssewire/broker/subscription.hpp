@@ -34,47 +34,55 @@ namespace detail {
 template <class Traits> struct in_step;
 }  // namespace detail
 
-/// One stream's place in a broker: pull what comes next, park when nothing does. It is movable, and ends
+/// One stream's place in a broker: pull what comes next, and park when nothing does. It is movable, and ends
 /// when it is destroyed. An empty one (`subscription{}`, or moved from) pulls nothing and is closed.
 ///
-/// @par Threads  One at a time; the wake hook runs on others. It may outlive the broker: it is closed then.
+/// @par Lifetime  It may outlive the broker: it is closed then.
+/// @par Threads   One thread at a time; the wake hook runs on others.
 template <class Traits = default_traits> class basic_subscription {
   static_assert(
       detail::can_lock<Traits>,
       "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
+  /// The frames of one pull.
   using batch = basic_batch<Traits>;
+  /// The broker's traits.
   using traits = Traits;
 
   basic_subscription() noexcept = default;
+  /// Takes the place of `other`, which is empty then.
   basic_subscription(basic_subscription&& other) noexcept
       : core_(std::move(other.core_)), state_(std::exchange(other.state_, nullptr)) {}
+  /// Takes the place of `other`, which is empty then, and ends the place that this object had.
   basic_subscription& operator=(basic_subscription&& other) noexcept {
-    basic_subscription old(std::move(other));  // ends what was here, when this holds the new one
+    basic_subscription old(std::move(other));  // ends the old place, when this already holds the new one
     std::swap(core_, old.core_);
     std::swap(state_, old.state_);
     return *this;
   }
+  /// Ends it, as close() does.
   ~basic_subscription() { close(); }
 
+  /// Whether it is not empty.
   [[nodiscard]] explicit operator bool() const noexcept { return state_ != nullptr; }
 
-  /// What became of the last event ID it was made with.
+  /// What became of the last event ID that it was made with.
   [[nodiscard]] resume_outcome outcome() const noexcept {
     return state_ == nullptr ? resume_outcome::fresh : state_->outcome;
   }
 
-  /// Sets what is called when a parked subscription has something to pull, or is ended. Set it while not
-  /// parked.
+  /// Sets the hook that is called when a parked subscription has something to pull, and when the broker ends
+  /// it. Set it while it is not parked.
   void set_hook(wake_hook hook) noexcept {
     if (state_ != nullptr) core_->set_hook(*state_, hook);
   }
 
-  /// Fills `out` with what comes next, about `room` bytes of it but at least one event, and moves the cursor
-  /// past it. Events of the library come first, where they are due: what is missing, and where the stream
-  /// stands.
+  /// Fills `out` with the next events and moves the cursor past them. The library's own events come first,
+  /// where they are due: what is missing, and where the stream stands.
   ///
+  /// @param out       The frames.
+  /// @param room      About how many bytes; at least one event is pulled, if there is one.
   /// @throws          std::bad_alloc, and what the filter throws; then nothing was pulled.
   /// @par Complexity  For each run of frames (28 at most) a look at each of its channels, and O(log n) in
   ///   the pages of one. Takes the broker's lock once; with a filter, once more for each batch that the
@@ -85,30 +93,35 @@ template <class Traits = default_traits> class basic_subscription {
     return pull_status::closed;
   }
 
-  /// Only the first `taken` bytes of the batch just pulled were sent. Frames of which nothing was sent will
-  /// be pulled again.
+  /// Gives back what was not sent of the batch just pulled. Frames of which nothing was sent will be pulled
+  /// again.
   ///
-  /// @return  The rest of the frame that was sent in part: send it before anything else. A view of the
+  /// @param out    The batch just pulled.
+  /// @param taken  How many of its first bytes were sent.
+  /// @return       The rest of the frame that was sent in part: send it before anything else. A view of the
   ///   batch; empty if `taken` ends between two frames.
   [[nodiscard]] std::string_view give_back(basic_batch<Traits>& out, std::size_t taken) noexcept {
     return state_ == nullptr ? std::string_view() : core_->give_back(*state_, out, taken);
   }
 
+  /// Waits for the hook.
+  ///
   /// @return          true: there is nothing to pull, and the hook will be called once when there is. false:
   ///   pull now.
   /// @par Complexity  O(channels it follows), as of give_back(), let_go() and backlog().
   [[nodiscard]] bool park() noexcept { return state_ != nullptr && core_->park(*state_); }
 
-  /// The batch pulled last is not being sent any more, nor any part of it: its memory no longer counts as
-  /// pinned by this subscription. pull(), park(), and a give_back() whose rest is 16 KiB at most imply it.
+  /// No part of the last batch is being sent any more: its memory no longer counts as pinned by this
+  /// subscription. pull(), park(), and a give_back() whose rest is at most 16 KiB imply it.
   void let_go() noexcept {
     if (state_ != nullptr) core_->let_go(*state_);
   }
 
-  /// Follows one more channel, from now on. What was published before this call comes first; then a position
-  /// event says where the change was, and the client's last event ID is right for the new set. If the
-  /// channel is followed already, nothing happens.
+  /// Follows one more channel, from now on. Events that were published before this call come first. Then a
+  /// position event says where the change was, so that the client's last event ID is right for the new set.
+  /// If the channel is followed already, nothing happens.
   ///
+  /// @param channel   The channel's name. Borrowed for the call.
   /// @return          channel_name_refused, too_many_channels, channel_full, closed, no_memory,
   ///   called_from_inside (its filter); then nothing has changed.
   /// @par Complexity  O(channels it follows), with one allocation outside the lock. Subscribe to many
@@ -123,9 +136,10 @@ template <class Traits = default_traits> class basic_subscription {
 
   errc join(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
-  /// Stops following a channel; what was not pulled of it will not be. A position event says where the
+  /// Stops following a channel; its events that were not pulled will not be. A position event says where the
   /// change was. If the channel is not followed, nothing happens.
   ///
+  /// @param channel   The channel's name. Borrowed for the call.
   /// @return          no_channel (it follows no other channel: close it), closed, called_from_inside; then
   ///   nothing has changed.
   /// @par Complexity  O(channels it follows).
@@ -137,52 +151,54 @@ template <class Traits = default_traits> class basic_subscription {
 
   errc leave(std::initializer_list<std::string_view>) = delete;  // one channel a call
 
-  /// From the next pull on, another filter admits the events; an empty one admits all. A position event says
-  /// where.
+  /// Sets another filter, from the next pull on. A position event says where the change was.
   ///
-  /// @return  closed, called_from_inside; then nothing has changed.
+  /// @param filter  An empty one admits all events.
+  /// @return        closed, called_from_inside; then nothing has changed.
   errc set_filter(event_filter filter) noexcept {
     if (state_ == nullptr) return errc::closed;
     auto const of = kept();
     return of->count_refusal(of->set_filter(*state_, filter));
   }
 
-  /// @return Events retained but not yet pulled, before filtering; counted once per followed channel. Right
-  ///   after subscribe(): how many will be replayed.
+  /// Events retained but not yet pulled, before filtering; counted once per followed channel. Right after
+  /// subscribe(): how many will be replayed.
   [[nodiscard]] std::uint64_t backlog() const noexcept {
     return state_ == nullptr ? 0 : core_->backlog(*state_);
   }
 
-  /// @return Why the broker has ended it; close_reason::none while it has not. `removed` for an empty
-  ///   subscription and after close().
+  /// Why the broker has ended it; close_reason::none while it has not. `removed` for an empty subscription
+  /// and after close().
   [[nodiscard]] close_reason reason() const noexcept {
     return state_ == nullptr ? close_reason::removed : core_->reason(*state_);
   }
 
-  /// Whether its client gets position events; as it was subscribed.
+  /// Whether its client gets position events, as subscribe_options said.
   [[nodiscard]] position_events position() const noexcept {
     return state_ == nullptr ? position_events::sent : state_->position;
   }
 
   /// While the broker drains: how long this client should wait before it comes back, at least
-  /// broker_options::least_retry. Each client has another. Zero before a drain.
+  /// broker_options::least_retry. Each client gets another time. Zero before a drain.
   [[nodiscard]] reconnection_time drain_retry() const noexcept {
     return reconnection_time(state_ == nullptr ? 0 : core_->drain_retry_ms(*state_));
   }
 
-  /// The same for a stream that ends: none for a client that gets no position events, for a program that
-  /// takes every event for one of its own may take the field alone, too, for an event.
+  /// drain_retry() for a stream that ends. None for a client that gets no position events: a program that
+  /// takes every event for one of its own may also take the `retry` field alone for an event.
   [[nodiscard]] std::optional<reconnection_time> retry() const noexcept {
     if (position() == position_events::left_out) return std::nullopt;
     return drain_retry();
   }
 
-  /// Ends it. When this returns neither the hook nor the filter is running, and they never will, unless this
-  /// is called from inside one of them.
-  /// Complexity  O(channels it follows).
-  /// Returns     why, as stats() counts it: if the broker had ended it already, its reason.
+  /// Ends it. When this returns, neither the hook nor the filter is running, and they never will. The
+  /// exception is a call from inside one of them.
+  ///
+  /// @param why       The reason, unless the broker has ended it already.
+  /// @return          The reason that stats() counts: the broker's if it had ended it already, else `why`.
+  /// @par Complexity  O(channels it follows).
   close_reason close(close_reason why = close_reason::removed) noexcept {
-    auto of = std::move(core_);  // what it calls may assign to this, or destroy it
+    auto of = std::move(core_);  // the hook may assign to this, or destroy it
     auto* const state = std::exchange(state_, nullptr);
     if (state == nullptr) return why;
     auto& at = *of;
