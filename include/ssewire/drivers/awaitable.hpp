@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. Knows no executor and no
+// awaitable.hpp - a pull stream, or a subscription, that a coroutine waits for. It needs no executor and no
 // task type.
 #pragma once
 
@@ -18,20 +18,22 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// Owns a source, a basic_pull_stream or a basic_subscription, and its hook. `co_await` on it waits until
-/// there may be something to read or pull, or the source is over, and gives its reason(): close_reason::none
-/// while it goes on. It may come back for nothing: read, and wait again.
-/// Resume      `resume(std::coroutine_handle<>) noexcept` is called once for each wait, by whoever ends it,
-///             as a wake hook is: publishers, the stream's own send(), wake_up(). It posts the handle to the
-///             coroutine's executor, or resumes it there and then, as the last thing it does. If it has a
-///             member `evicted() noexcept`, that is called when the source has been ended while nobody waits
-///             here: interrupt the write that the coroutine is in. Both live until the hook has returned.
-/// Threads     one at a time, and one coroutine at a time. Its destruction ends the source; behind it
-///             nothing is resumed. What was given to `resume` before, the executor must drop with the
-///             coroutine.
+/// Owns a pull_stream or a basic_subscription, and sets its hook. `co_await` on it waits until there may be
+/// something to read or pull, or the source is over. The result is the source's reason(): close_reason::none
+/// while it goes on. A wait may end although there is nothing: read, and wait again.
+///
+/// @tparam Source  The pull_stream or basic_subscription.
+/// @tparam Resume  `resume(std::coroutine_handle<>) noexcept` is called once for each wait, on the thread
+///   that ends the wait: a publisher's, or that of the stream's own send() or of wake_up(). It posts the
+///   handle to the coroutine's executor, or resumes it there and then as its last action. If Resume has a
+///   member `evicted() noexcept`, that is called when the source is ended while no coroutine waits here:
+///   interrupt the write that the coroutine is in. Both must stay valid until the hook has returned.
+/// @par Lifetime   Its destruction ends the source, and nothing is resumed after that. The executor must drop
+///   the handles that it already has together with the coroutine.
+/// @par Threads    One thread at a time, and one coroutine at a time.
 template <class Source, class Resume> class awaitable {
  public:
-  /// Input       `arguments`: the source is made of them.
+  /// Makes the source from `arguments`, and sets its hook.
   template <class... Arguments>
   explicit awaitable(Resume resume, Arguments&&... arguments)
       : resume_(std::move(resume)), source_(std::forward<Arguments>(arguments)...) {
@@ -46,12 +48,16 @@ template <class Source, class Resume> class awaitable {
     if (waits_ != nullptr) waits_->of_ = nullptr;
   }
 
+  /// The source.
   [[nodiscard]] Source& operator*() noexcept { return source_; }
+  /// The members of the source.
   [[nodiscard]] Source* operator->() noexcept { return &source_; }
 
-  /// Ends the wait, if there is one: for what the program itself has to say, a heartbeat that is due.
+  /// Ends the wait, if there is one: for something that the program itself has to send, or a heartbeat that
+  /// is due.
   void wake_up() noexcept { woken(this, wake::ready); }
 
+  /// Waits; see the class.
   [[nodiscard]] auto operator co_await() noexcept { return waiting(*this); }
 
  private:
@@ -85,9 +91,9 @@ template <class Source, class Resume> class awaitable {
     void* handle_ = nullptr;
   };
 
-  // Parks first, while nobody can resume the coroutine, so that it and the source are there until park() has
-  // returned. The last step publishes the handle: behind it both may be gone. Not inlined: compilers have
-  // kept what is inlined here in the coroutine's frame.
+  // Parks first, while nobody can resume the coroutine, so that it and the source exist until park() has
+  // returned. The last step publishes the handle: after it both may be gone. Not inlined: compilers have kept
+  // variables of inlined calls in the coroutine's frame.
   [[gnu::noinline]] bool suspend(void* handle) noexcept {
     state_.store(nullptr, std::memory_order_relaxed);
     if (!source_.park()) return false;
@@ -114,8 +120,8 @@ template <class Source, class Resume> class awaitable {
   Source source_;  // last: when it has ended, the hook is not running
 };
 
-/// The same, when only the source's type is to be named: `auto stream = make_awaitable<pull_stream>(post,
-/// ...)`.
+/// Makes an awaitable of which only the source's type is named:
+/// `auto stream = make_awaitable<pull_stream<>>(post, options)`.
 template <class Source, class Resume, class... Arguments>
 [[nodiscard]] awaitable<Source, Resume> make_awaitable(Resume resume, Arguments&&... arguments) {
   return awaitable<Source, Resume>(std::move(resume), std::forward<Arguments>(arguments)...);

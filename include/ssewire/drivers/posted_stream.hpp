@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued
-// calls, Drogon's queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the
-// executor.
+// posted_stream.hpp - drives one stream on an executor that runs closures: an Asio strand, Qt's queued calls,
+// Drogon's queueInLoop, uWebSockets' defer. Publishers post a task; everything else happens on the executor.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -34,40 +33,47 @@ inline namespace SSEWIRE_DETAIL_ABI {
 template <class Writer, class Post, class Source> class posted_stream;
 
 /// Makes a stream that lives on an executor. Nothing is written before start().
-/// Input       `post(task)`: makes the executor call `task()` once, later or at once. A task is copyable.
-///             Posts come from publishers' threads, too; each calls a copy of `post`. It must not wait for
-///             the executor. `from`: an empty one, as a refused subscribe() leaves it, makes a stream that
-///             is closed from the start, with close_reason::removed; its writer is told by start(). Without
-///             that argument it sends what send() gets.
-/// Returns     the only reference to it. Dropping the last one ends it, as close() does.
-/// Throws      std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is
-///             closed then.
-/// Threads     the executor's.
+///
+/// @param to       The writer.
+/// @param post     `post(task)` makes the executor call `task()` once, later or at once. A task is copyable.
+///   Publishers post from their threads; each calls a copy of `post`. It must not wait for the executor.
+/// @param from     An empty one, as a refused subscribe() leaves it, makes a stream that is closed from the
+///   start, with close_reason::removed; start() calls the writer's on_closed().
+/// @param options  How the stream is written.
+/// @param timing   When poll() acts.
+/// @return         The only reference to the stream. Dropping the last reference ends the stream, as close()
+///   does.
+/// @throws         std::bad_alloc, and what moving the writer and copying `post` throw; the subscription is
+///   closed then.
+/// @par Threads    The executor's.
 template <class Writer, class Post, source Source>
 [[nodiscard]] std::shared_ptr<posted_stream<Writer, Post, Source>>
 post_stream(Writer to, Post post, Source from, stream_options options = {}, timing_options timing = {});
+/// The same without a source: the stream sends what you give to send().
 template <class Writer, class Post>
 [[nodiscard]] std::shared_ptr<posted_stream<Writer, Post, no_source>>
 post_stream(Writer to, Post post, stream_options options = {}, timing_options timing = {});
 
 /// One stream on its executor.
-/// Lifetime    the program's: it ends when the last reference is dropped, and what holds one is what waits
-///             for the peer to go, a timer, a session. The completion of a `pending` write must. Tasks hold
-///             none: one that comes too late finds nothing, and so no publisher ever destroys a stream. A
-///             writer that holds one itself never goes.
-/// Errors      a `post` that throws, or an executor that loses a task, loses no event: the next poll(), or
-///             whatever else is called, finds what there is; and the second poll() that meets the same task
-///             posts anew.
-/// Threads     one at a time, the executor's, also from inside the writer: of an executor with several
-///             threads, a strand. Publishers reach it by `post` alone. Its destructor: the same.
+///
+/// If `post` throws or the executor loses a task, no event is lost: the next poll(), or any other call, sends
+/// what there is; and the second poll() that finds the same task posts a new one.
+///
+/// @par Lifetime  It ends when the program drops the last reference. References belong to what waits for the
+///   peer to go: a timer, a session. The completion of a `pending` write must hold one. Tasks hold none: a
+///   late task finds no stream, and so no publisher ever destroys one. If the writer itself holds a
+///   reference, the stream never ends.
+/// @par Threads   One thread at a time, the executor's, also from inside the writer and for the destructor.
+///   An executor with several threads needs a strand. Publishers reach the stream by `post` alone.
 template <class Writer, class Post, class Source = no_source>
 class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, Post, Source>> {
   struct made_by_post_stream {};
 
  public:
-  /// What `post` is given.
+  /// The argument of `post`.
   class task {
    public:
+    /// Goes on with the stream, if it still exists.
     void operator()() const noexcept {
       if (auto const s = of_.lock()) s->run();
     }
@@ -79,7 +85,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     std::weak_ptr<posted_stream> of_;
   };
 
-  // `from`: a subscription, or nothing.
+  /// For post_stream() alone. `from` is a source, or nothing.
   template <class... From>
   posted_stream(made_by_post_stream, Writer&& to, Post&& post, stream_options&& options,
                 timing_options timing, From&&... from)
@@ -97,30 +103,33 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     go_on();
   }
 
-  /// The writer can take bytes again: after write_status::again. Goes on writing.
+  /// The writer can take bytes again, after write_status::again. Goes on writing.
   void writable() noexcept {
     auto const keep = kept();
     stream_.writable();
     go_on();
   }
 
-  /// The pending write is done; goes on writing. `good` false: it failed, the peer is gone, and the writer
-  /// hears on_closed() before this returns. Owed for every pending write, also after that.
+  /// The pending write is over; goes on writing. Call this once for every pending write, also after
+  /// on_closed().
+  ///
+  /// @param good  Whether its bytes were sent. false: the peer is gone, and the writer's on_closed() is
+  ///   called before this returns.
   void written(bool good) noexcept {
     auto const keep = kept();
     stream_.written(good);
     go_on();
   }
 
-  /// Queues an event for this stream only, and posts a task that sends it, with what is queued until then.
-  /// See basic_stream::send.
+  /// Queues an event for this stream only, and posts a task that sends all that is queued until then.
+  /// See stream::send().
   [[nodiscard]] errc send(event const& e) noexcept {
     auto const error = stream_.send(e);
     if (error == errc::ok) ask_if_awake();
     return error;
   }
 
-  /// Queues a comment, as send() does an event.
+  /// Queues a comment, as send() queues an event.
   [[nodiscard]] errc comment(std::string_view text) noexcept {
     auto const error = stream_.comment(text);
     if (error == errc::ok) ask_if_awake();
@@ -133,17 +142,19 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     ask_if_awake();
   }
 
-  /// Drops the stream: its socket is gone, or is no longer wanted. Its writer hears on_closed()
-  /// before this returns, or, from inside its own write(), after that; then no task touches it any more.
+  /// Drops the stream: its socket is gone, or is no longer wanted. The writer's on_closed() is called before
+  /// this returns; if this is called from inside write(), after write(). Then no task touches the writer any
+  /// more.
   void close(close_reason why = close_reason::removed) noexcept {
     auto const keep = kept();
     stream_.close(why);
   }
 
-  /// Does what is due: a heartbeat, the end of a stalled peer, what a lost task should have done.
-  /// Returns     when to call it again, by a timer of the stream's own or one for many; nothing: never. It
-  ///             looks at least twice in each interval, for it has no clock: a heartbeat comes after 1 to
-  ///             1.5 times its interval.
+  /// Does what is due: sends a heartbeat, ends a stalled peer, does the work of a lost task.
+  ///
+  /// @return  When to call it again, by a timer of the stream's own or one for many; nothing: never. The
+  ///   stream has no clock, so it asks for at least two calls in each interval: a heartbeat comes after 1 to
+  ///   1.5 times its interval.
   std::optional<steady_time> poll(steady_time now) noexcept {
     auto const keep = kept();
     bool const has_task = posted_.load(std::memory_order_relaxed);
@@ -163,10 +174,13 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     return stream_.state() == stream_state::closed ? std::nullopt : timer_.next_look();
   }
 
+  /// What the stream waits for.
   [[nodiscard]] stream_state state() const noexcept { return stream_.state(); }
+  /// Why the stream is over; close_reason::none while it is not.
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
+  /// The writer.
   [[nodiscard]] Writer& writer() noexcept { return stream_.writer(); }
-  /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
+  /// The source: to join and leave channels, to set a filter, to ask. To end it, end the stream.
   [[nodiscard]] Source& source() noexcept { return stream_.source(); }
 
  private:
@@ -186,8 +200,8 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     s.ask();
   }
 
-  // Posts a task, unless there is one that has not begun: that one will see all that happened before. Behind
-  // this, the stream may be gone.
+  // Posts a task, unless there is one that has not begun: that one will see all that happened before. After
+  // this the stream may be gone.
   void ask() noexcept {
     if (posted_.exchange(true, std::memory_order_acq_rel)) return;
     auto const of = this->weak_from_this();
@@ -198,7 +212,7 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     if (!done && !of.expired()) posted_.store(false, std::memory_order_release);
   }
 
-  // A turn under way sees to it, and so does who waits for the writer.
+  // Posts nothing if a turn is under way, which will send it, or if the writer is waited for.
   void ask_if_awake() noexcept {
     auto const state = stream_.state();
     if (!turning_ && (state == stream_state::idle || state == stream_state::more)) ask();

@@ -34,19 +34,19 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What a read brought.
+/// The result of a read.
 enum class read_status : unsigned char {
-  /// At least one; there may be more.
+  /// At least one byte was read; there may be more.
   bytes,
-  /// Not now: suspend, then park().
+  /// There is nothing to read now: suspend the connection, then park().
   nothing,
-  /// The stream is over, and all of it was read: end the response as a response should end.
+  /// The stream is over, and all of it was read: end the response in order.
   complete,
   /// The stream is over, perhaps inside an event: cut the connection, or reset the HTTP/2 stream.
   cut,
 };
 
-/// The word for it, for logs and counters. A static string.
+/// The status in a word, for logs and counters. A static string.
 constexpr std::string_view name(read_status e) noexcept {
   switch (e) {
   case read_status::bytes: return "bytes";
@@ -57,9 +57,11 @@ constexpr std::string_view name(read_status e) noexcept {
   return "unknown";
 }
 
+/// The result of a read, and how many bytes it wrote.
 struct read_result {
+  /// What to do.
   read_status status = read_status::nothing;
-  /// That were written to the caller's memory; 0 unless `bytes`.
+  /// The bytes written to the caller's memory; 0 unless the status is `bytes`.
   std::size_t bytes = 0;
 };
 
@@ -87,42 +89,50 @@ struct read_buffer {
 
 }  // namespace detail
 
-/// One stream whose server asks "at most n bytes, please", and can be told to ask again. Without a
-/// subscription it sends what send() is given.
-/// Order       read(). When it brought nothing: make the server wait (suspend the connection, defer), then
-///             park(). If that is false there is something again: resume, or read at once. A server that
-///             waits only behind its callback, as nghttp2, parks before it returns from that.
-/// Threads     one at a time, the hook apart. Each call may call the hook, as the last thing it does: the
-///             hook may also destroy the stream. Not from inside its filter. Not movable.
+/// One stream for a server that asks "at most n bytes, please", and that can be woken to ask again. Without a
+/// source it sends what you give to send(). It is not movable.
+///
+/// Call read(). When there is nothing, make the server wait (suspend the connection, defer), then call
+/// park(). If park() returns false there is something again: resume, or read at once. Some servers wait only
+/// when their callback has returned, as nghttp2 does: there call park() before the callback returns.
+///
+/// @par Threads  One thread at a time, except for the hook. Each call may call the hook as its last action,
+///   and the hook may destroy the stream. Make no call from inside the stream's filter.
 template <class Source = no_source> class pull_stream {
  public:
-  /// Without a subscription: it sends what send() is given.
-  /// Input       `options`: max_write_bytes is the most that one read looks at, whatever room there is.
+  /// Without a source: it sends what you give to send().
+  ///
+  /// @param options  One read looks at max_write_bytes at most, however much room there is.
+  /// @param timing   When poll() acts.
   explicit pull_stream(stream_options options = {}, timing_options timing = {})
       : timer_(timing), most_(options.max_write_bytes), stream_({}, std::move(options)) {}
-  /// With one. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the start:
-  /// read() says `cut`.
+  /// With a source. An empty one, as a refused subscribe() leaves it, makes a stream that is over from the
+  /// start: read() says `cut`.
   explicit pull_stream(Source from, stream_options options = {}, timing_options timing = {})
       : timer_(timing), most_(options.max_write_bytes), stream_({}, std::move(from), std::move(options)) {}
   pull_stream(pull_stream const&) = delete;
   pull_stream& operator=(pull_stream const&) = delete;
 
-  /// Who is called: with `ready` once for each park() that was true, when there is something to read, if
-  /// only its end; with `evicted` at most once, when the stream is over and was not parked: the server is
-  /// busy with bytes that it has got, or cannot send any, and may not ask again for long. Then shut the
-  /// connection down; do not resume it. Publishers, drain(), tick() and the broker's end call it on their
-  /// threads, and these of its own on theirs: send(), comment(), finish(), close(), poll(). Set it once,
-  /// before the first read.
+  /// Sets the hook. Set it once, before the first read.
+  ///
+  /// @param hook   Called with wake::ready once for each park() that returned true, when there is something
+  ///   to read, and be it only the end. Called with wake::evicted at most once, when the stream is over and
+  ///   was not parked: the server is busy with bytes that it has, or cannot send any, and may not ask again
+  ///   for long. Then shut the connection down; do not resume it.
+  /// @par Threads  Publishers, drain(), tick() and the broker's destructor call the hook on their threads;
+  ///   send(), comment(), finish(), close() and poll() of this stream call it on theirs.
   void set_hook(wake_hook hook) noexcept {
     hook_ = hook;
     stream_.set_hook({&on_wake, this});
   }
 
-  /// Takes the next bytes: what is left of an event that was begun, what was sent to it alone, and then of
-  /// what follows in its channels whole events, as many as have room, but at least a part of one.
-  /// Input       `to`: room for `n` bytes. An `n` of 0 brings nothing, and park() says whether there is
-  ///             something.
-  /// Errors      no memory, and a filter that throws, end the stream: `cut`.
+  /// Takes the next bytes: first the rest of an event that was begun, then what you gave to send(), then
+  /// whole events of the source, as many as have room, but at least a part of one. If an allocation fails or
+  /// a filter throws, the stream ends with `cut`.
+  ///
+  /// @param to  Room for `n` bytes.
+  /// @param n   With 0 nothing is read, and park() says whether there is something.
+  /// @return    What was read, or why nothing was.
   read_result read(char* to, std::size_t n) noexcept {
     if (reading_) return {};  // its filter asks
     waiting_.store(waiting::no, std::memory_order_relaxed);
@@ -133,7 +143,7 @@ template <class Source = no_source> class pull_stream {
     buffer.room = n;
     reading_ = true;
     for (bool more = true; more && buffer.room != 0 && !is_over();) {
-      more = stream_.held_bytes() != 0;              // that goes first, and what is pulled behind it
+      more = stream_.held_bytes() != 0;              // that goes first; then more is pulled
       detail::try_call([&] { pump(buffer.room); });  // what it threw has closed the stream
     }
     reading_ = false;
@@ -143,8 +153,10 @@ template <class Source = no_source> class pull_stream {
     return {buffer.end == ending::complete ? read_status::complete : read_status::cut, 0};
   }
 
-  /// True: there is nothing to read, and the hook will be called once when there is; it may have been before
-  /// this returns. False: read now.
+  /// Waits for the hook.
+  ///
+  /// @return  true: there is nothing to read, and the hook will be called once when there is, perhaps even
+  ///   before this returns. false: read now.
   [[nodiscard]] bool park() noexcept {
     if (reading_ || !has_nothing() || is_over()) return false;
     waiting_.store(waiting::no, std::memory_order_relaxed);
@@ -153,27 +165,28 @@ template <class Source = no_source> class pull_stream {
     return waiting_.compare_exchange_strong(nobody, waiting::parked, std::memory_order_acq_rel);
   }
 
-  /// Queues an event for this stream only. See basic_stream::send.
+  /// Queues an event for this stream only. See stream::send().
   [[nodiscard]] errc send(event const& e) noexcept { return then_wake(stream_.send(e)); }
   /// Queues a comment for this stream only.
   [[nodiscard]] errc comment(std::string_view text) noexcept { return then_wake(stream_.comment(text)); }
 
-  /// Ends the stream in order: what is queued is read, then it is finished.
+  /// Ends the stream in order: what is queued can still be read, then read() says `complete`.
   void finish() noexcept {
     stream_.finish();
     wake_up();
   }
 
-  /// Ends the stream now: the next read says `cut`. Of a peer that has gone: peer_gone.
+  /// Ends the stream now: the next read() says `cut`. If the peer is gone, give close_reason::peer_gone.
   void close(close_reason why = close_reason::removed) noexcept {
     stream_.close(why);
     wake_up();
   }
 
-  /// Lets time pass: queues a heartbeat that is due, and ends a stream that has something to read and was
-  /// not read for the stall time, as behind an HTTP/2 window that stays shut.
-  /// Returns     when to be polled next, at the latest; never, if it is over. It looks twice in each
-  ///             interval, for reads do not know the time: what it does happens after 1 to 1.5 times that.
+  /// Lets time pass: queues a heartbeat that is due; ends the stream if it has something to read and was not
+  /// read for the stall time, as with an HTTP/2 window that stays shut.
+  ///
+  /// @return  When to call it again, at the latest; nothing: never, the stream is over. Reads do not know the
+  ///   time, so it asks for two calls in each interval, and acts after 1 to 1.5 times the interval.
   std::optional<steady_time> poll(steady_time now) noexcept {
     notice_eviction();
     if (is_over()) return std::nullopt;
@@ -192,14 +205,14 @@ template <class Source = no_source> class pull_stream {
     return next;
   }
 
-  /// Its subscription: to join and leave channels, to set a filter, to ask. To end it, end the stream.
+  /// The source: to join and leave channels, to set a filter, to ask. To end it, end the stream.
   [[nodiscard]] Source& source() noexcept { return stream_.source(); }
-  /// Why it is over; close_reason::none while it is not.
+  /// Why the stream is over; close_reason::none while it is not.
   [[nodiscard]] close_reason reason() const noexcept { return stream_.reason(); }
-  /// Bytes that were read.
+  /// The bytes that were read.
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return stream_.bytes_sent(); }
-  /// Bytes it keeps of its own: what was sent to it alone, and the rest of an event that was begun, up to 16
-  /// KiB.
+  /// The bytes that the stream itself keeps: what you gave to send(), and the rest of an event that was
+  /// begun, up to 16 KiB.
   [[nodiscard]] std::size_t held_bytes() const noexcept { return stream_.held_bytes(); }
 
  private:

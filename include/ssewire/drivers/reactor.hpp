@@ -51,40 +51,42 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// Names one stream of one reactor. A name is not used again: when its stream has ended, it names nothing.
 struct stream_id {
+  /// The reactor's own.
   std::uint32_t slot = (std::numeric_limits<std::uint32_t>::max)();
+  /// The reactor's own.
   std::uint32_t generation = 0;
 
   friend constexpr bool operator==(stream_id, stream_id) noexcept = default;
 };
 
-/// How the reactor asks its loop for a turn: publish() calls this, on its own thread, at most once until the
-/// next poll(). Write to an eventfd, call uv_async_send. Null: the program calls poll() often enough by
-/// itself.
+/// Asks the loop for a turn: publish() calls it, on its own thread, at most once until the next poll(). Write
+/// to an eventfd, or call uv_async_send. Null: the program calls poll() often enough by itself.
 using loop_signal = callback<void()>;
 
 /// When the reactor wants to be polled next.
 struct poll_result {
   /// At once, after the loop has looked at its sockets: the turn's budget is used up.
   bool more = false;
-  /// At this time at the latest: a heartbeat, a stall; each eighth of the stall time while a peer is waited
-  /// for. Where more than three eighths of it pass between two polls, that was a pause, and all peers have
-  /// the whole stall time again.
+  /// At this time at the latest: for a heartbeat or a stall, and each eighth of the stall time while a peer
+  /// is waited for. If more than three eighths of it pass between two polls, that was a pause, and every peer
+  /// has the whole stall time again.
   std::optional<steady_time> next;
 };
 
-/// The streams of one event loop. The loop's every turn: wait (until the signal, a socket, or `next`),
-/// handle the sockets (writable(), written(), close()), then poll(now).
-/// Threads     one, the loop's; publishers reach it by the signal alone. Calls from inside a writer or its
-///             on_closed are legal; poll() from there only asks for another turn. Its destructor: not from
-///             inside.
+/// The streams of one event loop. In each turn the loop waits (until the signal, a socket, or `next`),
+/// handles the sockets (writable(), written(), close()), then calls poll(now).
+/// @par Threads  One, the loop's; publishers reach it by the signal alone. A writer may call it, also from
+///   on_closed(); poll() from there only asks for another turn. No writer may destroy it.
 template <class Writer, class Traits = default_traits> class basic_reactor {
   static_assert(
       detail::can_lock<Traits>,
       "no std::mutex here: use ssewire::single_threaded_traits, or traits of your own with a mutex");
 
  public:
+  /// The source of its streams.
   using subscription = basic_subscription<Traits>;
 
+  /// A reactor without streams.
   explicit basic_reactor(loop_signal signal = {}, timing_options timing = {})
       : signal_(signal), timing_(timing), time_(timing.stall_time) {}
   basic_reactor(basic_reactor const&) = delete;
@@ -98,19 +100,19 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   /// Takes a stream over. Nothing is written before the next poll().
-  /// Errors      no_memory; closed for an empty subscription, as a refused subscribe() leaves it, and from
-  ///             inside the reactor's destructor. Then the writer was not called, and it and the
-  ///             subscription are gone.
+  /// @return  The stream's name, or no_memory; or closed, for an empty subscription, as a refused subscribe()
+  ///   leaves it, and inside the reactor's destructor. On an error writer and subscription are destroyed
+  ///   unused.
   result<stream_id> add(Writer to, subscription from, stream_options options = {}) noexcept {
     if (!from) return {{}, errc::closed};
     return take(std::move(to), std::move(options), std::move(from));
   }
-  /// One without a subscription: it sends what send() gets.
+  /// The same without a subscription: the stream sends what you give to send().
   result<stream_id> add(Writer to, stream_options options = {}) noexcept {
     return take(std::move(to), std::move(options));
   }
 
-  /// The socket can take bytes again: after write_status::again. The next poll() goes on.
+  /// The socket can take bytes again, after write_status::again. The next poll() goes on.
   void writable(stream_id id) noexcept {
     auto* const s = find(id);
     if (s == nullptr || is_in_step(*s)) return;
@@ -120,9 +122,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// The pending write is done, and the next poll() goes on; `good` false: it failed, the peer is gone, and
-  /// the writer hears on_closed() before this returns. Owed for every pending write, also after
-  /// that: until then its bytes are kept.
+  /// The pending write is over, and the next poll() goes on. If not `good`, the peer is gone, and on_closed()
+  /// is called before this returns. Call this for every pending write, also after that: until then its bytes
+  /// are kept.
   void written(stream_id id, bool good) noexcept {
     auto* const s = find_even_dead(id);
     if (s == nullptr || is_in_step(*s)) return;
@@ -137,8 +139,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_if_unused(*s);
   }
 
-  /// Drops a stream: its socket is gone, or is no longer wanted. Its writer hears on_closed()
-  /// before this returns, or, from inside its own write(), after that.
+  /// Drops a stream: its socket is gone, or is no longer wanted. The writer's on_closed() is called before
+  /// this returns; if this is called from inside write(), after write().
   void close(stream_id id, close_reason why = close_reason::removed) noexcept {
     if (auto* const s = find(id)) drop(*s, why);
   }
@@ -151,8 +153,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  /// Queues an event for one stream only. See basic_stream::send; `closed` also when there is no such
-  /// stream.
+  /// Queues an event for one stream only. See stream::send(); `closed` also when there is no such stream.
   [[nodiscard]] errc send(stream_id id, event const& e) noexcept {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
@@ -161,7 +162,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return error;
   }
 
-  /// Queues a comment, as send() does an event.
+  /// Queues a comment, as send() queues an event.
   [[nodiscard]] errc comment(stream_id id, std::string_view text) noexcept {
     auto* const its = find_alone(id);
     if (its == nullptr) return errc::closed;
@@ -170,15 +171,17 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return error;
   }
 
-  /// Changes what a stream follows; see basic_subscription. From inside its own writer: called_from_inside.
+  /// As basic_subscription::join(). Here and below: called_from_inside, if the stream's writer calls.
   errc join(stream_id id, optional_text channel) noexcept {
     return change(id, [&](subscription& of) { return of.join(channel); });
   }
   errc join(stream_id, std::initializer_list<std::string_view>) = delete;  // one channel a call
   errc leave(stream_id, std::initializer_list<std::string_view>) = delete;
+  /// As basic_subscription::leave().
   errc leave(stream_id id, optional_text channel) noexcept {
     return change(id, [&](subscription& of) { return of.leave(channel); });
   }
+  /// As basic_subscription::set_filter().
   errc set_filter(stream_id id, event_filter filter) noexcept {
     return change(id, [&](subscription& of) { return of.set_filter(std::move(filter)); });
   }
@@ -189,8 +192,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s == nullptr ? nullptr : &s->writer;
   }
 
-  /// What a stream waits for; `closed` if there is none of this name. `idle`: all that it was given has
-  /// gone.
+  /// What a stream waits for; `closed` if there is no such stream. `idle`: the writer took all that there
+  /// was.
   [[nodiscard]] stream_state state(stream_id id) noexcept {
     auto* const s = find(id);
     if (s == nullptr) return stream_state::closed;
@@ -202,7 +205,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls
   /// that are due.
-  /// Complexity  O(streams served); streams that have nothing to do cost nothing.
+  /// @par Complexity  O(streams served); streams that have nothing to do cost nothing.
   poll_result poll(steady_time now) noexcept {
     if (inside_ != 0) return {true, now};
     ++inside_;
@@ -421,8 +424,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) slots_.erase(s);
   }
 
-  // ---- streams in step
-  // -----------------------------------------------------------------------------------------
+  // ---- streams in step ------------------------------------------------------------------------------------
 
   // In step, and its writer is being called.
   [[nodiscard]] static bool is_offered(seat const& s) noexcept {
@@ -433,9 +435,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s.place != detail::no_place && !is_offered(s);
   }
 
-  // Something is about to happen to this stream alone: it gets what it takes for that. From inside its
-  // writer it waits for the answer. Null, without memory: it has ended, or will when its writer has
-  // answered.
+  // Something is about to happen to this stream alone: it gets what it needs for that. Inside its writer it
+  // waits for the answer. Null, without memory: it has ended, or will when its writer has answered.
   slot* step_out(seat& s) noexcept {
     if (s.place == detail::no_place) return s.alone;
     bool const offered = is_offered(s);
@@ -632,8 +633,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     cohorts_.free_if_unused(c);
   }
 
-  // ---- time
-  // ----------------------------------------------------------------------------------------------------
+  // ---- time -----------------------------------------------------------------------------------------------
 
   void beat() noexcept {
     if (timing_.heartbeat <= steady_duration::zero()) return;
@@ -699,6 +699,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   detail::slot_map<seat> slots_;  // last: the streams end before what they point to goes
 };
 
+/// A reactor with the default traits.
 template <class Writer> using reactor = basic_reactor<Writer>;
 
 }  // namespace SSEWIRE_DETAIL_ABI

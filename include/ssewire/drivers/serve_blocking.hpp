@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request one:
+// serve_blocking.hpp - drives one stream on its own thread, for servers that give each request a thread:
 // cpp-httplib, CivetWeb, POCO.
 #pragma once
 
@@ -44,10 +44,10 @@ template <class Source>
 struct find_traits<Source> {
   using type = typename Source::traits;
 };
-// Whose mutex and condition variable a source's drivers take.
+// The traits whose mutex and condition variable the drivers of a source use.
 template <class Source> using traits_of = typename find_traits<Source>::type;
 
-// What it waits by: the traits' own, if that can wait for a time.
+// The condition variable it waits on: the traits' own, if that can wait for a time.
 template <class Traits> struct blocking_wait {
 #if defined(__cpp_lib_shared_mutex)
   using type = std::condition_variable;
@@ -67,28 +67,34 @@ struct blocking_wait<Traits> {
 
 /// What serve_blocking does while there is nothing to send.
 struct blocking_options {
-  /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s. 0: none.
+  /// A comment is sent after this time without a byte, because proxies cut idle streams at 30 to 60 s. 0:
+  /// none.
   steady_duration heartbeat = std::chrono::seconds(15);
-  /// Asked each second: is the peer still there? false ends the stream with close_reason::peer_gone, so that
-  /// a closed tab frees its thread at once, and not at the second heartbeat.
+  /// Called each second: is the peer still there? false ends the stream with close_reason::peer_gone, so that
+  /// a closed tab frees its thread within a second, and not at the second heartbeat. Write
   /// `callback<bool()>::of(callable)`; the callable must not wait, and must outlive the call. None: only a
   /// write notices.
   callback<bool()> alive = {};
 };
 
-/// Sends a subscription's events until the stream ends; only then it returns. Sleeps while there is nothing
-/// to send.
-/// Input       `to`: its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket
-///             a send timeout, for a blocked write cannot be woken; `again` with no bytes says that it has
-///             passed. Twice in a row ends the stream as stalled: a timeout also passes while the process
-///             stands still, and then the next write finds the room that its peer has made. So a dead peer
-///             is noticed after two send timeouts. When the broker has ended it, a write that takes a part
-///             only is the last. A non-blocking writer belongs to a reactor.
-/// Returns     why it ended. For an empty subscription, which has nothing to send: `removed`, at once.
-/// Throws      what `to` throws, and std::bad_alloc; the subscription is closed then.
-/// Threads     the caller's. Reads std::chrono::steady_clock, the only driver that does. That the peer has
-///             gone is seen when a write fails: the second one after that, over TCP, so within two
-///             heartbeats; within a second if blocking_options::alive can see it.
+/// Sends a source's events, and returns when the stream has ended. It sleeps while there is nothing to send.
+///
+/// A peer that has gone is noticed when a write fails. Over TCP that is the second write after it went, so
+/// within two heartbeats; or within a second if blocking_options::alive can see it.
+///
+/// @param from     The source, a subscription for example. With an empty one, as a refused subscribe() leaves
+///   it, there is nothing to send.
+/// @param to       Its write() blocks until bytes are taken, and answers `ok` or `closed`. Give the socket a
+///   send timeout, because a blocked write cannot be woken. When the timeout has passed, answer `again` with
+///   no bytes. Two such answers in a row end the stream as stalled. One does not: the timeout also passes
+///   while the process stands still, and then the next write finds the room that the peer has made. So a dead
+///   peer is noticed after two send timeouts. After the broker has ended the stream, the first write that
+///   takes only a part is the last. A non-blocking writer belongs to a reactor.
+/// @param options  How the stream is written.
+/// @param idle     What happens while there is nothing to send.
+/// @return         Why the stream ended; with an empty subscription `removed`, at once.
+/// @throws         What `to` throws, and std::bad_alloc; the subscription is closed then.
+/// @par Threads    The caller's. It is the only driver that reads std::chrono::steady_clock.
 template <source Source, class Writer>
 close_reason serve_blocking(Source from, Writer& to, stream_options options = {},
                             blocking_options idle = {}) {
@@ -106,12 +112,11 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
       std::unique_lock const held(guard);
       woken = true;
       if (why == wake::evicted) evicted.store(true, std::memory_order_relaxed);
-      rung.notify_all();  // under the lock: the stream may be gone as soon as it is let go
+      rung.notify_all();  // under the lock: the stream may be gone as soon as it is released
     }
   } doorbell;
 
-  // A peer that takes a byte now and then would keep a stream that the broker has ended for as long as it
-  // likes.
+  // Without this a peer that takes a byte now and then could keep a stream that the broker has ended.
   struct told_writer : detail::borrowed_writer<Writer> {
     std::atomic<bool> const& evicted;
     detail::pump<told_writer, Source>* of = nullptr;

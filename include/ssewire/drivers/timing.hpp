@@ -14,19 +14,20 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// When a driver acts without being asked. Zero switches it off.
+/// When a driver acts without being asked. Zero switches an action off.
 struct timing_options {
-  /// A comment after so long without a byte: proxies cut idle streams at 30 to 60 s.
+  /// A comment is sent after this time without a byte, because proxies cut idle streams at 30 to 60 s.
   steady_duration heartbeat = std::chrono::seconds(15);
-  /// A peer that takes no byte for so long is dead, whatever its socket says. Only time counts in which the
-  /// driver was polled when it asked to be: after a pause of the process everybody has all of it again. Not
-  /// of serve_blocking, which is inside the writer meanwhile: only the socket's send timeout ends that.
+  /// A peer that takes no byte for this time is dead, whatever its socket says. The time counts only while
+  /// the driver is polled when it asked to be: after a pause of the process every peer has all of it again.
+  /// It is not used by serve_blocking, which is inside the writer meanwhile: there only the socket's send
+  /// timeout ends the wait.
   steady_duration stall_time = std::chrono::seconds(60);
 };
 
 namespace detail {
 
-// When `after` has passed since `start`. Zero is never, and so is what the clock cannot say.
+// When `after` has passed since `start`. Zero means never, and so does a time beyond the clock's range.
 constexpr std::optional<steady_time> deadline(steady_time start, steady_duration after) noexcept {
   if (after <= steady_duration::zero() || after > (steady_time::max)() - (std::max)(start, steady_time{}))
     return std::nullopt;
