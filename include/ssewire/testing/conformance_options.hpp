@@ -16,9 +16,9 @@ namespace testing {
 
 /// The bounds of check_writer().
 struct conformance_options {
-  /// Of the random sizes. The report has it too.
+  /// The seed of the random sizes. The report has it, too.
   std::uint64_t seed = 1;
-  /// If nothing moves for so long, the check stops waiting.
+  /// If no byte moves for this time, the check stops waiting.
   std::chrono::milliseconds patience{2000};
   /// If a call takes longer, it counts as waiting for its peer.
   std::chrono::milliseconds longest_call{2000};
@@ -26,9 +26,9 @@ struct conformance_options {
   std::chrono::milliseconds deadline{20000};
   /// If a check takes longer, it ends.
   std::chrono::milliseconds longest_check{30000};
-  /// What the check with random sizes sends.
+  /// How many bytes the check with random sizes sends.
   std::size_t bytes = 1024 * 1024;
-  /// What may lie between a writer and a peer that does not read: sockets keep 4 to 6 MiB.
+  /// How many bytes may lie between a writer and a peer that does not read: sockets keep 4 to 6 MiB.
   std::size_t max_buffered = 16 * 1024 * 1024;
 };
 

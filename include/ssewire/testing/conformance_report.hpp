@@ -15,19 +15,22 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace testing {
 
-/// What check_writer() found. True: nothing is wrong.
+/// What check_writer() found. It is true when nothing is wrong.
 struct conformance_report {
   /// What is wrong: a sentence each, which begins with the name of the check.
   std::vector<std::string> problems;
   /// What was not checked.
   std::vector<std::string> remarks;
+  /// How many checks ran.
   std::size_t checks = 0;
+  /// How many calls of write() they made.
   std::size_t writes = 0;
   /// The bytes that arrived at the far end.
   std::size_t bytes = 0;
   /// The seed of the options.
   std::uint64_t seed = 0;
 
+  /// Whether nothing is wrong.
   explicit operator bool() const noexcept { return problems.empty(); }
 
   /// The whole report in lines, for a terminal.

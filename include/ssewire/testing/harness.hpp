@@ -37,19 +37,22 @@ constexpr std::string_view name(far_end end) noexcept {
   return "unknown";
 }
 
-/// Stands in for the driver: the loop of a harness calls these where it would call a reactor.
+/// Stands in for the driver: the loop of a harness makes these calls where it would call a reactor.
 ///
-/// @par Threads  any. A call from another thread than check_writer()'s is a problem in the report, because a
-///               driver has one thread.
+/// @par Threads  Any thread. A call from another thread than check_writer()'s is a problem in the report,
+///   because a driver has one thread.
 class driver_calls {
  public:
+  /// Made on the thread of check_writer().
   driver_calls() : thread_(std::this_thread::get_id()) {}
 
   /// The writer can take bytes again, after `again`.
   void writable() {
     note([](counts& c) { ++c.writable; });
   }
-  /// A write that was `pending` is over. `good`: all of its bytes were sent.
+  /// A write that was `pending` is over.
+  ///
+  /// @param good  Whether all of its bytes were sent.
   void written(bool good) {
     note([good](counts& c) { ++(good ? c.written : c.failed); });
   }
@@ -58,19 +61,24 @@ class driver_calls {
     note([](counts& c) { ++c.closed; });
   }
 
-  /// As in a posted_stream, so that a writer can be a template over what it calls. A plain pointer, because a
-  /// driver_calls outlives every connection.
+  /// As in a posted_stream, so that a writer can be a template over the driver that it calls. It is a plain
+  /// pointer, because a driver_calls outlives every connection.
   driver_calls* shared_from_this() noexcept { return this; }
 
   /// How often each was called.
   struct counts {
+    /// Calls of writable().
     std::size_t writable = 0;
+    /// Calls of written(true).
     std::size_t written = 0;
+    /// Calls of written(false).
     std::size_t failed = 0;
+    /// Calls of close().
     std::size_t closed = 0;
+    /// Calls from another thread than check_writer()'s.
     std::size_t from_elsewhere = 0;
   };
-  /// What was called since the last take().
+  /// The calls since the last take().
   counts take() {
     std::unique_lock const held(guard_);
     return std::exchange(counts_, {});

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// scripted_writer.hpp - a writer that answers what a test wants, takes down what it got, and objects to
-// whatever its driver must not do. For tests of drivers, and of programs that send streams. Needs no test
-// framework.
+// scripted_writer.hpp - a writer that answers as a test wants, records what it was offered, and objects to
+// what no driver may do. For tests of drivers, and of programs that send streams. It needs no test framework.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -32,27 +31,53 @@ struct scripted_error {};
 
 /// One answer of a scripted writer.
 struct answer {
-  enum class kind : unsigned char { take, again, pending, closed, raise, exactly };
+  /// The kinds of answers, each with a function of its name below.
+  enum class kind : unsigned char {
+    /// write_status::ok.
+    take,
+    /// write_status::again.
+    again,
+    /// write_status::pending.
+    pending,
+    /// write_status::closed.
+    closed,
+    /// An exception.
+    raise,
+    /// `result` as it is.
+    exactly,
+  };
+  /// All bytes that are offered.
   static constexpr std::size_t all = (std::numeric_limits<std::size_t>::max)();
 
+  /// The kind of this answer.
   kind how = kind::take;
-  std::size_t bytes = all;   // at most what is offered
-  write_result result = {};  // of `exactly`: also what is not allowed; of `pending` and `closed`: the bytes
-  std::function<void()> inside = {};  // called from inside write(), before it answers; may throw
+  /// How many bytes are taken; at most all that are offered.
+  std::size_t bytes = all;
+  /// With `exactly` the result, which may be one that is not allowed; with `pending` and `closed` its bytes.
+  write_result result = {};
+  /// Called from inside write(), before it answers. It may throw.
+  std::function<void()> inside = {};
 
+  /// Takes n bytes.
   static answer take(std::size_t n = all) { return {kind::take, n, {}, {}}; }
+  /// Takes n bytes and says `again`.
   static answer again(std::size_t n = 0) { return {kind::again, n, {}, {}}; }
-  /// `unread`: the `bytes` of the answer. They mean nothing, and a driver that looks at them shall notice
-  /// it.
+  /// Takes all bytes and says `pending`.
+  ///
+  /// @param unread  The `bytes` of the result. They mean nothing: a driver that reads them goes wrong.
   static answer pending(std::size_t unread = all) {
     return {kind::pending, all, {write_status::pending, unread}, {}};
   }
+  /// Says `closed`; `unread` as with pending().
   static answer closed(std::size_t unread = all) {
     return {kind::closed, 0, {write_status::closed, unread}, {}};
   }
+  /// Throws scripted_error.
   static answer raise() { return {kind::raise, 0, {}, {}}; }
+  /// Returns this result, also one that is not allowed.
   static answer exactly(write_status status, std::size_t n) { return {kind::exactly, 0, {status, n}, {}}; }
 
+  /// The same answer, which first calls `what` from inside write().
   answer calling(std::function<void()> what) && {
     inside = std::move(what);
     return std::move(*this);
@@ -72,7 +97,7 @@ constexpr std::string_view name(answer::kind how) noexcept {
   return "unknown";
 }
 
-/// A script without an end: given the bytes offered, the next answer. For peer::otherwise.
+/// A script without an end: from the number of offered bytes it makes the next answer. For peer::otherwise.
 using script = std::function<answer(std::size_t offered)>;
 
 /// Takes 1 to `most` bytes of each offer.
@@ -82,14 +107,17 @@ using script = std::function<answer(std::size_t offered)>;
   };
 }
 
-/// How often each answer comes, against the sum of them.
+/// How often each answer comes, as a part of their sum.
 struct answer_weights {
-  unsigned take = 4;     // 1 to all bytes
-  unsigned again = 2;    // behind 0 to all bytes; somebody must let_go()
-  unsigned pending = 0;  // somebody must say landed()
+  /// `ok`, with 1 to all bytes.
+  unsigned take = 4;
+  /// `again`, with 0 to all bytes. The test must call peer::let_go().
+  unsigned again = 2;
+  /// `pending`. The test must call peer::landed().
+  unsigned pending = 0;
 };
 
-/// Takes, says `again` and `pending` in a mixture that the seed chooses.
+/// Answers `ok`, `again` and `pending` in a mixture that the seed chooses.
 [[nodiscard]] inline script answers_at_random(std::uint64_t seed, answer_weights weights = {}) {
   return [random = seeded_numbers(seed), weights](std::size_t offered) mutable {
     auto const sum = (std::max)(weights.take + weights.again + weights.pending, 1u);
@@ -106,60 +134,74 @@ struct answer_weights {
 }
 
 /// Takes what `before` takes (everything, if there is none) up to the stream's byte `offset`, then answers
-/// `end`: once by answer::closed() or answer::raise(), say.
+/// `end`: answer::closed() or answer::raise(), for example.
 [[nodiscard]] inline script fails_at(std::size_t offset, answer end = answer::closed(), script before = {}) {
   return [left = offset, end = std::move(end), before = std::move(before)](std::size_t offered) mutable {
     if (left == 0) return end;
     auto now = before ? before(offered) : answer::take();
-    if (now.how == answer::kind::pending) now = answer::take();  // takes all, which may be too much
+    if (now.how == answer::kind::pending) now = answer::take();  // `pending` takes all, which may be too much
     now.bytes = (std::min)({now.bytes, left, offered});
     if (now.how == answer::kind::take || now.how == answer::kind::again) left -= now.bytes;
     return now;
   };
 }
 
-/// The far end of a scripted writer; it outlives the writer. Whoever tells a driver writable() or written()
-/// tells the peer first, by let_go() or landed(). At its end a test checks that `violations` is empty.
+/// The far end of a scripted writer; it outlives the writer. Before a test calls writable() or written() on
+/// the driver, it calls let_go() or landed() on the peer. At its end a test checks that `violations` is
+/// empty.
 class peer {
  public:
   peer() = default;
   peer(peer const&) = delete;
   peer& operator=(peer const&) = delete;
 
-  // The test's part.
-  std::deque<answer> script;                     // the next answers
-  std::function<answer(std::size_t)> otherwise;  // when the script has ended; none: takes everything
+  /// Set by the test: the next answers.
+  std::deque<answer> script;
+  /// Set by the test: the answers when the script has ended. None: takes everything.
+  std::function<answer(std::size_t)> otherwise;
+  /// Set by the test: called by on_closed().
   std::function<void(close_reason, ending)> at_closed;
-  bool same_bytes = false;  // the driver must offer the same bytes again, in one buffer of at most 16 KiB
-  bool chunked = false;     // then a chunk's head and tail may come on top
+  /// Set by the test: the driver must offer the same bytes again, in one buffer of at most 16 KiB.
+  bool same_bytes = false;
+  /// Set by the test: with same_bytes, the head and the tail of a chunk may come on top.
+  bool chunked = false;
 
-  // What came.
+  /// The bytes that were taken.
   std::string taken;
+  /// How many bytes each call of write() was offered.
   std::vector<std::size_t> offers;
-  std::size_t completed = 0;  // streams that ended so
+  /// How many streams ended with ending::complete.
+  std::size_t completed = 0;
+  /// How many streams ended with ending::cut.
   std::size_t cut = 0;
+  /// The reasons that on_closed() got.
   std::vector<close_reason> closed;
+  /// Whether the writer was destroyed.
   bool writer_gone = false;
-  std::string violations;  // what the driver did that no driver may do
+  /// What the driver did that no driver may do; a sentence each.
+  std::string violations;
 
+  /// Whether it said `again`, and let_go() was not called since.
   [[nodiscard]] bool blocked() const { return blocked_; }
+  /// Whether it said `pending`, and landed() was not called since.
   [[nodiscard]] bool pending() const { return !in_flight_.empty(); }
+  /// Whether write() is running.
   [[nodiscard]] bool inside() const { return inside_; }
 
-  /// It will take bytes again: writable() follows, or this is inside write().
+  /// It takes bytes again: writable() follows, or this is inside write().
   void let_go() {
     blocked_ = false;
     let_go_early_ = let_go_early_ || inside_;
   }
 
-  /// What was pending has been sent: written() follows, or this is inside write().
+  /// The pending bytes have been sent: written() follows, or this is inside write().
   void landed() {
     landed_early_ = landed_early_ || inside_;
     check_in_flight("before written()");
     in_flight_.clear();
   }
 
-  /// Are the pending bytes what they were?
+  /// Objects if the pending bytes have changed.
   void check_in_flight(std::string_view when) {
     if (in_flight_.empty()) return;
     if (checksum(in_flight_) != in_flight_sum_) object("pending bytes changed " + std::string(when));
@@ -171,8 +213,10 @@ class peer {
     in_flight_.clear();
   }
 
+  /// Adds a sentence to `violations`.
   void object(std::string_view what) { violations.append(what).append("; "); }
 
+  /// Called by the writer: checks the offer, and answers as the script says.
   write_result write(buffers b) {
     if (inside_) object("write() inside write()");
     if (over_) object("write() after the end");
@@ -224,6 +268,7 @@ class peer {
     }
   }
 
+  /// Called by the writer.
   void on_closed(close_reason why, ending how) {
     if (inside_) object("on_closed() inside write()");
     if (!closed.empty()) object("on_closed() twice");
@@ -234,6 +279,7 @@ class peer {
     closed.push_back(why);
     if (at_closed) at_closed(why, how);
   }
+  /// Called by the writer's destructor.
   void destroyed() {
     if (pending()) object("the writer was destroyed, and its driver not, while its bytes were being sent");
     in_flight_.clear();
@@ -312,29 +358,37 @@ class peer {
   std::uint64_t in_flight_sum_ = 0;
 };
 
-/// Move-only.
+/// A writer that does what its peer says. It can only be moved.
 class scripted_writer {
  public:
+  /// Whether stream_options::same_bytes_again is needed.
   static constexpr bool same_bytes = false;
 
+  /// Writes to a peer, which outlives it.
   explicit scripted_writer(peer& to) : to_(&to) {}
+  /// Takes the peer of `other`.
   scripted_writer(scripted_writer&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
   ~scripted_writer() {
     if (to_ != nullptr) to_->destroyed();
   }
 
+  /// As the peer's.
   write_result write(buffers b) { return to_->write(b); }
+  /// As the peer's.
   void on_closed(close_reason why, ending how) { to_->on_closed(why, how); }
 
  private:
   peer* to_;
 };
 
-/// One that must be offered the same bytes again: its stream needs stream_options::same_bytes_again.
+/// A scripted writer that must be offered the same bytes again: its stream needs
+/// stream_options::same_bytes_again.
 class scripted_tls_writer : public scripted_writer {
  public:
+  /// Whether stream_options::same_bytes_again is needed.
   static constexpr bool same_bytes = true;
 
+  /// Writes to a peer, and sets its same_bytes.
   explicit scripted_tls_writer(peer& to) : scripted_writer(to) { to.same_bytes = true; }
 };
 

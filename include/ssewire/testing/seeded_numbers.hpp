@@ -14,20 +14,24 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace testing {
 
-/// Random numbers for tests: a failure is repeated with its seed.
-/// @par Threads  distinct objects: safe. One object: one thread at a time.
+/// Random numbers for tests: the same seed repeats a failure.
+///
+/// @par Threads  Distinct objects: safe. One object: one thread at a time.
 class seeded_numbers {
  public:
+  /// The numbers of a seed.
   explicit seeded_numbers(std::uint64_t seed) noexcept : state_(seed) {}
 
-  /// Any of 64 bits.
+  /// The next number, of 64 bits.
   std::uint64_t next() noexcept {
     auto z = state_ += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
   }
-  /// 0 to n - 1; n is not 0.
+  /// The next number, from 0 to n - 1.
+  ///
+  /// @pre  n is not 0.
   std::size_t below(std::size_t n) noexcept { return next() % n & (std::numeric_limits<std::size_t>::max)(); }
 
  private:

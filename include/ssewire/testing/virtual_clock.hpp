@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// virtual_clock.hpp - time that a test owns: it stands still until it is moved, and jumps from deadline to
-// deadline.
+// virtual_clock.hpp - time that a test controls: it stands still until the test moves it, and jumps from
+// deadline to deadline.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -18,34 +18,43 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace testing {
 
-/// How run_until() went.
+/// How run_until() went. It is true when the run did not spin.
 struct run_result {
+  /// How many polls there were.
   std::size_t polls = 0;
-  /// It was asked for poll after poll and no time passed: a program would use a processor for nothing.
+  /// Each poll asked for the next one at once, and no time passed: a program would use a processor for
+  /// nothing.
   bool spun = false;
 
+  /// Whether it did not spin.
   constexpr explicit operator bool() const noexcept { return !spun; }
 };
 
-/// A clock for whatever takes the time as an argument: drivers' poll(now), the broker's tick(now) and
-/// drain(now).
-/// Threads     one at a time.
+/// A clock for calls that take the time as an argument: poll(now) of the drivers, tick(now) and drain(now) of
+/// the broker.
+///
+/// @par Threads  One thread at a time.
 class virtual_clock {
  public:
   constexpr virtual_clock() noexcept = default;
+  /// A clock that stands at `start`.
   constexpr explicit virtual_clock(steady_time start) noexcept : now_(start) {}
 
+  /// The time now.
   [[nodiscard]] constexpr steady_time now() const noexcept { return now_; }
+  /// Moves the clock by `by`, but never back. Returns the time now.
   constexpr steady_time advance(steady_duration by) noexcept {
     return now_ += (std::max)(by, steady_duration::zero());
   }
-  /// Never back.
+  /// Moves the clock to `to`, but never back. Returns the time now.
   constexpr steady_time advance_to(steady_time to) noexcept { return now_ = (std::max)(now_, to); }
 
-  /// Polls now and at each time it is asked to, up to and including `end`, where the clock then stands.
-  /// Input       `poll(now)`: answers {bool more, optional<steady_time> next}, as basic_reactor::poll does;
-  ///             wrap it to look at what happened at which time. `most_at_once`: so many polls at one time
-  ///             are too many.
+  /// Polls now and at each time that a poll asks for, up to and including `end`, where the clock then stands.
+  ///
+  /// @param end           The last time.
+  /// @param poll          `poll(now)` returns {bool more, optional<steady_time> next}, as basic_reactor::poll
+  ///   does. Wrap it to see what happens at which time.
+  /// @param most_at_once  So many polls at one time are too many: the run has spun.
   template <class Poll> run_result run_until(steady_time end, Poll poll, std::size_t most_at_once = 100'000) {
     run_result result;
     std::size_t at_once = 0;
@@ -66,6 +75,7 @@ class virtual_clock {
     }
   }
 
+  /// The same, for a length of time from now.
   template <class Poll>
   run_result run_for(steady_duration time, Poll poll, std::size_t most_at_once = 100'000) {
     return run_until(now_ + time, poll, most_at_once);

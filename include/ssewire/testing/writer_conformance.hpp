@@ -28,8 +28,8 @@ namespace testing {
 ///
 /// | expression            | result               | meaning                                                              |
 /// |-----------------------|----------------------|----------------------------------------------------------------------|
-/// | `h.connect(calls)`    | the writer           | makes a new connection, when the last one is over. Its descriptor's number may come again: forget what the harness knows of it. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and close() on it |
-/// | `h.read(n)`           | `std::string`        | takes at most n bytes of the body from the far end, without chunk sizes and the like, and does not wait for them. It is called after close_peer() too, and may return nothing then. Another thread calls it while write() waits |
+/// | `h.connect(calls)`    | the writer           | makes a new connection, when the last one is over. The number of the old descriptor may come again: forget what the harness knows of it. `calls`, a `driver_calls&`, lives until check_writer() returns: the loop calls writable(), written(good) and close() on it |
+/// | `h.read(n)`           | `std::string`        | takes at most n bytes of the body from the far end, without chunk sizes and the like, and does not wait for them. It is also called after close_peer(), and may return nothing then. Another thread calls it while write() waits |
 /// | `h.run()`             | any; optional        | one turn of the loop, which waits a few milliseconds at most. It may call writable() each time, if there is room |
 /// | `h.close_peer()`      | any; optional        | the far end goes away                                                |
 /// | `h.sees()`            | `far_end`; optional  | how the response looks to the far end, from what read() has met: `open` until then. Not called after close_peer() |
@@ -42,12 +42,12 @@ namespace testing {
 /// posted_stream's shared_from_this(), writable(), written(good) and close(). The bytes of an offer are
 /// overwritten as soon as the writer must not read them any more.
 ///
-/// @param harness  borrowed for the call.
-/// @param options  how long it waits, and how much it sends.
-/// @return         what is wrong. Whatever writer and harness do, check_writer() comes to an end: each check
-///                 by its longest_check. A call that does not return ends the program, after it has printed
-///                 the report so far.
-/// @par Threads    starts one more thread, which frees a write() that waits. Ignores SIGPIPE meanwhile.
+/// @param harness  Borrowed for the call.
+/// @param options  How long it waits, and how much it sends.
+/// @return         What is wrong. Whatever writer and harness do, check_writer() comes to an end: each check
+///   ends by its longest_check. A call that does not return ends the program, after the report so far is
+///   printed.
+/// @par Threads    It starts one more thread, which frees a write() that waits. It ignores SIGPIPE meanwhile.
 template <class Harness>
 [[nodiscard]] conformance_report check_writer(Harness& harness, conformance_options const& options = {}) {
   static_assert(
