@@ -2,7 +2,7 @@
 """Holds the headers to the rooms of docs/design.md, and to a few rules of form.
 
 A row of the table is `| `core/` | words |`; the rows stand from the bottom of the house to its top. Where the words begin
-with "opt-in", the room is not in the umbrella; a header in backticks behind "opt-in" is not either.
+with "opt-in", the room is not in the umbrella; a header in backticks after "opt-in" is not either.
 
 - A header includes only its own room and those above it in the table.
 - Nobody includes another room's detail/, but for the pairs in MAY_LOOK_INTO.
