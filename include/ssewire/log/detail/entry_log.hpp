@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// entry_log.hpp - one channel's bounded history: frames in the order of their positions, and what was
-// forgotten of it.
+// entry_log.hpp - the bounded history of one channel: frames in the order of their positions, and what is
+// known of forgotten ones.
 #pragma once
 
 #include <ssewire/core/extremes.hpp>
@@ -28,7 +28,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames that follow each other in the log and in memory.
+// Frames that follow each other in the log and in the memory of one page.
 template <class Traits> struct log_run {
   segment<Traits>* page = nullptr;  // not pinned; valid under the lock of the log's owner
   std::size_t first = 0;            // entries [first, last) of the page
@@ -39,26 +39,26 @@ template <class Traits> struct log_run {
   [[nodiscard]] std::uint64_t last_position() const noexcept { return page->position(last - 1); }
 };
 
-// No position and no ordinal: greater than all of them.
+// Greater than every position and every ordinal.
 inline constexpr std::uint64_t never = (std::numeric_limits<std::uint64_t>::max)();
 
-// What a log keeps of an event beside its frame.
+// What a log keeps of an event besides its frame.
 struct entry_facts {
   std::uint64_t position = 0;
   std::uint64_t tag = 0;
   std::uint64_t id_hash = 0;
-  bool own_id = false;  // its ID is its publisher's, and not <epoch>-<position>
+  bool own_id = false;  // the publisher gave the ID; it is not <epoch>-<position>
 };
 
-// Two ways to name an entry. Its *position* is its place in the broker's order; a log's positions have
-// holes, where the broker's other channels lie. Its *ordinal* counts the entries of this log alone, from 0
-// and without holes, so the difference of two ordinals is a number of events.
+// An entry has two names. Its *position* is its place in the broker's order; the positions in one log have
+// holes, where events of other channels lie. Its *ordinal* counts the entries of this log alone, from 0 and
+// without holes, so the difference of two ordinals is a number of events.
 //
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class entry_log {
  public:
-  // `ids`: how the hashes of its publishers' IDs are made. `max_bytes`: what its owner trims it to; its
-  // memory follows from that. `pins`: who counts what is sent of it when it has forgotten it.
+  // `ids`: hashes the IDs that publishers give. `max_bytes`: the size to which the owner trims the log; the
+  // memory it may take follows from that. `pins`: counts the forgotten bytes that readers still send from.
   explicit entry_log(siphash ids, std::size_t max_bytes, pinned_bytes pins = {}) noexcept
       : max_bytes_(smaller(max_bytes, (std::numeric_limits<std::size_t>::max)() / 4)),
         max_memory_(max_bytes_ * 2 + max_bytes_ / 4 + 1024), id_hash_{ids}, pins_(std::move(pins)) {}
@@ -77,33 +77,35 @@ template <class Traits> class entry_log {
     return page_bytes_ + ring_size_ * sizeof *ring_ + own_ids_.allocated_bytes();
   }
 
-  // The highest position ever trimmed. A cursor missed something if and only if this is greater.
+  // The highest position ever trimmed. A cursor missed an event if and only if this position is greater than
+  // its own.
   [[nodiscard]] std::uint64_t lost_through() const noexcept { return lost_through_; }
 
-  // The hash of the ID of the event lost last, if its publisher gave it one.
+  // The hash of the ID of the event lost last, if its publisher gave the ID.
   [[nodiscard]] std::optional<std::uint64_t> lost_id() const noexcept { return lost_id_; }
 
-  // Makes a new log the continuation of one that is gone: what that had lost last.
+  // Makes a new log continue a removed one, whose last lost event had this position and this hash of its ID.
   void continue_behind(std::uint64_t position, std::optional<std::uint64_t> id) noexcept {
     lost_through_ = position;
     lost_id_ = id;
   }
 
-  // From now on it keeps what filters are asked about of the events lost last.
+  // From now on the log keeps the headers of the events it lost last, so that filters can be asked about
+  // them.
   void keep_lost_headers(std::uint64_t max_events, std::size_t max_bytes) {
     if (!lost_) lost_ = std::make_unique<lost_headers>(max_events, max_bytes, lost_through_);
   }
   void forget_lost_headers() noexcept { lost_.reset(); }
-  // Null: it keeps nothing.
+  // Null: the log keeps no headers.
   [[nodiscard]] lost_headers const* lost() const noexcept { return lost_.get(); }
 
-  // The position of the newest entry held, or if there is none, of the last one lost.
+  // The position of the newest entry held. If none is held, the position of the event lost last.
   [[nodiscard]] std::uint64_t last_position() const noexcept {
     return events() == 0 ? lost_through_ : position_of(end_ordinal_ - 1);
   }
 
-  // Appends a frame that lies in `text`. False if there is no memory; then nothing has changed.
-  // The position must be greater than every earlier one.
+  // Appends a frame whose bytes are `text`. Its position must be greater than every earlier one. False if
+  // there is no memory; then nothing has changed.
   bool append(std::string_view text, entry_facts const& facts) noexcept {
     bool const tagged = facts.tag != 0;
     auto* newest = pages_ == 0 ? nullptr : page(pages_ - 1);
@@ -117,15 +119,15 @@ template <class Traits> class entry_log {
     return commit(*newest, text.size(), facts);
   }
 
-  // Appends the frame of `frame_size` bytes that was written to the tail of a page of its own: what is large
-  // is copied outside the lock and only linked here. On success the page belongs to the log, and `own` is
-  // empty.
+  // Appends the frame of `frame_size` bytes that was written to the tail of `own`, a page of its own. A large
+  // frame is copied outside the lock this way, and only linked under it. On success the page belongs to the
+  // log, and `own` is empty.
   bool link(segment_pin<Traits>& own, std::size_t frame_size, entry_facts const& facts) noexcept {
     if (!push_page(own)) return false;
     return commit(*page(pages_ - 1), frame_size, facts);
   }
 
-  // Undoes the newest append. Nobody has seen it: the lock has been held since.
+  // Undoes the newest append. No reader has seen the entry, because the lock has been held since.
   void take_back() noexcept {
     auto* const newest = page(pages_ - 1);
     forget_id(end_ordinal_ - 1);
@@ -135,7 +137,7 @@ template <class Traits> class entry_log {
     if (newest->count() == 0) pop_newest_page();
   }
 
-  // Forgets the oldest entry. There must be one.
+  // Forgets the oldest entry. The log must not be empty.
   void trim_one() noexcept {
     auto* const oldest = page(0);
     auto const index = static_cast<std::size_t>(first_ordinal_ - oldest->base_ordinal());
@@ -148,7 +150,7 @@ template <class Traits> class entry_log {
     if (index + 1 == oldest->count()) pop_page();
   }
 
-  // Trims to a limit, but never the newest entry. Returns how many were forgotten.
+  // Trims to a limit, but keeps at least the newest entry. Returns how many entries were forgotten.
   std::uint64_t trim_to_events(std::uint64_t most) noexcept {
     auto const before = first_ordinal_;
     while (events() > 1 && events() > most) trim_one();
@@ -160,7 +162,7 @@ template <class Traits> class entry_log {
     return first_ordinal_ - before;
   }
 
-  // Trims what is at or before `position`, at most so many. Returns how many were forgotten.
+  // Trims entries at or before `position`, but at most `most` of them. Returns how many were forgotten.
   std::uint64_t trim_through(std::uint64_t position, std::uint64_t most) noexcept {
     auto const before = first_ordinal_;
     while (events() != 0 && first_ordinal_ - before < most && position_of(first_ordinal_) <= position)
@@ -168,9 +170,9 @@ template <class Traits> class entry_log {
     return first_ordinal_ - before;
   }
 
-  // Forgets all entries, IDs of publishers and what is known of entries lost before. Returns how many were
-  // forgotten.
-  // Complexity  O(pages).
+  // Forgets all entries, all IDs that publishers gave, and the headers of lost events. Returns how many
+  // entries were forgotten.
+  // Complexity: O(pages).
   std::uint64_t forget_all() noexcept {
     lost_through_ = last_position();
     lost_id_.reset();
@@ -182,10 +184,11 @@ template <class Traits> class entry_log {
     return end_ordinal_ - before;
   }
 
-  // The ordinal of the first entry behind `position`: end_ordinal() if there is none.
+  // The ordinal of the first entry held after `position`; end_ordinal() if there is none.
   [[nodiscard]] std::uint64_t ordinal_after(std::uint64_t position) const noexcept {
     if (position < lost_through_ || pages_ == 0) return first_ordinal_;
-    // The last page that begins at or before the position, then the first entry in it that lies behind.
+    // Finds the last page that begins at or before the position, then the first entry in it after the
+    // position.
     auto const at = last_page([&](segment<Traits> const& p) { return p.base_position() <= position; });
     std::size_t low = 0;
     auto high = page(at)->count();
@@ -200,7 +203,7 @@ template <class Traits> class entry_log {
     return larger(page(at)->base_ordinal() + low, first_ordinal_);
   }
 
-  // The ordinal of the held entry whose publisher gave it this ID.
+  // The ordinal of the held entry to which its publisher gave this ID.
   [[nodiscard]] std::optional<std::uint64_t> ordinal_of_id(std::string_view id,
                                                            std::uint64_t hash) const noexcept {
     return own_ids_.find(hash, first_ordinal_, [&](std::uint64_t ordinal) {
@@ -208,7 +211,8 @@ template <class Traits> class entry_log {
     });
   }
 
-  // Its position; or that of the entry lost last, if this was its ID: what follows that one is still whole.
+  // The position of that entry. If the ID is that of the event lost last, the position of that event: nothing
+  // after it is lost yet.
   [[nodiscard]] std::optional<std::uint64_t> position_of_id(std::string_view id,
                                                             std::uint64_t hash) const noexcept {
     if (auto const at = ordinal_of_id(id, hash)) return position_of(*at);
@@ -221,8 +225,8 @@ template <class Traits> class entry_log {
     return p->position(static_cast<std::size_t>(ordinal - p->base_ordinal()));
   }
 
-  // The entries from a held one on that lie in its page, before the position `before`, and in `room` bytes;
-  // but at least the one, even if it is larger.
+  // The entries from `ordinal`, which must be held, that lie in its page, before the position `before`, and
+  // in `room` bytes. The entry `ordinal` is always included, even if it is larger.
   [[nodiscard]] log_run<Traits> run(std::uint64_t ordinal, std::uint64_t before,
                                     std::size_t room) const noexcept {
     auto* const p = page(page_of(ordinal));
@@ -233,33 +237,35 @@ template <class Traits> class entry_log {
  private:
   // ---- memory ----
   //
-  // What is promised (replay_limits::max_bytes): 9/4 of max_bytes and 1 KiB, with 18 bytes for each
-  // publisher's ID and, in a log that has had tags, 8 for each event.
+  // The promise (replay_limits::max_bytes) is: 9/4 of max_bytes and 1 KiB. Added to it are 18 bytes for each
+  // ID that a publisher gave and, in a log that has had tags, 8 bytes for each event.
   //
-  // A page ends where an event finds no room in it, so it lacks less than that event takes: all pages
-  // together take less than twice what they hold, and their headers. Beside that stand what was trimmed of
-  // the oldest page and what is free in the newest, each an eighth of max_bytes at most. A large event,
-  // which has a page of its own, may end a page that lacks more than it takes; so pages beyond
-  // `charged_bytes` are made only as long as all that is unused is little.
+  // The log begins a new page when an event finds no room in the newest one. So the free bytes of the old
+  // page are fewer than that event takes, and all pages together take less than twice the bytes they hold,
+  // plus their headers. To that add the trimmed part of the oldest page and the free part of the newest, each
+  // at most an eighth of max_bytes. A large event has a page of its own, and ends the page before it even if
+  // the free bytes there are more than the event takes. So pages larger than `charged_bytes` are made only
+  // while few bytes in all are unused.
   //
-  // What this leaves open takes events of a few bytes that alternate with such as just find no room behind
-  // them, or 2^32 events on other channels between two of this one. Then the oldest go: see
-  // takes_too_much().
+  // This leaves two cases that could break the promise. In one, events of a few bytes alternate with events
+  // that just find no room after them. In the other, 2^32 events go to other channels between two of this
+  // one. The oldest entries are then trimmed: see takes_too_much().
   static constexpr std::size_t smallest_bytes = 448;
-  static constexpr std::size_t charged_bytes = 4096;  // an event that has a page of its own takes more
+  static constexpr std::size_t charged_bytes = 4096;  // a large event, with a page of its own, takes more
   static constexpr std::size_t id_bytes = 18;
 
-  // For a page that begins with an event that takes `each`.
+  // The size of a page that begins with an event taking `each` bytes.
   [[nodiscard]] std::size_t next_page_bytes(std::size_t each) const noexcept {
     auto const overhead = segment<Traits>::entry_bytes + (tagged_ ? segment<Traits>::tag_bytes : 0);
     auto const used = frame_bytes_ + static_cast<std::size_t>(events()) * overhead;
     auto const idle_bytes = page_bytes_ - smaller(page_bytes_, used);
     auto const spare = frame_bytes_ / 8 - smaller(frame_bytes_ / 8, idle_bytes);
     auto const largest = larger(smaller(max_bytes_ / 8, charged_bytes), smaller(max_bytes_ / 16, spare));
-    // A quarter of what the log holds, so small logs stay small.
+    // A quarter of what the log holds, so that small logs stay small.
     auto const wanted = larger(smallest_bytes, smaller(smaller(frame_bytes_ / 4, largest),
                                                        std::size_t{segment<Traits>::largest_bytes}));
-    // One that is a little larger than half a page would leave the rest unused.
+    // An event slightly larger than half a page would leave the rest of it unused: it gets a page that it
+    // fills.
     return 2 * each > wanted ? each : wanted;
   }
 
@@ -273,7 +279,8 @@ template <class Traits> class entry_log {
     return ring_[(oldest_ + index) & (ring_size_ - 1)];
   }
 
-  // The last page for which `holds` is true; true for the first one, or the first one is meant all the same.
+  // The last page for which `holds` is true, or the first page if there is none. `holds` must be true up to
+  // some page and false after it.
   template <class Predicate> [[nodiscard]] std::size_t last_page(Predicate holds) const noexcept {
     std::size_t low = 0;
     std::size_t high = pages_ - 1;
@@ -310,10 +317,10 @@ template <class Traits> class entry_log {
     return true;
   }
 
-  // Returns the hash of its ID, if that may be its publisher's.
+  // Returns the hash of the ID of this entry if a publisher may have given that ID.
   std::optional<std::uint64_t> forget_id(std::uint64_t ordinal) noexcept {
     if (own_ids_.size() == 0) return std::nullopt;
-    // Of the library's own IDs nothing is found.
+    // The index does not find an ID that the library gave, so nothing is erased for it.
     auto const hash = id_hash_(id_of(frame(ordinal)));
     own_ids_.erase(hash, ordinal);
     return hash;
@@ -364,23 +371,23 @@ template <class Traits> class entry_log {
   }
 
   std::size_t max_bytes_;
-  std::size_t max_memory_;  // beside tags and IDs
+  std::size_t max_memory_;  // tags and IDs excluded
   segment<Traits>** ring_ = nullptr;
   std::size_t ring_size_ = 0;
   std::size_t oldest_ = 0;
   std::size_t pages_ = 0;
   std::size_t page_bytes_ = 0;
   std::size_t frame_bytes_ = 0;
-  std::size_t first_begin_ = 0;  // where the oldest entry's frame begins in its page
+  std::size_t first_begin_ = 0;  // where the frame of the oldest entry begins in its page
   std::uint64_t first_ordinal_ = 0;
   std::uint64_t end_ordinal_ = 0;
   std::uint64_t lost_through_ = 0;
   id_index<Traits> own_ids_;
-  std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the entry at lost_through_
+  std::optional<std::uint64_t> lost_id_;  // the hash of the ID of the event at lost_through_
   std::unique_ptr<lost_headers> lost_;
   siphash id_hash_;
   pinned_bytes pins_;
-  bool tagged_ = false;  // an event had a tag
+  bool tagged_ = false;  // an event has had a tag
 };
 
 }  // namespace detail

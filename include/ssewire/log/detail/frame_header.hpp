@@ -18,7 +18,8 @@ namespace detail {
 
 inline constexpr std::size_t max_own_id_bytes = 128;
 
-// Every frame of a log begins with its ID. A factory of events has seen to it that neither holds a line end.
+// Every frame of a log begins with its `id:` field. No ID and no type holds a line end: event_id and
+// event_type refuse one when they are made.
 inline std::string_view id_of(std::string_view frame) noexcept {
   constexpr std::string_view field = "id: ";
   return frame.substr(field.size(), frame.find('\n') - field.size());
@@ -35,8 +36,8 @@ inline event_header header_of(std::string_view frame, std::uint64_t tag) noexcep
   return header;
 }
 
-// An ID that a publisher may bring: visible, and not one that the library could have given, now or in
-// another run.
+// Whether a publisher may give its event this ID: visible ASCII, and not an ID that the library could give,
+// in this run or in another.
 constexpr bool good_own_id(std::string_view id) noexcept {
   for (char const c : id) {
     if (c <= 0x20 || c >= 0x7F) return false;

@@ -17,19 +17,20 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// From the keyed hash of an ID to the ordinal of its entry. What it finds is a guess by 32 bits of the hash;
-// the caller compares the text, which lies in the log. The ordinals held at one time span less than 2^32,
-// for half of one is kept.
+// Maps the keyed hash of an ID to the ordinal of its entry. A find is a guess from 32 bits of the hash: the
+// caller compares the text, which lies in the log. Only the low half of an ordinal is kept, so the ordinals
+// held at one time must span less than 2^32.
 //
-// A table of 8 bytes a slot. An entry lies at its home, where its hash falls in the table, or behind it, and
-// entries lie in the order of their hashes. So a search ends at the first of a higher hash, a table can be
-// 7/8 full, and a new one is filled from front to back. Erasing moves those behind back: nothing is left of
-// an entry that is gone.
+// A table of 8-byte slots. The hash of an entry gives its home in the table; the entry lies there or after
+// it. Entries lie in the order of their hashes. So a search ends at the first entry with a higher hash, a
+// table can be 7/8 full, and a new table is filled from front to back. Erasing moves the following entries
+// back by one slot: nothing stays of an erased entry.
 //
-// Memory: at most 18 bytes an ID held; 12 while none is erased. More only where there is no memory to build
-// a smaller table. While a table is rebuilt, both exist. Complexity: expected O(1), whoever chooses the IDs;
-// inserting and erasing amortised. A rebuild comes after a quarter of what it left was inserted or erased,
-// at the least. Threads: one at a time; the broker's lock sees to it.
+// Memory: at most 18 bytes for each ID held; 12 while none is erased. It is more only if there was no memory
+// to build a smaller table. Both tables exist while one is rebuilt.
+// Complexity: expected O(1), whoever chooses the IDs; amortised for inserting and erasing. Between two
+// rebuilds at least a quarter of the entries that the first one left are inserted or erased.
+// Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class id_index {
  public:
   id_index() noexcept = default;
@@ -40,7 +41,7 @@ template <class Traits> class id_index {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t allocated_bytes() const noexcept { return capacity_ * sizeof(slot); }
 
-  // False if there is no memory; then nothing has changed. Equal hashes are different entries.
+  // False if there is no memory; then nothing has changed. Entries with equal hashes are different entries.
   [[nodiscard]] bool insert(std::uint64_t hash, std::uint64_t ordinal) noexcept {
     auto const full = capacity_ - capacity_ / 8;
     if (size_ == full && !rebuild(size_ + 1)) return false;
@@ -61,7 +62,8 @@ template <class Traits> class id_index {
     }
     slots_[at] = {};
     --size_;
-    // Beyond 18 bytes an entry. If there is no memory for a smaller table, the large one goes on.
+    // The table now takes more than 18 bytes for each entry. Without memory for a smaller one, the large one
+    // stays.
     if (std::uint64_t{capacity_} * 4 > std::uint64_t{size_} * 9) static_cast<void>(rebuild(size_));
   }
 
@@ -71,8 +73,8 @@ template <class Traits> class id_index {
     size_ = capacity_ = 0;
   }
 
-  // The ordinal of an entry of this hash for which `same(ordinal)` is true: the one at or behind
-  // `first_ordinal`, the oldest that may be held.
+  // The ordinal of an entry with this hash for which `same(ordinal)` is true. The low half that the table holds
+  // means the first such ordinal from `first_ordinal` on, the oldest that may be held.
   template <class Same>
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t hash, std::uint64_t first_ordinal,
                                                   Same same) const noexcept {
@@ -86,13 +88,13 @@ template <class Traits> class id_index {
 
  private:
   struct slot {
-    std::uint32_t part = empty;  // of the hash
+    std::uint32_t part = empty;  // of the hash; never `empty` for an entry
     std::uint32_t ordinal = 0;   // its low half
   };
 
   static constexpr std::uint32_t empty = 0;
   static constexpr std::uint32_t none = (std::numeric_limits<std::uint32_t>::max)();
-  // Slots. Small enough for every sum of two, and for the bytes to fit into a size.
+  // In slots. Small enough that the sum of any two fits into 32 bits, and the bytes into a size.
   static constexpr std::uint64_t largest =
       smaller(std::uint64_t{1} << 30, std::uint64_t{(std::numeric_limits<std::size_t>::max)() / 16});
 
@@ -115,7 +117,7 @@ template <class Traits> class id_index {
     return at >= from ? at - from : at + capacity_ - from;
   }
 
-  // Whether a search for this hash, so far from its home by now, goes on behind the entry in this slot.
+  // Whether a search for this hash, `walked` slots from its home, continues after the entry in this slot.
   [[nodiscard]] bool goes_on(std::uint32_t at, std::uint32_t part, std::uint32_t walked) const noexcept {
     if (slots_[at].part == empty) return false;
     auto const its = distance(at);
@@ -125,7 +127,7 @@ template <class Traits> class id_index {
   template <class Match> [[nodiscard]] std::uint32_t search(std::uint32_t part, Match match) const noexcept {
     if (size_ == 0) return none;
     auto at = home(part);
-    // A full table ends it too: no entry is a whole round away from its home.
+    // Also ends in a full table: no entry lies a whole round away from its home.
     for (std::uint32_t walked = 0; goes_on(at, part, walked); ++walked) {
       if (slots_[at].part == part && match(slots_[at].ordinal)) return at;
       at = next(at);
@@ -133,15 +135,15 @@ template <class Traits> class id_index {
     return none;
   }
 
-  // There is a free slot.
+  // There must be a free slot.
   void put(slot in) noexcept {
     auto at = home(in.part);
     for (std::uint32_t walked = 0; goes_on(at, in.part, walked); ++walked) at = next(at);
-    for (; in.part != empty; at = next(at)) std::swap(in, slots_[at]);  // those behind move by one
+    for (; in.part != empty; at = next(at)) std::swap(in, slots_[at]);  // later entries move by one
   }
 
-  // A table of 3/2 slots an entry for so many, with what is held. False if there is no memory; nothing has
-  // changed.
+  // Moves everything held to a table for `entries` entries, with 3/2 slots for each. False if there is no
+  // memory; then nothing has changed.
   [[nodiscard]] bool rebuild(std::uint32_t entries) noexcept {
     auto const wanted = entries == 0 ? 0 : std::uint64_t{entries} + (entries - 1) / 2;
     if (wanted > largest) return false;
@@ -151,11 +153,12 @@ template <class Traits> class id_index {
       if (fresh == nullptr) return false;
       std::uninitialized_default_construct_n(fresh, static_cast<std::size_t>(wanted));
     }
-    std::uint32_t first = 0;  // before it lie entries that went round: they are the last in the order
+    // Entries before this one wrapped around the end of the table: they are last in the order.
+    std::uint32_t first = 0;
     while (size_ != 0 && home(slots_[first].part) > first) ++first;
     auto* const old = std::exchange(slots_, fresh);
     auto const old_capacity = std::exchange(capacity_, static_cast<std::uint32_t>(wanted));
-    std::uint32_t end = 0;  // of what is filled of the new one
+    std::uint32_t end = 0;  // of the filled part of the new table
     auto const move = [&](std::uint32_t from, std::uint32_t to) {
       for (auto const* i = old + from; i != old + to; ++i) {
         if (i->part == empty) continue;
@@ -164,7 +167,7 @@ template <class Traits> class id_index {
           slots_[at] = *i;
           end = at + 1;
         } else {
-          put(*i);  // goes round
+          put(*i);  // wraps around
         }
       }
     };

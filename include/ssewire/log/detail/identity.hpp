@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// identity.hpp - whose IDs these are: an epoch, drawn once in each process. fork() clones it, and then two
-// of them would give one ID to different events.
+// identity.hpp - the epoch, which says whose IDs these are. Each process draws its own. fork() clones the
+// epoch, and two processes with one epoch would give one ID to different events.
 #pragma once
 
 #include <ssewire/core/position.hpp>
@@ -18,16 +18,16 @@ namespace detail {
 // Threads: one at a time; the broker's lock sees to it.
 template <class Traits> class identity {
  public:
-  // Throws std::bad_alloc, and what the epoch's source throws.
+  // Throws std::bad_alloc and whatever the source of epochs throws.
   identity() : process_(watched_process()), unset_(Traits::epoch(), 0) {}
 
-  // Any position of the epoch. It stays where it is.
+  // A position of the epoch; its number means nothing. The reference stays valid, also across renew().
   [[nodiscard]] position_id const& unset() const noexcept { return unset_; }
 
-  // The epoch was drawn in another process, which this one was cloned from, and is not to be used here.
+  // The epoch was drawn in another process, of which this one is a clone. It must not be used here.
   [[nodiscard]] bool is_cloned() const noexcept { return process_ != Traits::process(); }
 
-  // Draws an epoch for this process. False: none could be drawn; then nothing has changed.
+  // Draws an epoch for this process. False: drawing failed, and nothing has changed.
   [[nodiscard]] bool renew() noexcept {
     auto const process = Traits::process();
     return try_call([&] {
@@ -42,7 +42,7 @@ template <class Traits> class identity {
     return Traits::process();
   }
 
-  std::uint32_t process_;  // the one that the epoch was drawn in
+  std::uint32_t process_;  // the process that drew the epoch
   position_id unset_;
 };
 

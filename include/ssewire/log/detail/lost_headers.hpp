@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// lost_headers.hpp - what filters are asked about of the events that a log has lost last. So a client with a
-// filter that comes back is told a gap only where something was missing for it.
+// lost_headers.hpp - the headers of the events that a log lost last, so that filters can still be asked about
+// them. A returning client with a filter is then told of a gap only if it missed an event that its filter
+// admits.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -22,32 +23,34 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A stream with a filter says where it stands before that lies in the older half of its log. So a client
-// that was up to date when it went, and whose log has lost nothing that came later, presents an ID after
-// which at most half a log is lost: that much is kept here.
+// A stream with a filter sends its position before that position falls into the older half of its log. Take a
+// client that was up to date when it left, and a log that has lost nothing published since then: the ID that
+// the client presents has at most half a log of lost events after it. The headers of so many events are kept
+// here.
 //
-// A record: how far its position lies after that of the record before it, the tag, the sizes of type and ID,
-// all in as few bytes as they need, then the type and the ID. The default type and an ID of the broker's
-// have no text.
+// A record holds the distance of its position from that of the record before, the tag, and the sizes of type
+// and ID, each number in as few bytes as it needs; then the type and the ID. The default type and an ID that
+// the broker gave have no text.
 //
-// Memory: at most twice `max_bytes`, in one block. Threads: one at a time; the broker's lock sees to it.
+// Memory: at most twice `max_bytes`, in one block.
+// Threads: one at a time; the broker's lock sees to it.
 class lost_headers {
  public:
-  // `lost_through`: what was lost until now, and is not known here.
+  // Events at or before the position `lost_through` are lost already, and their headers are unknown.
   lost_headers(std::uint64_t max_events, std::size_t max_bytes, std::uint64_t lost_through) noexcept
       : max_events_(max_events), max_bytes_(max_bytes), begins_at_(lost_through), known_after_(lost_through),
         last_(lost_through) {}
 
-  // The log has lost an event since this was made.
+  // The log has lost an event since this object was made, or since begin_after().
   [[nodiscard]] bool has_lost() const noexcept { return last_ != begins_at_; }
 
-  // What was lost until now, through this position, is not known any more.
+  // Forgets all headers: nothing is known of what was lost at or before this position.
   void begin_after(std::uint64_t position) noexcept {
     begins_at_ = last_ = position;
     forget_all();
   }
 
-  // The log loses the event at this position.
+  // The log loses the event at this position. Without room, all headers are forgotten.
   void add(std::uint64_t position, event_header const& header) noexcept {
     record next;
     next.put(position - last_);
@@ -62,23 +65,23 @@ class lost_headers {
     ++count_;
   }
 
-  // A copy, to be read when the lock has been let go.
+  // A copy of records, to be read without the lock.
   struct copy {
     std::string records = {};
-    std::uint64_t after = 0;  // the position before the first record's
+    std::uint64_t after = 0;  // the position before that of the first record
   };
 
-  // Whether all that was lost after this position, or the last so many events lost, are known.
+  // Whether the headers of all events lost after this position, or of the last `events` lost, are known.
   [[nodiscard]] bool knows_after(std::uint64_t position) const noexcept { return position >= known_after_; }
   [[nodiscard]] bool knows_last(std::uint64_t events) const noexcept { return events <= count_; }
 
-  // All that is known, if that is all that was lost after `position`; else nothing. Throws std::bad_alloc.
+  // All records, if they cover every event lost after `position`; else nothing. Throws std::bad_alloc.
   [[nodiscard]] std::optional<copy> copy_after(std::uint64_t position) const {
     if (!knows_after(position)) return std::nullopt;
     return copy{std::string(live()), known_after_};
   }
 
-  // Of the last `events` lost; else as above.
+  // The records of the last `events` lost; nothing if some are unknown. Throws std::bad_alloc.
   [[nodiscard]] std::optional<copy> copy_last(std::uint64_t events) const {
     if (!knows_last(events)) return std::nullopt;
     auto rest = live();
@@ -87,8 +90,8 @@ class lost_headers {
     return copy{std::string(rest), after};
   }
 
-  // Whether the filter admits one of them that lies after `position`. `unset`: any position of the epoch.
-  // Throws what the filter throws.
+  // Whether the filter admits an event that was lost after `position` and is among `known`. `unset`: any
+  // position of the epoch. Throws what the filter throws.
   template <class Filter>
   [[nodiscard]] static bool any_admitted(copy const& known, std::uint64_t position, position_id const& unset,
                                          Filter const& filter) {
@@ -109,7 +112,8 @@ class lost_headers {
   }
 
  private:
-  // The numbers of one record: seven bits a byte, the lowest first, the last byte below 128.
+  // The numbers of one record: seven bits a byte, the lowest bits first. Only the last byte of a number is
+  // below 128.
   struct record {
     char bytes[4 * 10];
     std::size_t size = 0;
@@ -134,7 +138,7 @@ class lost_headers {
     return take(from) & (std::numeric_limits<std::size_t>::max)();
   }
 
-  // Returns how far the position of the record dropped lies after that of the one before it.
+  // Drops the first record. Returns the distance of its position from that of the record before.
   static std::uint64_t drop_front(std::string_view& records) noexcept {
     auto const distance = take(records);
     (void)take(records);
@@ -151,12 +155,14 @@ class lost_headers {
     --count_;
   }
 
-  // False: it cannot be had.
+  // Drops the oldest records until the limits allow so many bytes more. False: there is no memory, or the
+  // limits are too small.
   [[nodiscard]] bool make_room(std::size_t bytes) noexcept {
     if (max_events_ == 0 || bytes > max_bytes_) return false;
     while (count_ >= max_events_ || (count_ != 0 && live().size() + bytes > max_bytes_)) drop_oldest();
     if (records_.size() + bytes <= records_.capacity()) return true;
-    // Half of a block that is filled anew stays free, or it would be moved again and again.
+    // Half of a block stays free when it is filled anew. Without that the records would be moved again and
+    // again.
     auto const wanted = live().size() + bytes;
     if (wanted <= records_.capacity() / 2) {
       records_.erase(0, front_);
@@ -183,9 +189,12 @@ class lost_headers {
   std::uint64_t max_events_;
   std::size_t max_bytes_;
   std::uint64_t begins_at_;
-  std::uint64_t known_after_;  // the position before the first record's
-  std::uint64_t last_;         // the position of the last one
-  std::string records_;        // in it, those before `front_` are dropped
+  // The position before that of the first record.
+  std::uint64_t known_after_;
+  // The position of the last event lost.
+  std::uint64_t last_;
+  // The bytes before `front_` are records that were dropped.
+  std::string records_;
   std::size_t front_ = 0;
   std::uint64_t count_ = 0;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// pinned_bytes.hpp - memory that logs have forgotten and readers still send from: how much it is, and whose.
+// pinned_bytes.hpp - memory that logs have forgotten but readers still send from: how much, and which
+// readers.
 #pragma once
 
 #include <atomic>
@@ -12,8 +13,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// How much it is: a reference to a counter, or to none. The counter outlives the broker, as the pages may; a
-// std::shared_ptr to it would be twice as large, in every page.
+// How much: a reference to a counter, or to none. The counter outlives the broker, because pages may. Each
+// page holds one of these; a std::shared_ptr would be twice as large.
 // Threads: distinct references to one counter are safe.
 class pinned_bytes {
  public:
@@ -49,7 +50,7 @@ class pinned_bytes {
   counter* at_ = nullptr;
 };
 
-// The readers that may still be sending what they read last; those that read first stand in front.
+// The readers that may still be sending what they read last, in the order in which they read it.
 // Threads: one at a time; the broker's lock sees to it.
 template <class Reader> class pin_holders {
  public:
@@ -57,7 +58,7 @@ template <class Reader> class pin_holders {
   pin_holders(pin_holders const&) = delete;
   pin_holders& operator=(pin_holders const&) = delete;
 
-  // `s` is not in the list.
+  // `s` must not be in the list.
   void add(Reader& s) noexcept {
     s.previous_holder = last_;
     s.next_holder = nullptr;
@@ -65,14 +66,14 @@ template <class Reader> class pin_holders {
     last_ = &s;
   }
 
-  // `s` is in the list.
+  // `s` must be in the list.
   void remove(Reader& s) noexcept {
     (s.previous_holder != nullptr ? s.previous_holder->next_holder : first_) = s.next_holder;
     (s.next_holder != nullptr ? s.next_holder->previous_holder : last_) = s.previous_holder;
   }
 
-  // One of the first that holds what its log has forgotten, or null. Those looked at that hold none go to the
-  // back: the next search looks at others.
+  // A reader near the front that holds memory its log has forgotten, or null. Readers that hold none are
+  // moved to the back, so that the next search looks at others.
   [[nodiscard]] Reader* find_guilty() noexcept {
     constexpr int most = 32;
     for (int i = 0; i < most && first_ != nullptr; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// prepared_event.hpp - an event on its way into a log: before a lock is taken it is checked, and serialized
-// but for the ID that the broker gives.
+// prepared_event.hpp - an event on its way into a log. Before the lock is taken the event is checked and
+// serialized, all but the ID that the broker gives it.
 #pragma once
 
 #include <ssewire/core/errc.hpp>
@@ -27,19 +27,19 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames of at most this size are built aside and copied under the lock; larger ones are built where they
-// stay.
+// Frames of at most this size are built on the caller's side and copied under the lock. Larger frames are
+// built in the page in which they stay.
 inline constexpr std::size_t largest_copied_frame = 4096;
 
-// Pages have 32-bit counts, and one event of this size is a mistake.
+// Pages count in 32 bits, and an event of this size is a mistake.
 inline constexpr std::size_t largest_frame = std::size_t{1} << 30;
 
-// Types that begin so are the library's own; a publisher's event of such a type would lie to the client.
+// Types with this prefix are the library's own. A publisher's event of such a type would lie to the client.
 inline constexpr std::string_view reserved_type_prefix = "ssewire.";
 
 template <class Traits> class prepared_event {
  public:
-  // How large the event is, if a log may have it.
+  // Finds the size of the event, or why a log must not have the event.
   [[nodiscard]] errc measure(event const& e, std::size_t max_bytes) noexcept {
     if (auto const error = error_in(e); error != errc::ok) return error;
     size_ = serialized_size(with_id(e));
@@ -49,8 +49,8 @@ template <class Traits> class prepared_event {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool is_large() const noexcept { return size_ > largest_copied_frame; }
 
-  // Serializes what was measured, to `room`, which must live until it is appended; or, if it is large, to a
-  // page. False: there is no memory for the page.
+  // Serializes the event that was measured. A small one goes to `room`, which must live until append_to(); a
+  // large one goes to a page of its own. False: there is no memory for the page.
   [[nodiscard]] bool build(event const& e, std::uint64_t tag, siphash hash, char* room) noexcept {
     take_facts(e, tag, hash);
     text_ = room;
@@ -63,7 +63,7 @@ template <class Traits> class prepared_event {
     return true;
   }
 
-  // Both in one step: what surely fits is not measured.
+  // measure() and build() in one step: an event that fits into `room` is not measured first.
   [[nodiscard]] errc prepare(event const& e, std::uint64_t tag, siphash hash, std::size_t max_bytes,
                              std::span<char, largest_copied_frame> room) noexcept {
     if (auto const error = error_in(e); error != errc::ok) return error;
@@ -78,7 +78,7 @@ template <class Traits> class prepared_event {
     return build(e, tag, hash, room.data()) ? errc::ok : errc::no_memory;
   }
 
-  // The same event for another log: what is large gets a page of its own, or false.
+  // Copies the event for another log. A large one gets another page. False: there is no memory for that page.
   [[nodiscard]] bool copy_to(prepared_event& other) const noexcept {
     other.size_ = size_;
     other.facts_ = facts_;
@@ -90,12 +90,12 @@ template <class Traits> class prepared_event {
     return true;
   }
 
-  // The ID that append_to() has given it. Null: it has its publisher's.
+  // The ID that append_to() gave the event. Null if the publisher gave the ID.
   [[nodiscard]] char const* given_id() const noexcept {
     return facts_.own_id ? nullptr : text_ + std::string_view("id: ").size();
   }
 
-  // Appends it at `position` of the epoch of `unset`: the publish takes effect here or not at all.
+  // Appends the event at `position` of the epoch of `unset`. The publish takes effect here or not at all.
   [[nodiscard]] errc append_to(entry_log<Traits>& to, position_id const& unset,
                                std::uint64_t position) noexcept {
     facts_.position = position;
@@ -109,7 +109,7 @@ template <class Traits> class prepared_event {
   }
 
  private:
-  // Its place is taken by the broker's, which is known under the lock alone.
+  // A placeholder of the right size. The broker's ID, known only under the lock, replaces it.
   static constexpr position_id any_id{0, 0};
 
   [[nodiscard]] errc error_in(event const& e) noexcept {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// segment.hpp - a page of a log: frames grow upwards from its front, their entries downwards from its end, so
-// that one reference keeps both the bytes and the borders between frames.
+// segment.hpp - a page of a log. Frames grow upwards from the front of the page, their entries downwards from
+// its end, so that one reference keeps both the bytes and the borders between frames.
 //
-// An entry is where its frame ends (16 bits), how far its position lies behind the page's first (32), and,
-// from the page's first tagged event on, the publisher's tag (64).
+// An entry holds where its frame ends (16 bits) and the distance of its position from that of the first entry
+// (32 bits). The first entry with a publisher's tag and all later ones also hold their tags (64 bits).
 #pragma once
 
 #include <ssewire/log/detail/pinned_bytes.hpp>
@@ -23,21 +23,22 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Frames are added by the log under its owner's lock, and never changed after. A reader takes a reference and
-// the number of entries under that lock, and reads what it saw without it: what is added later lies elsewhere
-// in the page.
+// The log adds frames under its owner's lock, and never changes them afterwards. A reader takes a reference
+// and the number of entries under that lock. It reads those entries without the lock: later ones lie
+// elsewhere in the page.
 template <class Traits> class segment {
  public:
   static constexpr std::size_t largest_bytes = 64 * 1024;  // frame borders have 16 bits
   static constexpr std::size_t entry_bytes = 6;
   static constexpr std::size_t tag_bytes = 8;
 
-  // What a frame takes of a page.
+  // The bytes that a frame and its entry take.
   static constexpr std::size_t bytes_for(std::size_t frame_bytes, bool tagged) noexcept {
     return frame_bytes + entry_bytes + (tagged ? tag_bytes : 0);
   }
 
-  // A page for several frames, or null. `frame_bytes` is the least it must hold.
+  // A page for several frames, or null without memory. It has room for `wanted_bytes`, and at least for one
+  // frame of `frame_bytes`.
   static segment* make(std::size_t wanted_bytes, std::size_t frame_bytes, bool tagged) noexcept {
     auto const least = bytes_for(frame_bytes, tagged);
     auto const capacity = wanted_bytes < least ? least : wanted_bytes;
@@ -58,10 +59,11 @@ template <class Traits> class segment {
     Traits::deallocate(this, bytes);
   }
 
-  // The log's own reference goes. Who still sends from the page keeps it; `ledger`, if there is one, says how
-  // much that is.
+  // Drops the log's own reference. Readers that still send from the page keep it; `ledger`, if it is not
+  // empty, then counts the bytes of the page.
   void forget(pinned_bytes const& ledger) noexcept {
-    // Under the log's lock nobody takes a reference who has none, so the only one stays the only one.
+    // While the log's lock is held here, only a holder of a reference can take another. So if the log's own
+    // reference is the only one, no other can appear.
     if (ledger && references_.load(std::memory_order_acquire) != 1) {
       ledger.add(allocated_bytes());
       forgotten_ = ledger;
@@ -70,29 +72,29 @@ template <class Traits> class segment {
   }
 
   [[nodiscard]] bool has_room(std::size_t frame_bytes, std::uint64_t position, bool tagged) const noexcept {
-    if (count_ == 0) return true;  // it was made for this frame
+    if (count_ == 0) return true;  // the page was made for this frame
     auto const needed = bytes_for(frame_bytes, tagged || first_tagged() != none_tagged);
     return used_ + needed <= capacity_ - entries_bytes(count_) &&
            used_ + frame_bytes <= (std::numeric_limits<std::uint16_t>::max)() &&
            position - base_position_ <= (std::numeric_limits<std::uint32_t>::max)();
   }
 
-  // Where the next frame's bytes go.
+  // Where the bytes of the next frame go.
   [[nodiscard]] char* tail() noexcept { return frames() + used_; }
 
-  // The frame of `frame_bytes` that lies at tail() is now the newest entry.
+  // Makes the frame of `frame_bytes` that was written at tail() the newest entry.
   void commit(std::size_t frame_bytes, std::uint64_t position, std::uint64_t ordinal,
               std::uint64_t tag) noexcept {
     if (count_ == 0) {
       base_position_ = position;
       base_ordinal_ = ordinal;
     }
-    // What readers see of the page lies before this entry, and does not move.
+    // Readers see only entries before this one, and those do not move.
     if (tag != 0 && first_tagged() == none_tagged) set_first_tagged(count_);
     used_ += static_cast<std::uint32_t>(frame_bytes);
     auto const delta = static_cast<std::uint32_t>(position - base_position_);
-    // The border of a frame larger than 16 bits is never read: it is alone in its page, and ends where the
-    // page does.
+    // A frame too large for a border of 16 bits is alone in its page and ends where the frames' part of the
+    // page ends. Its border is never read.
     auto const border = static_cast<std::uint16_t>(used_);
     auto* const at = entry(count_);
     (memcpy)(at, &border, 2);
@@ -101,7 +103,7 @@ template <class Traits> class segment {
     ++count_;
   }
 
-  // The newest entry was not meant. Nobody has seen it.
+  // Undoes the newest commit(). No reader has seen the entry.
   void take_back() noexcept {
     --count_;
     if (count_ == first_tagged()) set_first_tagged(none_tagged);
@@ -136,7 +138,7 @@ template <class Traits> class segment {
     return border;
   }
 
-  // Both at once.
+  // Position and end in one look.
   struct place {
     std::uint64_t position;
     std::size_t end;
@@ -150,8 +152,9 @@ template <class Traits> class segment {
     return {base_position_ + delta, capacity_ > largest_bytes ? capacity_ - entries_bytes(1) : border};
   }
 
-  // The first entry behind this one that ends more than `room` bytes behind its begin, or lies at or behind
-  // `before`, or the number of entries: in one walk, for a pull asks each.
+  // Where a run of entries from `first` on ends: at the first entry whose frame ends more than `room` bytes
+  // after the run's begin or whose position is `before` or later, else at count(). The entry `first` always
+  // belongs to the run. A pull needs this each time, so it is one walk.
   [[nodiscard]] std::size_t run_end(std::size_t first, std::size_t room,
                                     std::uint64_t before) const noexcept {
     auto const begin = begin_of(first);
@@ -169,7 +172,7 @@ template <class Traits> class segment {
     return index;
   }
 
-  // The frames [first, last), one after the other.
+  // The bytes of the frames [first, last).
   [[nodiscard]] std::string_view frames(std::size_t first, std::size_t last) const noexcept {
     auto const begin = begin_of(first);
     return {frames() + begin, (last == first ? begin : end_of(last - 1)) - begin};
@@ -180,7 +183,7 @@ template <class Traits> class segment {
 
   explicit segment(std::size_t capacity) noexcept : capacity_(static_cast<std::uint32_t>(capacity)) {}
 
-  // What so many entries take.
+  // The bytes that the first `entries` entries take.
   [[nodiscard]] std::size_t entries_bytes(std::size_t entries) const noexcept {
     std::size_t const untagged = first_tagged();
     return entries * entry_bytes + (entries > untagged ? entries - untagged : 0) * tag_bytes;
@@ -201,13 +204,16 @@ template <class Traits> class segment {
   }
 
   std::atomic<std::uint32_t> references_{1};
-  std::uint16_t count_ = 0;                               // of at most largest_bytes
-  std::atomic<std::uint16_t> first_tagged_{none_tagged};  // from this entry on they have tags
+  // The entries of at most largest_bytes fit into 16 bits.
+  std::uint16_t count_ = 0;
+  // Entries from this one on have tags.
+  std::atomic<std::uint16_t> first_tagged_{none_tagged};
   std::uint32_t capacity_;
   std::uint32_t used_ = 0;
   std::uint64_t base_position_ = 0;
   std::uint64_t base_ordinal_ = 0;
-  pinned_bytes forgotten_;  // set when its log has forgotten it while it was in use
+  // Set when the log forgets the page while readers still use it.
+  pinned_bytes forgotten_;
 };
 
 }  // namespace detail

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// segment_pin.hpp - a reference to a page of a log, which keeps it when the log has forgotten it.
+// segment_pin.hpp - a reference to a page of a log. The page lives on while one exists, also when the log has
+// forgotten it.
 #pragma once
 
 #include <ssewire/log/detail/segment.hpp>
@@ -12,7 +13,6 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A reference to a segment.
 template <class Traits> class segment_pin {
  public:
   segment_pin() noexcept = default;
@@ -26,7 +26,7 @@ template <class Traits> class segment_pin {
     if (page_ != nullptr) page_->release();
   }
 
-  // Takes over the reference that make() gave.
+  // Takes over the reference that segment::make() gave.
   [[nodiscard]] static segment_pin adopt(segment<Traits>* page) noexcept {
     segment_pin pin;
     pin.page_ = page;

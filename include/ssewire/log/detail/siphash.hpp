@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// siphash.hpp - a hash of texts that others choose: channel names, publishers' IDs, user keys.
-// Source: Aumasson and Bernstein, SipHash: a fast short-input PRF, 2012; with one round a word and three at
-// the end.
+// siphash.hpp - a hash of texts that other people choose: channel names, publishers' IDs, user keys.
+// Source: Aumasson and Bernstein, SipHash: a fast short-input PRF, 2012; the variant with one round for each
+// word and three rounds at the end.
 #pragma once
 
 #include <bit>
@@ -15,10 +15,10 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Who does not know the secret cannot choose texts that collide, in any of the 64 bits. Multiplying by a
-// secret is not enough: a difference in a word's highest bits passes through the product unchanged, and a
-// later word cancels it, whatever the secret is. The same on every machine, so that a test can name the
-// values.
+// Without the secret nobody can choose texts whose hashes collide. This holds for every part of the 64 bits.
+// Multiplying by a secret would not be enough: a difference in the highest bits of a word passes through the
+// product unchanged, and a later word can cancel it, whatever the secret is. Results are the same on every
+// machine, so that tests can name the values.
 struct siphash {
   std::uint64_t secret;
 
@@ -26,7 +26,7 @@ struct siphash {
     return of(secret, secret * 0x9E3779B97F4A7C15u, text);
   }
 
-  // SipHash-1-3 under the key of these two words.
+  // SipHash-1-3. The two words are its key.
   [[nodiscard]] static std::uint64_t of(std::uint64_t key0, std::uint64_t key1,
                                         std::string_view text) noexcept {
     state s{key0 ^ 0x736F6D6570736575u, key1 ^ 0x646F72616E646F6Du, key0 ^ 0x6C7967656E657261u,
@@ -68,7 +68,7 @@ struct siphash {
 
   static std::uint64_t byte(char c) noexcept { return static_cast<unsigned char>(c); }
 
-  // Written out, for this compilers turn into one load.
+  // Compilers turn this long form into one load.
   static std::uint64_t word_at(char const* at) noexcept {
     return byte(at[0]) | byte(at[1]) << 8 | byte(at[2]) << 16 | byte(at[3]) << 24 | byte(at[4]) << 32 |
            byte(at[5]) << 40 | byte(at[6]) << 48 | byte(at[7]) << 56;

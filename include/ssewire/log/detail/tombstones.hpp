@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tombstones.hpp - what is remembered of channels that are gone: how far each has lost its events. So one
-// that is made again is no silent hole, and one that is new no false gap.
+// tombstones.hpp - remembers of removed channels how far each had lost its events. So a channel that is made
+// again hides no gap, and a new channel reports no false one.
 #pragma once
 
 #include <ssewire/core/extremes.hpp>
@@ -19,9 +19,10 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Channels go by a keyed hash of their name. Where memory or the limit does not allow to remember one, the
-// floor rises to where it had lost its events: then every channel that is not remembered counts as having
-// lost events so far. That may tell a client of a gap that there is none; it never keeps one from it.
+// A channel is known by a keyed hash of its name. Memory or the limit may not allow remembering one; then the
+// floor rises to the position through which that channel had lost its events. Every channel that is not
+// remembered counts as having lost its events through the floor. A client may then be told of a gap where
+// there is none, but no gap is ever hidden.
 // Threads: one at a time; the broker's lock sees to it.
 class tombstones {
  public:
@@ -29,13 +30,14 @@ class tombstones {
 
   [[nodiscard]] std::size_t size() const noexcept { return lost_.size(); }
 
-  // What a channel had lost last: the position, and the hash of the ID there, if its publisher gave it one.
+  // The last event that a channel had lost: its position, and the hash of its ID if its publisher gave it
+  // one.
   struct loss {
     std::uint64_t position = 0;
     std::optional<std::uint64_t> id = {};
   };
 
-  // What a channel of this name may have lost last. It stays remembered.
+  // What a channel of this name may have lost last. The name stays remembered.
   [[nodiscard]] loss last_loss(std::uint64_t name) const noexcept {
     auto const at = lost_.find(name);
     return at == lost_.end() || at->second.position < floor_ ? loss{floor_} : at->second;
@@ -52,7 +54,8 @@ class tombstones {
         by_position_.erase({std::exchange(known->second, last).position, name});
       }
     });
-    if (!kept) floor_ = last.position;  // what was half remembered goes below
+    // A name that was only half remembered is dropped in the loop below.
+    if (!kept) floor_ = last.position;
     while (lost_.size() > limit_ || (!by_position_.empty() && by_position_.begin()->first <= floor_)) {
       auto const oldest = by_position_.begin();
       floor_ = larger(floor_, oldest->first);
@@ -67,7 +70,8 @@ class tombstones {
 
  private:
   std::unordered_map<std::uint64_t, loss> lost_;
-  std::set<std::pair<std::uint64_t, std::uint64_t>> by_position_;  // the same the other way round
+  // The same names, ordered by position.
+  std::set<std::pair<std::uint64_t, std::uint64_t>> by_position_;
   std::uint64_t floor_ = 0;
   std::size_t limit_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// watermarks.hpp - which position had been reached when: makes "older than" a comparison of positions, at no
-// cost an event.
+// watermarks.hpp - notes which position had been reached at which time. "Older than" is then a comparison of
+// positions, and costs nothing for each event.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -16,8 +16,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// The marks lie an eighth of the age apart. So what is said to be too old is between 1 and 1.125 times as old
-// as the limit, if pass() is called that often.
+// Marks lie an eighth of the age apart. So an event reported as too old has between 1 and 1.125 times the age
+// limit, if pass() is called at least every eighth of the age.
 class watermarks {
  public:
   // Notes that `sequence` is reached now. Returns the last position that is too old; 0 if there is none.
@@ -36,7 +36,7 @@ class watermarks {
     return too_old;
   }
 
-  // The last position that had been reached so long ago; 0 if none had, or for an age of zero.
+  // The last position that had been reached `age` ago; 0 if none had, or if `age` is zero.
   [[nodiscard]] std::uint64_t reached(steady_time now, steady_duration age) const noexcept {
     std::uint64_t position = 0;
     for (std::size_t i = 0; age > steady_duration::zero() && i < count_ && is_old(marks_[i].when, now, age);
@@ -45,8 +45,8 @@ class watermarks {
     return position;
   }
 
-  // Whether the last pass() came so long after the one before it, over half of the age, that what it found
-  // too old may have been young when anybody could last do something about it.
+  // Whether the last two calls of pass() were more than half of the age apart. Then what the last call found
+  // too old may have been young when streams could last act on it.
   [[nodiscard]] bool came_late() const noexcept { return came_late_; }
 
  private:
@@ -55,15 +55,17 @@ class watermarks {
     std::uint64_t sequence;
   };
 
-  // Also of two times that are further apart than a steady_duration can say.
+  // Also right for two times that are further apart than a steady_duration can hold.
   static bool is_old(steady_time when, steady_time now, steady_duration age) noexcept {
     auto const ticks = [](steady_time t) { return static_cast<std::uint64_t>(t.time_since_epoch().count()); };
     return now >= when && ticks(now) - ticks(when) >= static_cast<std::uint64_t>(age.count());
   }
 
-  std::array<mark, 16> marks_ = {};  // oldest first; eight of them span the age
+  // Oldest first. Eight marks span the age.
+  std::array<mark, 16> marks_ = {};
   std::size_t count_ = 0;
-  steady_time passed_ = {};  // the last time; the first one has nothing that is too old
+  // The time of the last pass(). The first pass() finds nothing too old.
+  steady_time passed_ = {};
   bool came_late_ = false;
 };
 
