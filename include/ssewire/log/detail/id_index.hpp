@@ -73,8 +73,8 @@ template <class Traits> class id_index {
     size_ = capacity_ = 0;
   }
 
-  // The ordinal of an entry with this hash for which `same(ordinal)` is true. The low half that the table holds
-  // means the first such ordinal from `first_ordinal` on, the oldest that may be held.
+  // The ordinal of an entry with this hash for which `same(ordinal)` is true. The low half in the table means
+  // the first such ordinal from `first_ordinal` on, the oldest that may be held.
   template <class Same>
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t hash, std::uint64_t first_ordinal,
                                                   Same same) const noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// gathered_write.hpp - the parts of one write, which may outlive the call that began it.
+// gathered_write.hpp - the parts of one write. They may outlive the call that began the write, because a
+// writer may go on sending them.
 #pragma once
 
 #include <ssewire/core/framing.hpp>
@@ -21,14 +22,16 @@ namespace detail {
 inline constexpr std::string_view heartbeat_frame = ":\n\n";
 inline constexpr std::string_view heartbeat_chunk = "3\r\n:\n\n\r\n";
 
-// A gathered write that may outlive the call that began it.
 template <class Batch> struct gathered_write {
-  Batch batch;  // empty: the bytes are not of the log
+  // Empty if the bytes are not from the log.
+  Batch batch;
   std::optional<chunk_head> head;
-  std::array<std::string_view, Batch::max_views + 2> views;  // and the chunk's head and tail
+  // Room for the views of the batch, and for the head and the tail of a chunk.
+  std::array<std::string_view, Batch::max_views + 2> views;
   std::size_t count = 0;
   std::size_t bytes = 0;
-  std::size_t holders = 1;  // a driver may offer it to many streams, and several may be sending it
+  // Several streams may be sending one write, because a driver may offer it to many.
+  std::size_t holders = 1;
 
   void gather(framing body) noexcept {
     count = 0;
@@ -51,13 +54,13 @@ template <class Batch> struct gathered_write {
     bytes = views[0].size();
   }
 
-  // The same bytes, with views of its own.
+  // Becomes a write of the same bytes, with views of its own.
   void assign(gathered_write const& other, framing body) {
     batch.assign(other.batch);
     batch.empty() ? gather_heartbeat(body) : gather(body);
   }
 
-  // What is left of the views when `taken` bytes at their front are gone. The views are changed.
+  // The views without the first `taken` bytes. The views from `first` on are changed, and `first` moves on.
   buffers rest(std::size_t& first, std::size_t taken) noexcept {
     while (first < count && taken >= views[first].size()) taken -= views[first++].size();
     if (first < count) views[first].remove_prefix(taken);
@@ -65,7 +68,8 @@ template <class Batch> struct gathered_write {
   }
 };
 
-// A reference to one, or null. Threads: all that refer to one are on one.
+// A reference to a write, or null.
+// Threads: all references to one write belong to one thread.
 template <class Batch> class held_write {
  public:
   held_write() noexcept = default;
@@ -79,7 +83,7 @@ template <class Batch> class held_write {
 
   // Throws std::bad_alloc.
   [[nodiscard]] static held_write make() { return held_write(new gathered_write<Batch>); }
-  // One more reference to it.
+  // Another reference to `write`.
   [[nodiscard]] static held_write to(gathered_write<Batch>& write) noexcept {
     ++write.holders;
     return held_write(&write);

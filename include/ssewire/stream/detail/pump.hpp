@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// pump.hpp - sends what a source and its owner have, as far as a writer takes it: the one pump of all
-// drivers.
+// pump.hpp - sends what a source and the owner of the stream have, as far as the writer takes it. All drivers
+// use this pump.
 //
-// A peer's bytes are a prefix of well-formed frames: whatever a writer takes, what it has begun is finished
-// before anything else is offered, and nothing follows a failed write.
+// The bytes at the peer are always a prefix of well-formed frames. Whatever part of a frame the writer takes,
+// the pump finishes that frame before it offers anything else. Nothing follows a failed write.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -34,8 +34,9 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Threads: one at a time, the hook of its source apart. What the writer throws, and std::bad_alloc, leave
-// pump(): it is closed then. Not movable, for a writer may hold on to its bytes.
+// Threads: one at a time, except for the hook of the source.
+// run() lets through what the writer throws, and std::bad_alloc; the stream is closed then. The pump is not
+// movable, because a writer may hold on to its bytes.
 template <class Writer, class Source> class pump {
  public:
   using batch = typename Source::batch;
@@ -82,7 +83,7 @@ template <class Writer, class Source> class pump {
 
   void close(close_reason why = close_reason::removed) noexcept {
     if (inside_writer_) {
-      if (asked_to_end_ == close_reason::none) asked_to_end_ = why;  // after the callback
+      if (asked_to_end_ == close_reason::none) asked_to_end_ = why;  // ends after the callback
     } else {
       end(why, false);
       report_refusal();
@@ -117,7 +118,7 @@ template <class Writer, class Source> class pump {
       landed();
       if (!good) end(close_reason::peer_gone, false);
     } else {
-      in_flight_.reset();  // closed meanwhile; its bytes were kept until now
+      in_flight_.reset();  // the stream was closed meanwhile; its bytes were kept until now
     }
   }
 
@@ -137,7 +138,7 @@ template <class Writer, class Source> class pump {
   template <class Park> stream_state run(held_write<batch>& shared, Park park) {
     if (inside_writer_ || pumping_) return state_ == stream_state::closed ? state_ : stream_state::more;
     report_refusal();
-    auto scratch = std::exchange(shared, {});  // what is called from here may pump another stream with it
+    auto scratch = std::exchange(shared, {});  // a call from here may pump another stream with `shared`
     pumping_ = true;
     closes_if_left failure{*this, close_reason::no_memory};
     for (int writes = 0; writes < writes_a_turn; ++writes) {
@@ -160,10 +161,10 @@ template <class Writer, class Source> class pump {
   [[nodiscard]] framing body() const noexcept { return body_; }
 
  protected:
-  // Fair to the others, and enough to fill a socket's buffer.
+  // Few enough to be fair to other streams, and enough to fill a socket's buffer.
   static constexpr int writes_a_turn = 8;
 
-  // An exception leaves the pump: the stream ends here, in the state it is in.
+  // Closes the stream if an exception leaves the pump: the stream ends here, in the state it is in.
   struct closes_if_left {
     pump& stream;
     close_reason why;
@@ -190,7 +191,7 @@ template <class Writer, class Source> class pump {
     return errc::ok;
   }
 
-  // Nothing is owed and nothing queued: what comes next? False: nothing, or not now.
+  // Finds what to send next when nothing is owed and nothing is queued. False: nothing now, so the run ends.
   template <class Park> bool step(held_write<batch>& scratch, Park& park, closes_if_left& failure) {
     if (ending_ != close_reason::none) {
       if (body_ == framing::chunked && !std::exchange(last_chunk_queued_, true)) {
@@ -208,21 +209,21 @@ template <class Writer, class Source> class pump {
     switch (from_.pull(scratch->batch, room_)) {
     case pull_status::ready: offer_batch(scratch, failure); return true;
     case pull_status::nothing:
-      if (!outbox_.empty() || ending_ != close_reason::none || !park(from_))
-        return true;  // its filter may have asked
+      // The filter of the source runs inside pull(), and may have called send() or finish() of this stream.
+      if (!outbox_.empty() || ending_ != close_reason::none || !park(from_)) return true;
       state_ = stream_state::idle;
       return false;
     case pull_status::draining:
       if (auto const retry = from_.retry()) serialize({.retry = retry}, outbox_);
       [[fallthrough]];
     case pull_status::closed:
-      end_in_order(close_reason::drained);  // if the broker has no other reason: see end()
+      end_in_order(close_reason::drained);  // ends for the broker's reason if it has one: see end()
     }
     return true;
   }
 
   void offer_owed(closes_if_left& failure) {
-    if (window_ == 0) {  // else the same bytes come again
+    if (window_ == 0) {  // otherwise the same bytes are offered again
       window_ = owed_.front().size();
       if (same_bytes_ && window_ > largest_kept_offer) window_ = largest_kept_offer;
     }
@@ -246,7 +247,7 @@ template <class Writer, class Source> class pump {
     offer_rest(scratch, 0, failure, [](bool) {});
   }
 
-  // Offers all of the batch but its first `taken` bytes. `leave`: see end_offer.
+  // Offers the batch without its first `taken` bytes. `leave`: see offered_pump::end_offer().
   template <class Leave>
   void offer_rest(held_write<batch>& scratch, std::size_t taken, closes_if_left& failure, Leave leave) {
     auto& now = *scratch;
@@ -257,8 +258,8 @@ template <class Writer, class Source> class pump {
       if (answer.status == write_status::ok) continue;
       if (answer.status == write_status::pending) {
         if (state_ != stream_state::closed) leave(true);
-        in_flight_ = std::move(scratch);  // also if the stream was closed meanwhile: it is being sent
-        if (state_ == stream_state::more) landed();  // written() came from inside write()
+        in_flight_ = std::move(scratch);  // kept even if the stream was closed meanwhile: it is being sent
+        if (state_ == stream_state::more) landed();  // written() was called inside write()
         return;
       }
       if (answer.status == write_status::again && taken < now.bytes) {
@@ -270,30 +271,31 @@ template <class Writer, class Source> class pump {
     now.batch.clear();
   }
 
-  // The writer took `taken` bytes and no more. What it has begun is owed; the rest stays in the log. The
-  // rest is what `left` holds behind its first `skip` bytes.
+  // The writer took `taken` bytes of the batch and takes no more now. The rest of what it has begun is owed;
+  // everything after that goes back to the source. The bytes not taken are those of `left` without its first
+  // `skip` bytes.
   void keep_rest(write& now, buffers left, std::size_t taken, std::size_t skip = 0) {
     if (now.batch.bytes() == 0) {
       owed_.add(now.batch, left, skip);  // a heartbeat
     } else if (taken == 0) {
-      outbox_ += from_.give_back(now.batch, 0);  // notices, not framed yet
+      outbox_ += from_.give_back(now.batch, 0);  // what cannot be pulled again: whole frames, no chunk yet
     } else if (body_ == framing::chunked) {
-      owed_.add(now.batch, left, skip);  // all of it: the chunk's length has been said
+      owed_.add(now.batch, left, skip);  // all of it: the head of the chunk has named the length
     } else {
       auto const rest = from_.give_back(now.batch, taken);
       owed_.add(now.batch, buffers(&rest, rest.empty() ? 0 : 1));
     }
   }
 
-  // The writer is about to be called.
+  // Call this before each call of the writer.
   void begin_offer() noexcept {
     state_ = stream_state::more;
     writable_early_ = written_early_ = false;
     inside_writer_ = true;
   }
 
-  // Offers bytes and settles what the answer means for the stream. The result's status is the answer's, or
-  // `closed`.
+  // Offers bytes, and does what the answer means for the stream. Returns the answer; its status is `closed`
+  // if it broke the contract, or if the stream was closed inside the call and no write is pending.
   write_result offer(buffers b, std::size_t total, closes_if_left& failure) {
     begin_offer();
     failure.why = close_reason::writer_threw;
@@ -327,7 +329,7 @@ template <class Writer, class Source> class pump {
     return answer;
   }
 
-  // A pending write has been sent.
+  // The pending write has been sent: its memory is free.
   void landed() noexcept {
     in_flight_.reset();
     owed_.release();
@@ -346,7 +348,7 @@ template <class Writer, class Source> class pump {
     report_end(writer_, reason_, in_order ? ending::complete : ending::cut);
   }
 
-  // Of one that was closed from the start.
+  // Reports to the writer that the stream was closed from the start.
   void report_refusal() noexcept {
     if (std::exchange(refused_, false)) report_end(writer_, reason_, ending::cut);
   }
@@ -371,23 +373,23 @@ template <class Writer, class Source> class pump {
   bool same_bytes_;
   stream_state state_ = stream_state::more;
   close_reason reason_ = close_reason::none;
-  close_reason ending_ = close_reason::none;        // to be ended in order, and why
-  close_reason asked_to_end_ = close_reason::none;  // close() from inside the writer, and why
+  close_reason ending_ = close_reason::none;        // why the stream ends after what is queued
+  close_reason asked_to_end_ = close_reason::none;  // why close() was called inside the writer
   bool inside_writer_ = false;
   bool pumping_ = false;
-  bool writable_early_ = false;  // writable() came from inside the write that it answers
-  bool written_early_ = false;   // written() did
+  bool writable_early_ = false;  // writable() was called inside the write that it answers
+  bool written_early_ = false;   // written() was called inside the write that it answers
   bool sending_ = false;
   bool last_chunk_queued_ = false;
-  bool refused_ = false;  // it was closed from the start, and its writer does not know yet
-  bool forced_ = false;   // it ends now: in order if its writer takes all at once
+  bool refused_ = false;  // closed from the start, and this is not reported to the writer yet
+  bool forced_ = false;   // the stream ends now: complete if its writer takes everything at once, else cut
   std::size_t room_;
   std::size_t max_outbox_;
   std::uint64_t sent_ = 0;
-  unsent owed_;               // goes next, as it is
-  std::size_t window_ = 0;    // of it, what was offered and not yet taken
+  unsent owed_;               // bytes that are sent next, as they are
+  std::size_t window_ = 0;    // how many bytes of `owed_` were offered and not yet taken
   std::string outbox_;        // whole frames for this stream only, not framed yet
-  std::string_view offered_;  // of owed_; a member, for a pending write keeps it
+  std::string_view offered_;  // the offered part of `owed_`. A member, because a pending write keeps it
   held_write<batch> in_flight_;
 };
 

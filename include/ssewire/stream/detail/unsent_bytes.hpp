@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// unsent_bytes.hpp - what a writer has begun and must be given before anything else. What is small is
-// copied; the rest of a large event stays in the log's page, where all streams that owe it share it.
+// unsent_bytes.hpp - bytes that a writer must be given before anything else, such as the rest of an event
+// that the writer has begun. Small parts are copied. The rest of a large event stays in the log's page, where
+// all streams that owe it share it.
 #pragma once
 
 #include <ssewire/core/framing.hpp>
@@ -17,18 +18,19 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// What a TLS library is offered and must be offered again; also what may have to be copied of a half-sent
-// chunk.
+// The most bytes that are kept for a TLS library, which must be offered the same bytes again, and the most
+// that may have to be copied of a half-sent chunk.
 inline constexpr std::size_t largest_kept_offer = 16 * 1024;
-inline constexpr std::size_t chunk_overhead = 8;  // head and tail of a chunk of that size
+inline constexpr std::size_t chunk_overhead = 8;  // the head and the tail of a chunk of that size
 
-// Three parts, sent in this order: a copied text, a pinned one, and a constant one, the tail of a chunk.
+// The bytes are sent in three parts, in this order: a copied text, a pinned text, and a constant one, the
+// tail of a chunk.
 template <class Kept> class unsent_bytes {
  public:
   unsent_bytes() noexcept = default;
   explicit unsent_bytes(std::string text) noexcept : text_(std::move(text)) {}
 
-  // What goes next; empty if nothing is owed. Stays where it is until release().
+  // The part to send next; empty if nothing is owed. The bytes stay in place until release().
   [[nodiscard]] std::string_view front() const noexcept {
     if (taken_ < text_.size()) return std::string_view(text_).substr(taken_);
     return pinned_.empty() ? tail_ : pinned_;
@@ -37,7 +39,7 @@ template <class Kept> class unsent_bytes {
 
   [[nodiscard]] std::size_t copied_bytes() const noexcept { return text_.size(); }
 
-  // Of front(), so many bytes were taken.
+  // The writer took the first `bytes` bytes of front().
   void consume(std::size_t bytes) noexcept {
     if (taken_ < text_.size()) {
       taken_ += bytes;
@@ -48,14 +50,15 @@ template <class Kept> class unsent_bytes {
     }
   }
 
-  // If nothing is owed any more and nothing is being sent: most streams owe nothing most of the time.
+  // Frees the memory if nothing is owed, as most streams owe nothing most of the time. Called only while no
+  // write is pending.
   void release() noexcept {
     if (empty()) *this = unsent_bytes();
   }
 
-  // Adds these parts of a batch, but their first `skip` bytes. Throws std::bad_alloc.
-  // A large frame is alone in its page and in its batch, so there is at most one to pin, and behind it only
-  // the tail.
+  // Adds these parts of a batch without their first `skip` bytes. Throws std::bad_alloc.
+  // A large frame is alone in its page and in its batch. So at most one part is pinned, and only the tail of
+  // a chunk can follow it.
   template <class Batch> void add(Batch const& from, buffers parts, std::size_t skip = 0) {
     std::size_t copied = 0;
     for (auto const part : parts) copied += part.size() > largest_kept_offer ? 0 : part.size();
@@ -81,7 +84,8 @@ template <class Kept> class unsent_bytes {
     }
   }
 
-  // Takes whole frames over, as one chunk if it is to be one. Nothing is owed yet. Throws std::bad_alloc.
+  // Takes over whole frames, as one chunk if the body is chunked. Called only while nothing is owed. Throws
+  // std::bad_alloc.
   void take(std::string& frames, framing body) {
     if (body == framing::raw) {
       *this = unsent_bytes(std::move(frames));
@@ -104,7 +108,7 @@ template <class Kept> class unsent_bytes {
 
  private:
   std::string text_;
-  std::size_t taken_ = 0;  // of the text
+  std::size_t taken_ = 0;  // taken bytes of the text
   Kept page_;
   std::string_view pinned_;
   std::string_view tail_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// writer_calls.hpp - the last call of a writer.
+// writer_calls.hpp - the last call that a stream makes to its writer.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -13,7 +13,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 namespace detail {
 
-// The last call of a writer. What it throws is nobody's.
+// Reports the end to the writer. An exception from on_closed() is dropped: nobody is left to receive it.
 template <class Writer> void report_end(Writer& w, close_reason why, ending how) noexcept {
   try_call([&] { w.on_closed(why, how); });
 }
