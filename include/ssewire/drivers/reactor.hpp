@@ -229,7 +229,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
  private:
-  // Of this many streams, each may write a few times: the loop gets back to its sockets soon.
+  // In one turn each of so many streams may write a few times. The loop then gets back to its sockets soon.
   static constexpr int streams_a_turn = 256;
 
   struct seat;
@@ -238,8 +238,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   using in_step = detail::in_step<Traits>;
   using held_write = detail::held_write<basic_batch<Traits>>;
 
-  // All that it takes to send alone. What it waits for: the lists are in the order of `seen`, so only their
-  // fronts are ever looked at.
+  // Everything a stream needs to send alone. A slot is in the list of what it waits for. The lists are in the
+  // order of `seen`, so only their fronts are ever looked at.
   struct slot : detail::idle_node<slot>, detail::waiting {
     // `from`: a subscription, or nothing.
     template <class... From>
@@ -249,7 +249,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
     [[nodiscard]] wake_hook hook() noexcept { return {&woken, this}; }
 
-    // On a publisher's thread.
+    // Runs on a publisher's thread.
     static void woken(void* self, wake why) noexcept {
       auto& s = *static_cast<slot*>(self);
       if (why == wake::evicted) s.evicted.store(true, std::memory_order_release);
@@ -259,15 +259,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     basic_reactor& owner;
     seat& at;
     detail::offered_pump<detail::borrowed_writer<Writer>, subscription> stream;
-    std::uint64_t sent =
-        (std::numeric_limits<std::uint64_t>::max)();  // so that its first turn counts as activity
+    std::uint64_t sent = (std::numeric_limits<std::uint64_t>::max)();  // the first turn counts as activity
     std::atomic<bool> evicted{false};
-    bool goes_alone;     // there is no cohort for it
-    bool waits = false;  // in blocked_, not in idle_
+    bool goes_alone;     // no cohort can take the stream
+    bool waits = false;  // the stream is in blocked_, not in idle_
   };
 
-  // What there is of every stream. One that is in step with others has its place in their cohort, and
-  // nothing else.
+  // What the reactor has of every stream. A stream in step has its place in its cohort, and no slot.
   struct seat {
     explicit seat(Writer&& to) : writer(std::move(to)) {}
     ~seat() { delete alone; }
@@ -279,15 +277,14 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
     Writer writer;
     stream_id id;
-    slot* alone = nullptr;  // null: in step, or ended there
-    cohort* of = nullptr;   // whom it may be in step with
+    slot* alone = nullptr;  // null: the stream is in step, or it ended while in step
+    cohort* of = nullptr;   // the cohort that the stream may be in step with
     std::uint32_t place = detail::no_place;
-    bool acting = false;               // a call into it is under way
-    bool dead = false;                 // ended; freed when nothing points to it any more
-    bool landed = false;               // written() has come since then
-    typename in_step::sleeper asleep;  // while it has a place
-    detail::held_write<basic_batch<Traits>>
-        in_flight;  // of one that ended in step: its writer is still sending it
+    bool acting = false;  // a call into the stream is under way
+    bool dead = false;    // the stream has ended. The seat is freed when nothing points to it any more
+    bool landed = false;  // written() was called after the stream had ended
+    typename in_step::sleeper asleep;                   // valid while the stream has a place
+    detail::held_write<basic_batch<Traits>> in_flight;  // of a stream that ended in step: still being sent
   };
 
   // `from`: a subscription, or nothing.
@@ -319,7 +316,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s != nullptr && !s->dead ? s : nullptr;
   }
 
-  // Something is about to happen to it alone.
+  // Called before something happens to a stream alone. Null: there is no such stream, or see step_out().
   [[nodiscard]] slot* find_alone(stream_id id) noexcept {
     auto* const s = find(id);
     return s == nullptr ? nullptr : step_out(*s);
@@ -331,7 +328,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s->acting || is_offered(*s)) return errc::called_from_inside;
     auto* const its = step_out(*s);
     if (its == nullptr) return errc::closed;
-    // The presence hook, or a filter's end, must not start a turn, which may put it in step again.
+    // A turn that the presence hook or a filter's end starts could put the stream in step again.
     ++inside_;
     auto const error = how(its->stream.source());
     --inside_;
@@ -339,7 +336,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return error;
   }
 
-  // On a publisher's thread.
+  // Runs on a publisher's thread.
   void call(detail::waiting& w) noexcept {
     if (ready_.call(w) && signal_) signal_();
   }
@@ -356,12 +353,12 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     act(s.at, [&] {
       if (s.evicted.exchange(false, std::memory_order_acq_rel)) s.stream.evicted();
       auto const park_it = [&](subscription& from) { return park(s, from); };
-      detail::try_call([&] { s.stream.run(scratch_, park_it); });  // what it threw has closed the stream
+      detail::try_call([&] { s.stream.run(scratch_, park_it); });  // an exception has closed it already
     });
   }
 
-  // Does something to a stream that goes alone, which may call the writer, which may call back. The
-  // outermost call cleans up.
+  // Runs an action on a stream that goes alone. The action may call the writer, and the writer may call back.
+  // The outermost call cleans up.
   template <class Action> void act(seat& s, Action action) noexcept {
     ++inside_;
     bool const inside = std::exchange(s.acting, true);
@@ -371,7 +368,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (!inside) settle(*s.alone);
   }
 
-  // Puts a stream where it belongs after something has happened to it.
+  // Puts a stream into the list or the cohort it belongs to, after something has happened to it.
   void settle(slot& s) noexcept {
     auto const state = s.stream.state();
     if (state == stream_state::closed) {
@@ -417,8 +414,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     free_if_unused(s);
   }
 
-  // Its subscription is closed, so no hook queues it any more. If it is queued, the turn that meets it frees
-  // it; if its bytes are still being sent, written() does.
+  // Frees a stream that has ended. Its subscription is closed, so no hook queues it any more. If it is
+  // queued, the turn that meets it frees it. If its bytes are still being sent, written() frees it.
   void free_if_unused(seat& s) noexcept {
     if (s.acting || s.in_flight) return;
     if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) slots_.erase(s);
@@ -426,7 +423,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
 
   // ---- streams in step ------------------------------------------------------------------------------------
 
-  // In step, and its writer is being called.
+  // The stream is in step, and its writer is being called.
   [[nodiscard]] static bool is_offered(seat const& s) noexcept {
     return s.place != detail::no_place && s.of->is_offering(s);
   }
@@ -435,8 +432,9 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s.place != detail::no_place && !is_offered(s);
   }
 
-  // Something is about to happen to this stream alone: it gets what it needs for that. Inside its writer it
-  // waits for the answer. Null, without memory: it has ended, or will when its writer has answered.
+  // Called before something happens to a stream alone: gives it what it needs for that. Inside a call of the
+  // stream's writer, the stream then waits for the answer. Null: there was no memory, so the stream has
+  // ended, or ends when its writer has answered.
   slot* step_out(seat& s) noexcept {
     if (s.place == detail::no_place) return s.alone;
     bool const offered = is_offered(s);
@@ -474,7 +472,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return stood;
   }
 
-  // Ends one that has lost its place and goes nowhere.
+  // Ends a stream that has lost its place and gets no slot.
   void end_in_step(seat& s, close_reason why) noexcept {
     s.dead = s.acting = true;
     ++inside_;
@@ -485,7 +483,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     bury(s);
   }
 
-  // Instead of its subscription's own park(): in step with others, if it can be.
+  // Used in place of the subscription's own park(). Parks the stream in step with others if that is possible.
   bool park(slot& s, subscription& from) noexcept {
     auto& of = s.at.of;
     if (s.goes_alone || (of != nullptr && !of->has_room())) return from.park();
@@ -502,7 +500,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  // Finds or makes the cohort that it belongs to.
+  // Finds or makes the cohort for a stream.
   bool attach(slot& s, subscription const& from) noexcept {
     bool try_again = false;
     s.at.of = cohorts_.find_or_make({this, s.stream.body(), s.stream.room(), s.stream.max_outbox_bytes()},
@@ -511,19 +509,19 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     return s.at.of != nullptr;
   }
 
-  // On a publisher's thread.
+  // Runs on a publisher's thread.
   static void cohort_woken(void* context, wake) noexcept {
     auto& c = cohorts::of(context);
     static_cast<basic_reactor*>(c.driver)->call(c);
   }
 
-  // By its activity, for heartbeats.
+  // Puts a cohort in the list for heartbeats, by its last activity.
   void link(cohort& c) noexcept {
     c.unlink();
     beating_.insert(c);
   }
 
-  // Goes on with its round, or begins one.
+  // Continues the round of a cohort, or begins one.
   void serve(cohort& c, int& budget) noexcept {
     if (!c.in_round() && !begin_round(c)) {
       --budget;
@@ -564,7 +562,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       c.begin_round({}, pulled.events, time_.now());
       return true;
     }
-    if (shared->batch.empty()) {  // woken for nothing
+    if (shared->batch.empty()) {  // the leader was woken for nothing
       shared_scratch_ = std::move(shared);
       if (!in_step::park(*c.at, *c.leader, {})) ready_.add(c);
       return false;
@@ -587,7 +585,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     }
   }
 
-  // It did not simply take all of it, or something else happened to it meanwhile.
+  // Settles an offer to a stream that did not simply take all of the flight, or to which something else
+  // happened meanwhile.
   void end_offer(cohort& c, seat& s, std::size_t before, write_result const* answer) noexcept {
     if (s.place != detail::no_place && answer != nullptr && answer->status == write_status::ok &&
         before + answer->bytes == c.flight->bytes)
@@ -607,7 +606,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
       auto const leave = [&](bool sends) {
         counted = true;
         if (!in_step::hand_over(s.alone->stream.source(), *c.leader, c.flight->batch, c.events(), sends)) {
-          s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
+          s.alone->evicted.store(true, std::memory_order_release);  // evicted before it had a hook
           ready_.add(*s.alone);
         }
       };
@@ -652,15 +651,15 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
          c = beating_.front()) {
       c->seen = now;
       link(*c);
-      if (c->in_round()) continue;  // it is sending
+      if (c->in_round()) continue;  // its round sends bytes already
       c->beat_due = true;
       ready_.add(*c);
     }
   }
 
   void drop_stalled() noexcept {
-    // One that is queued has had its socket become writable: its turn is still to come, and with it the next
-    // poll().
+    // If a blocked stream is queued, its socket has become writable: its turn is still to come, and with it
+    // the next poll().
     int drops = 0;
     for (auto* s = blocked_.front();
          s != nullptr && drops++ < streams_a_turn && time_.has_stalled(s->seen) && !s->queued();
@@ -686,17 +685,17 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   loop_signal signal_;
   timing_options timing_;
   detail::watched_time time_;
-  int inside_ = 0;       // poll(), or a call that may call a writer, is under way
-  bool ending_ = false;  // being destroyed
+  int inside_ = 0;       // a poll(), or a call that may call a writer, is under way
+  bool ending_ = false;  // the reactor is being destroyed
   std::size_t count_ = 0;
-  detail::idle_list<slot> idle_;       // by the last byte sent: heartbeats
-  detail::idle_list<slot> blocked_;    // by the last byte taken: stalls
-  detail::idle_list<cohort> beating_;  // as idle_, of those that have streams in step
+  detail::idle_list<slot> idle_;       // by the last byte sent, for heartbeats
+  detail::idle_list<slot> blocked_;    // by the last byte taken, for stalls
+  detail::idle_list<cohort> beating_;  // as idle_, for cohorts that have streams in step
   detail::ready_queue<Traits> ready_;
   held_write scratch_;
   held_write shared_scratch_;
   cohorts cohorts_;
-  detail::slot_map<seat> slots_;  // last: the streams end before what they point to goes
+  detail::slot_map<seat> slots_;  // last: the streams end before the members that they point to
 };
 
 /// A reactor with the default traits.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// borrowed_writer.hpp - a stream's writer that is another's: whoever owns it outlives the stream.
+// borrowed_writer.hpp - lends a stream a writer that somebody else owns. The owner outlives the stream.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>

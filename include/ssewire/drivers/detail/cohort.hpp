@@ -3,9 +3,9 @@
 // which all of them are offered the same bytes.
 //
 // A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its
-// cohort's leader does (in_step.hpp). Then it has a place here, its cursor and its activity are the
-// cohort's, and all that is left of it is its writer. Whatever happens to it alone makes it fall out: it
-// gets back what a stream needs that goes alone.
+// cohort's leader does (in_step.hpp). A stream in step has a place in the cohort. Its cursor and its activity
+// are the cohort's, and only its writer is left of it. A stream falls out when anything happens to it alone:
+// it gets back what a stream needs that goes alone.
 #pragma once
 
 #include <ssewire/broker/batch.hpp>
@@ -35,8 +35,8 @@ namespace detail {
 
 inline constexpr std::uint32_t no_place = (std::numeric_limits<std::uint32_t>::max)();
 
-// Of a `Seat` it needs `writer` and `std::uint32_t place`. Threads: the reactor's; the leader's hook knows
-// the base classes only.
+// `Seat` is the reactor's record of a stream. The cohort uses its members `writer` and `std::uint32_t place`.
+// Threads: the reactor's. The leader's hook touches only the base classes.
 template <class Seat, class Traits>
 class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, Traits>> {
  public:
@@ -46,11 +46,10 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
   cohort(leader_key const& key, std::shared_ptr<core> const& of) : leader_key(key), waiting(true), at(of) {}
 
   // ---- places
-  // --------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool empty() const noexcept { return in_step_ == 0; }
 
-  // Whether add() may be called: it must not fail.
+  // Whether add() may be called. add() must not fail, so this makes room.
   [[nodiscard]] bool has_room() noexcept {
     if (places_.size() < places_.capacity()) return true;
     return places_.size() < no_place && try_call([&] { places_.reserve(2 * places_.size() + 4); });
@@ -62,14 +61,16 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
     ++in_step_;
   }
 
-  // Where a stream stood that has lost its place.
+  // Where a stream stood when it lost its place.
   struct standing {
-    std::uint64_t behind;  // events that the leader is ahead of it
-    steady_time seen;      // when it was given the last byte, or before
+    // How many events the leader is ahead of the stream.
+    std::uint64_t behind;
+    // When the stream was given its last byte, or a time before.
+    steady_time seen;
   };
 
-  // Takes its place away. During a round the place stays, empty, so that the round skips nobody. `offered`:
-  // it is being offered the flight, which does not count yet.
+  // Takes away the place of a stream. During a round the place stays, empty: another stream moved there could
+  // be skipped. `offered`: the stream is being offered the flight now, which does not count as received yet.
   standing remove(Seat& s, bool offered) noexcept {
     auto const place = std::exchange(s.place, no_place);
     --in_step_;
@@ -84,10 +85,10 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
   }
 
   // ---- the round
-  // -----------------------------------------------------------------------------------------------
 
-  // Those who are in step now are offered the flight, one after the other; or, if there is none, each has to
-  // pull for itself. The leader stands `ahead` events further on already.
+  // Begins a round. Every stream in step is offered the flight, the write that they share, one after the
+  // other. If the flight is null, every stream must pull for itself. The leader already stands `ahead` events
+  // further on.
   void begin_round(held_write<basic_batch<Traits>> f, std::uint64_t ahead, steady_time now) noexcept {
     flight = std::move(f);
     in_round_ = true;
@@ -103,14 +104,15 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
   [[nodiscard]] bool round_is_done() const noexcept { return done_ == end_; }
   [[nodiscard]] std::uint64_t events() const noexcept { return ahead_; }
 
-  // Who is next, or null: nobody, as yet.
+  // The next stream that must pull for itself. Null: none is left, or the budget is used up.
   [[nodiscard]] Seat* next_alone(int& budget) noexcept {
     while (done_ != end_ && places_[done_] == nullptr) ++done_;
     return done_ == end_ || budget-- <= 0 ? nullptr : places_[done_];
   }
 
-  // Offers the flight to those who are next, `budget` of them, until one of them does not simply take all of
-  // it. Returns that one, whose answer is in `answer`: none, if it threw.
+  // Offers the flight to the streams at the next `budget` places. Stops at a stream that does not take all of
+  // it, that loses its place meanwhile, or whose writer throws. Returns that stream, or null if there was
+  // none. `answer`: what that stream's writer answered; empty if the writer threw.
   [[nodiscard]] Seat* offer(int& budget, std::optional<write_result>& answer) noexcept {
     buffers const all(flight->views.data(), flight->count);
     auto const bytes = flight->bytes;
@@ -129,7 +131,7 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
           continue;
         }
         got = s->writer.write(all);
-        // It has its place no more if somebody called for it meanwhile.
+        // The stream has lost its place if a call was made for it meanwhile.
         if (got.status != write_status::ok || got.bytes != bytes || places_[done_ - 1] != s) return;
       }
       s = nullptr;
@@ -142,9 +144,9 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
     return s;
   }
 
-  // Who was offered the flight last took `answer->bytes` of it, and not all. It is offered the rest, from a
-  // flight of its own, until it has taken everything, answers otherwise, or has no place any more. Returns
-  // how much it had taken before the answer.
+  // The stream `s` was offered the flight last and took `answer->bytes` of it, not all. Offers it the rest
+  // from `own`, a write of its own, until it has taken everything, answers otherwise, or has lost its place.
+  // Returns how many bytes it had taken before the last answer.
   std::size_t offer_rest(Seat& s, detail::held_write<basic_batch<Traits>>& own,
                          std::optional<write_result>& answer) noexcept {
     std::size_t taken = 0;
@@ -165,15 +167,16 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
     return taken;
   }
 
-  // Whether this is who is being offered the flight right now: the call comes from inside its writer.
+  // Whether `s` is being offered the flight right now: then this call comes from inside its writer.
   [[nodiscard]] bool is_offering(Seat const& s) const noexcept {
     return writing_ && std::size_t{s.place} + 1 == done_;
   }
 
-  // One more has been given the flight, and is not counted elsewhere.
+  // One more stream was given the flight, and this is not counted elsewhere.
   void count_one() noexcept { ++full_; }
 
-  // All have had their turn. Returns what was delivered and not counted elsewhere.
+  // Ends the round after every stream had its turn. Returns what the round delivered that is not counted
+  // elsewhere.
   [[nodiscard]] typename in_step<Traits>::delivered end_round() noexcept {
     in_round_ = false;
     if (std::exchange(has_holes_, false)) {
@@ -185,14 +188,15 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
         }
       }
     }
-    // Everybody who was there has been given something, or has fallen out; and some have joined.
+    // Every stream of the round was given something or has fallen out. Streams that joined meanwhile bring
+    // their own times.
     if (flight || ahead_ != 0) this->seen = (std::min)(began_, joined_seen_);
     if (joined_seen_ < this->seen) this->seen = joined_seen_;
     if (!flight) return {};
     return {full_ * ahead_, full_ * flight->batch.bytes()};
   }
 
-  // A stream has come in step that was active last `then`. Returns whether the cohort's own time has
+  // A stream whose last activity was at `then` has come in step. Returns whether the cohort's own time has
   // changed.
   bool note(steady_time then) noexcept {
     if (in_round_) {
@@ -206,10 +210,13 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
 
   std::shared_ptr<core> const at;
   subscriber* leader = nullptr;
-  std::size_t attached = 0;  // streams that may come in step: it goes with the last of them
-  std::size_t index = 0;     // in the reactor's list
+  // Streams that may come in step. The cohort goes with the last of them.
+  std::size_t attached = 0;
+  // The index of this cohort in cohort_list.
+  std::size_t index = 0;
   bool beat_due = false;
-  held_write<basic_batch<Traits>> flight;  // of the round, or null: each for itself
+  // What the round offers. Null: every stream pulls for itself.
+  held_write<basic_batch<Traits>> flight;
 
  private:
   static constexpr std::size_t prefetched = 8;
@@ -228,14 +235,16 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
     if (last != nullptr) last->place = static_cast<std::uint32_t>(place);
   }
 
-  std::vector<Seat*> places_;  // null: during a round, it has fallen out
+  // Null: the stream at this place fell out during the round.
+  std::vector<Seat*> places_;
   std::size_t in_step_ = 0;
   bool in_round_ = false;
   bool writing_ = false;
   bool has_holes_ = false;
-  // Places that have had their turn; whose writer is being called is the last of them.
+  // How many places have had their turn. During a call of a writer, the last of them is its stream's.
   std::size_t done_ = 0;
-  std::size_t end_ = 0;  // who joined later is not given this flight
+  // Streams at this place and later ones joined during the round, and are not given its flight.
+  std::size_t end_ = 0;
   std::uint64_t ahead_ = 0;
   std::uint64_t full_ = 0;
   steady_time began_ = {};

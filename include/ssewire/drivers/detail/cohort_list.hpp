@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cohort_list.hpp - a reactor's cohorts: found by those who could be in step with others, made for the first
-// of them, and gone with the last.
+// cohort_list.hpp - the cohorts of a reactor. A stream that could be in step with others finds its cohort
+// here. A cohort is made for the first such stream and freed with the last.
 #pragma once
 
 #include <ssewire/core/try_call.hpp>
@@ -26,8 +26,9 @@ template <class Seat, class Traits> class cohort_list {
   using in_step = detail::in_step<Traits>;
   using subscription = typename in_step::subscription;
 
-  // The cohort that `s` belongs to, with one stream more attached to it; or null, and whether to try again
-  // another time. `woken`: the leader's hook, see of().
+  // Finds or makes the cohort of `s`, and attaches one more stream to it. Null: there is none, and
+  // `try_again` says whether a later call may find one. `woken`: the leader's hook; of() turns its context
+  // into the cohort.
   cohort* find_or_make(leader_key const& key, subscription const& s, void (*woken)(void*, wake) noexcept,
                        bool& try_again) noexcept {
     cohort* found = nullptr;
@@ -40,19 +41,19 @@ template <class Seat, class Traits> class cohort_list {
     return found;
   }
 
-  // From the context of a leader's hook.
+  // The cohort whose leader's hook is called with this context.
   [[nodiscard]] static cohort& of(void* context) noexcept {
     return *static_cast<cohort*>(static_cast<leader_key*>(context));
   }
 
-  // One stream less is attached to it. Its leader goes with the last one, and so no hook queues it any more.
+  // Detaches one stream. With the last stream the leader goes, so no hook queues the cohort any more.
   void detach(cohort& c) noexcept {
     if (--c.attached != 0) return;
     in_step::dismiss(*c.at, std::exchange(c.leader, nullptr));
     free_if_unused(c);
   }
 
-  // If it is queued, or in a round, the turn that meets it frees it.
+  // Frees a cohort that is not used. One that is queued or in a round is freed by the turn that meets it.
   void free_if_unused(cohort& c) noexcept {
     if (c.attached != 0 || c.in_round() || c.queued()) return;
     c.unlink();

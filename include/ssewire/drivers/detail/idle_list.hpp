@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// idle_list.hpp - an intrusive list in the order of last activity: with one timeout for all, the front is
-// due first.
+// idle_list.hpp - an intrusive list in the order of last activity. With one timeout for all, the front
+// element is due first.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -42,7 +42,8 @@ template <class T> class idle_list {
 
   [[nodiscard]] T* front() const noexcept { return static_cast<T*>(front_); }
 
-  // `node` is in no list. Its place is behind all that were seen before it; almost always that is the end.
+  // Inserts `node`, which must be in no list, after all elements that were seen before it. That is almost
+  // always the end of the list.
   void insert(T& node) noexcept {
     idle_node<T>& at = node;
     at.list_ = this;

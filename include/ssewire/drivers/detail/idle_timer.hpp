@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// idle_timer.hpp - for how long a stream has been quiet: when its heartbeat is due, or its peer has stalled.
-// For drivers that have no clock and look now and then.
+// idle_timer.hpp - how long a stream has been quiet, which says when its heartbeat is due or its peer has
+// stalled. For drivers that have no clock of their own and look now and then.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -22,8 +22,8 @@ class idle_timer {
  public:
   explicit idle_timer(timing_options timing) noexcept : timing_(timing), watched_(timing.stall_time) {}
 
-  // `progress`: another number than before if something has gone since. `waits`: for its peer, else for
-  // news.
+  // `progress`: any number that differs from the last one if bytes have gone since the last look. `waits`:
+  // whether the stream waits for its peer; otherwise it waits for news.
   void look(std::uint64_t progress, bool waits, steady_time now) noexcept {
     watched_.look(now);
     if (progress != progress_ || waits != waits_) since_ = watched_.now();
@@ -31,14 +31,14 @@ class idle_timer {
     waits_ = waits;
   }
 
-  // The heartbeat, or, of one that waits, the end.
+  // The heartbeat is due; or, for a stream that waits for its peer, its end.
   [[nodiscard]] bool is_due() const noexcept {
     auto const due = deadline();
     return due && watched_.now() >= *due;
   }
 
-  // When to look again: twice in each interval, for what happens between two looks is seen by the second;
-  // and more often while it waits for its peer.
+  // When to look again. That is twice in each interval, because what happens between two looks is noticed at
+  // the second. It is more often while the stream waits for its peer.
   [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
     std::optional<steady_time> next;
     auto const now = watched_.now();
@@ -57,8 +57,8 @@ class idle_timer {
 
   timing_options timing_;
   watched_time watched_;
-  std::uint64_t progress_ =
-      (std::numeric_limits<std::uint64_t>::max)();  // so that the first look begins the time
+  // Makes the first look begin the time: no progress has this number.
+  std::uint64_t progress_ = (std::numeric_limits<std::uint64_t>::max)();
   bool waits_ = false;
   steady_time since_ = {};
 };

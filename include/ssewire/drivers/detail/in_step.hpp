@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// in_step.hpp - the broker's side of streams that stand at the same place of the same channel: one of them,
-// their leader, parks and pulls for all.
+// in_step.hpp - the broker's side of streams that stand at the same place of the same channel. One
+// subscriber, their leader, parks and pulls for all of them.
 //
-// A leader is a subscriber that nobody counts: it keeps no channel alive, and is told nothing. Who is in
-// step with it needs no subscriber of its own, and has none: a sleeper is what is left of it. It gets one
-// again when it falls out.
+// The broker does not count a leader: a leader keeps no channel alive, and nothing is reported to it. A
+// stream in step with a leader has no subscriber of its own; a sleeper is what is left of that subscriber.
+// The stream gets a subscriber again when it falls out.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -27,19 +27,19 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Whose leader it is, and what for: who follows it is alike in all this. The leader's hook has it as its
-// context.
+// Whose leader a leader is, and for which streams: all its followers are alike in these members. The context
+// of the leader's hook points to the key.
 struct leader_key {
   void* driver;
   framing body;
-  std::size_t room;        // of a pull
+  std::size_t room;        // of one pull, in bytes
   std::size_t max_outbox;  // see stream_options
 
   friend bool operator==(leader_key const&, leader_key const&) noexcept = default;
 };
 
-// Threads: those of broker_core. A leader and who is in step with it belong to one thread; others look at
-// the leader under the lock alone.
+// Threads: those of broker_core. A leader and the streams in step with it belong to one thread. Other threads
+// look at the leader only under the lock.
 template <class Traits> struct in_step {
   using core = broker_core<Traits>;
   using lock = typename core::lock;
@@ -49,10 +49,11 @@ template <class Traits> struct in_step {
   using subscriber = typename core::subscriber;
   using subscription = basic_subscription<Traits>;
 
-  // Drivers beyond this many go alone: finding one's leader is a walk under the lock.
+  // The most leaders of one channel. Streams of further drivers go alone, because finding a leader is a walk
+  // under the lock.
   static constexpr std::size_t max_leaders = 16;
 
-  // What the broker would keep of a subscriber beside where it stands.
+  // What is left of the subscriber of a stream in step. The leader's cursor stands for the stream's.
   struct sleeper {
     std::uint64_t number = 0;
     std::uint64_t user = 0;
@@ -65,18 +66,19 @@ template <class Traits> struct in_step {
     return s.core_;
   }
 
-  // For appoint() or wake(): made before, for those must not fail. Throws std::bad_alloc.
+  // Makes a subscriber for appoint() or wake(). It is made before those calls, because they must not fail.
+  // Throws std::bad_alloc.
   [[nodiscard]] static std::unique_ptr<subscriber> make() {
     auto fresh = std::make_unique<subscriber>();
     fresh->memberships = std::make_unique<membership[]>(1);
-    fresh->opened = true;  // it has nothing to be told
+    fresh->opened = true;  // nothing is reported at its first pull
     return fresh;
   }
 
   // ---- leaders
-  // -------------------------------------------------------------------------------------------------
 
-  // The context of the leader that `s` may follow, or null. `room_for_one`: whether there may be one more.
+  // The context of the leader that `s` may follow. Null: there is none, and `room_for_one` says whether the
+  // channel may have another leader.
   static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
     lock const held(s.core_->state_.guard);
     std::size_t count = 0;
@@ -88,7 +90,7 @@ template <class Traits> struct in_step {
     return nullptr;
   }
 
-  // Makes it a leader for the channel of `s`.
+  // Makes `leader` a leader for the channel of `s`.
   static void appoint(subscriber& leader, wake_hook hook, subscription const& s) noexcept {
     auto& at = *s.core_;
     lock const held(at.state_.guard);
@@ -99,10 +101,11 @@ template <class Traits> struct in_step {
     leader.leader_link = &c.leaders;
     if (leader.next_leader != nullptr) leader.next_leader->leader_link = &leader.next_leader;
     c.leaders = &leader;
-    at.state_.subscribers.add(leader);  // to hear of a drain, and of the broker's end
+    at.state_.subscribers.add(leader);  // so that a drain and the broker's end reach the leader
   }
 
-  // Nobody is in step with it. When this returns its hook neither runs nor will; see broker_core::close.
+  // Removes a leader with which no stream is in step. When this returns, its hook does not run and will not
+  // run; see broker_core::close.
   static void dismiss(core& at, subscriber* leader) noexcept {
     lock held(at.state_.guard);
     if (leader->channels != 0) {
@@ -115,19 +118,22 @@ template <class Traits> struct in_step {
     at.state_.hooks.destroy(held, leader);
   }
 
-  // ---- who is in step
-  // ------------------------------------------------------------------------------------------
+  // ---- streams in step
 
   enum class parked : unsigned char {
-    no,         // there is something to pull
-    alone,      // as by broker_core::park
-    together,   // in step with the leader, whose hook will be called. It has no subscriber any more
-    leaderless  // it could be: others follow its channel. Not parked
+    // Not parked: there is something to pull.
+    no,
+    // Parked by itself, as by broker_core::park.
+    alone,
+    // Parked in step with the leader, whose hook will be called. The subscriber of the stream is gone.
+    together,
+    // Not parked, but could be in step: the channel has other members.
+    leaderless
   };
 
-  // Parks `from`, in step with the leader if it stands where the leader does. `first`: nobody else is in
-  // step with it, so it can come to `from`. `is_called()`: a hook that was called is still to be answered,
-  // and needs what was called.
+  // Parks `from`, in step with the leader if it stands where the leader does. `first`: no stream is in step
+  // with the leader, so the leader can move to where `from` stands. `is_called()`: whether the stream must
+  // still answer a call of its hook; it needs its subscriber for that.
   template <class IsCalled>
   static parked park(subscription& from, subscriber* leader, bool first, sleeper& left,
                      IsCalled is_called) noexcept {
@@ -151,13 +157,13 @@ template <class Traits> struct in_step {
       at.arm(*leader);
     }
     left = {s.number, s.user, s.policy, s.outcome, s.position};
-    m.unlink();  // it may have been parked alone until now
+    m.unlink();  // the subscriber may have been parked alone until now
     at.state_.subscribers.remove(s);
     gone.reset(std::exchange(from.state_, nullptr));
     return parked::together;
   }
 
-  // Who was in step is a subscriber of its own again, `behind` events behind the leader.
+  // Makes a subscriber again for a stream that was in step, `behind` events behind the leader.
   [[nodiscard]] static subscription wake(std::shared_ptr<core> const& of, subscriber const& leader,
                                          std::uint64_t behind, std::unique_ptr<subscriber> fresh,
                                          wake_hook hook, sleeper const& was) noexcept {
@@ -179,7 +185,8 @@ template <class Traits> struct in_step {
     return subscription(of, &s);
   }
 
-  // Ends one that is in step; as broker_core::close. The channel may be gone when this returns.
+  // Ends a stream in step, as broker_core::close ends a subscriber. The channel may be gone when this
+  // returns.
   static close_reason close(core& at, subscriber const& leader, sleeper const& was,
                             close_reason why) noexcept {
     lock held(at.state_.guard);
@@ -191,8 +198,8 @@ template <class Traits> struct in_step {
     return why;
   }
 
-  // It was handed what the leader pulled last, as if it had pulled that by itself. `sends`: it may still
-  // send from it. False: it has been ended meanwhile.
+  // Notes that `to` was handed what the leader pulled last, as if `to` had pulled it. `sends`: the stream may
+  // still send from the batch. False: the stream has been ended meanwhile.
   static bool hand_over(subscription& to, subscriber const& leader, batch const& its, std::uint64_t events,
                         bool sends) noexcept {
     auto& at = *to.core_;
@@ -206,11 +213,10 @@ template <class Traits> struct in_step {
     return open;
   }
 
-  // ---- pull and park for all of them
-  // ---------------------------------------------------------------------------
+  // ---- pull and park for all streams in step
 
   struct pulled {
-    bool for_all = false;      // what is in the batch goes to all
+    bool for_all = false;      // the batch goes to all streams in step
     std::uint64_t events = 0;  // how far the leader has moved
   };
   struct delivered {
@@ -218,8 +224,8 @@ template <class Traits> struct in_step {
     std::uint64_t bytes = 0;
   };
 
-  // Moves the leader on. Without a batch, or if they must be told something, each has to pull for itself:
-  // then it moves to the end, and all the others stand `events` behind it.
+  // Moves the leader on. Without a batch, or if something must be reported to the streams, every stream must
+  // pull for itself: the leader moves to the end, and all streams stand `events` behind it.
   static pulled pull(core& at, subscriber& leader, batch* out, std::size_t room) noexcept {
     if (out != nullptr) out->clear();
     lock const held(at.state_.guard);
@@ -229,7 +235,7 @@ template <class Traits> struct in_step {
     if (for_all) {
       delivered const until_now{at.state_.counts.delivered, at.state_.counts.delivered_bytes};
       at.state_.reader.merge(leader, *out, room);
-      at.state_.counts.delivered = until_now.events;  // to nobody yet
+      at.state_.counts.delivered = until_now.events;  // nothing is delivered yet
       at.state_.counts.delivered_bytes = until_now.bytes;
     } else {
       m.next_ordinal = m.of->history.end_ordinal();
@@ -242,7 +248,7 @@ template <class Traits> struct in_step {
     add(at, more);
   }
 
-  // As broker_core::park, for all who are in step.
+  // As broker_core::park, for all streams in step.
   static bool park(core& at, subscriber& leader, delivered more) noexcept {
     lock const held(at.state_.guard);
     add(at, more);
@@ -252,7 +258,8 @@ template <class Traits> struct in_step {
   }
 
  private:
-  // Of the membership of a leader, and so in its batches: give_back() finds by it whose cursor it moves.
+  // The key of a leader's membership, and so of the leader's batches. give_back() finds by the key whose
+  // cursor to move.
   static constexpr std::uint32_t leaders_key = 0;
 
   static void place_in(subscriber& s, channel& c) noexcept {

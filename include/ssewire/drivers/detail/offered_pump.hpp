@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// offered_pump.hpp - a pump whose writer may also be offered a write that many streams share.
+// offered_pump.hpp - a pump whose writer can also be offered a write that many streams share.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -19,7 +19,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 namespace detail {
 
-// While it is idle, its driver offers the write by itself, between begin_offer() and end_offer().
+// While the pump is idle, its driver may offer the shared write itself, between begin_offer() and
+// end_offer().
 template <class Writer, class Source> class offered_pump : public pump<Writer, Source> {
   using base = pump<Writer, Source>;
   using base::answered, base::body_, base::from_, base::has_source_, base::in_flight_, base::keep_rest;
@@ -34,11 +35,11 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
   [[nodiscard]] std::size_t max_outbox_bytes() const noexcept { return max_outbox_; }
   using typename base::write;
 
-  // Its writer's stream goes on without it, idle: this one is closed, and its writer hears nothing.
+  // Closes this pump without a report to its writer: the stream continues idle without a pump.
   void retire() noexcept { state_ = stream_state::closed; }
 
-  // It goes on for such a stream, where that stands, idle. It was made without a source, and has done
-  // nothing yet.
+  // Continues such a stream from where its source stands, idle. The pump must have been made without a
+  // source, and must have done nothing yet.
   void resume(Source from) noexcept {
     from_ = std::move(from);
     has_source_ = true;
@@ -47,10 +48,13 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
 
   using base::begin_offer;
 
-  // What the writer answered; null: it threw. Offers the rest if it took a part. `before`: it had taken so
-  // much already, and the answer is to the rest, which was offered from `own`. `leave(bool sends)` is called
-  // once, before its source is needed, whose cursor must stand after the write then; but not if the stream
-  // is closed at once. `sends`: it may still send from the write.
+  // Settles an offer. `answer`: what the writer answered; null if it threw. If the writer took only a part,
+  // offers the rest. `before`: how many bytes the writer had taken earlier; the answer is then to the rest,
+  // which was offered from `own`.
+  //
+  // Calls `leave(bool sends)` once, before the source is needed; after that call the cursor of the source
+  // must stand after the write. It is not called if the stream is closed at once. `sends`: the stream may
+  // still send from the write.
   template <class Leave>
   void end_offer(write& now, std::size_t before, held_write<typename base::batch>& own,
                  write_result const* answer, Leave leave) noexcept {
@@ -70,14 +74,14 @@ template <class Writer, class Source> class offered_pump : public pump<Writer, S
   }
 
  private:
-  // See end_offer(). The views of `now` stay as they are: others are offered them.
+  // See end_offer(). The views of `now` do not change, because other streams are offered them.
   template <class Leave>
   void answered_to_shared(write& now, std::size_t before, held_write<typename base::batch>& own,
                           write_result const& last, Leave& leave, closes_if_left& failure) {
     auto const answer = answered(last, now.bytes - before, failure);
     auto const taken = before + answer.bytes;
     if (answer.status == write_status::pending) {
-      if (!sending_) return;  // written() came from inside write()
+      if (!sending_) return;  // written() was called inside write()
       if (state_ != stream_state::closed) leave(true);
       in_flight_ = before == 0 ? held_write<typename base::batch>::to(now) : std::move(own);
     } else if (taken == now.bytes || answer.status == write_status::closed) {

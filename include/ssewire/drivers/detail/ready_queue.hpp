@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ready_queue.hpp - who waits for a turn in a reactor: a queue that takes no memory of its own, for who puts
-// something into it, a hook on a publisher's thread, must not fail.
+// ready_queue.hpp - the streams and cohorts that wait for a turn in a reactor. The queue takes no memory of
+// its own, because a hook on a publisher's thread fills it and must not fail.
 #pragma once
 
 #include <atomic>
@@ -15,11 +15,11 @@ namespace detail {
 
 template <class Traits> class ready_queue;
 
-// A stream, or a cohort of them.
+// An element of the queue: a stream or a cohort of streams.
 struct waiting {
   explicit waiting(bool many) noexcept : is_cohort(many) {}
 
-  // Whether a turn is to come: it must be kept for that.
+  // Whether a turn is still to come. The object must be kept until then.
   [[nodiscard]] bool queued() const noexcept { return queued_.load(std::memory_order_acquire); }
 
   bool const is_cohort;
@@ -30,21 +30,22 @@ struct waiting {
   waiting* next_ = nullptr;
 };
 
-// Threads: call() on any; all else on the reactor's.
+// Threads: call() on any thread; everything else on the reactor's.
 template <class Traits> class ready_queue {
  public:
   ready_queue() noexcept = default;
   ready_queue(ready_queue const&) = delete;
   ready_queue& operator=(ready_queue const&) = delete;
 
-  // Puts it into the next turn. Who finds it there already leaves it to that turn, which sees all that
-  // happened before: the exchange orders the two.
+  // Adds `w` to the next turn. If it is there already, nothing is done: that turn sees everything that
+  // happened before this call, because the exchange orders the two.
   void add(waiting& w) noexcept { add(w, false); }
 
-  // The same. Returns whether the loop must be told: at most once until the next turn begins.
+  // Adds `w` to the next turn. Returns whether the loop must be woken: at most once until the next turn
+  // begins.
   [[nodiscard]] bool call(waiting& w) noexcept { return add(w, true); }
 
-  // Goes on with this turn, or begins the next.
+  // Continues this turn, or begins the next one.
   void begin() noexcept {
     if (now_.first != nullptr) return;
     std::unique_lock const held(guard_);
@@ -52,7 +53,8 @@ template <class Traits> class ready_queue {
     called_ = false;
   }
 
-  // Whose turn it is, or null. It may be added again from here on.
+  // Takes out the next element of this turn; null if there is none. The element may be added again from here
+  // on.
   [[nodiscard]] waiting* next() noexcept {
     auto* const w = now_.first;
     if (w == nullptr) return nullptr;
@@ -61,7 +63,7 @@ template <class Traits> class ready_queue {
     return w;
   }
 
-  // It has not done all that it wants to do in this turn: it goes on first.
+  // `w` has not done all its work in this turn: it continues first.
   void put_back(waiting& w) noexcept {
     if (w.queued_.exchange(true, std::memory_order_acq_rel)) return;
     w.next_ = now_.first;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// slot_map.hpp - objects that stay where they are, found by number in O(1), without a name used twice: what
-// a reactor keeps its streams in.
+// slot_map.hpp - a container of objects that never move. A number finds an object in O(1), and no name is
+// ever used twice. A reactor keeps its streams in it.
 #pragma once
 
 #include <array>
@@ -18,7 +18,8 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Blocks of them, for an allocation each would cost more than some of them. Threads: one at a time.
+// Objects lie in blocks, because an allocation for each would cost more than some of them.
+// Threads: one at a time.
 template <class T> class slot_map {
  public:
   struct name {
@@ -33,8 +34,8 @@ template <class T> class slot_map {
     for_each([this](T& each) { erase(each); });
   }
 
-  // Makes one of `parts`, and gives it its name by `T::name_it(name)`. Throws std::bad_alloc, and what T's
-  // constructor throws.
+  // Makes an object of `parts`, and passes it its name by `T::name_it(name)`. Throws std::bad_alloc and what
+  // T's constructor throws.
   template <class... Parts> T& emplace(Parts&&... parts) {
     if (free_ == none) add_block();
     auto const index = free_;
@@ -42,7 +43,7 @@ template <class T> class slot_map {
     auto const next = c.next_free;
     ::new (static_cast<void*>(&c.value)) T(std::forward<Parts>(parts)...);
     free_ = next;
-    ++c.generation;  // odd: there is one
+    ++c.generation;  // odd: the cell holds an object
     c.value.name_it({index, c.generation});
     return c.value;
   }
@@ -50,19 +51,19 @@ template <class T> class slot_map {
   void erase(T& one) noexcept {
     auto const index = one.index();
     auto& c = at(index);
-    ++c.generation;  // its destructor may ask for it
+    ++c.generation;  // before the destructor, which may call find()
     c.value.~T();
     c.next_free = std::exchange(free_, index);
   }
 
-  // The one of this name, or null if it is gone.
+  // The object of this name, or null if it is gone.
   [[nodiscard]] T* find(name of) noexcept {
     if (of.index / in_block >= blocks_.size()) return nullptr;
     auto& c = at(of.index);
     return c.generation == of.generation && c.generation % 2 != 0 ? &c.value : nullptr;
   }
 
-  // Who comes or goes meanwhile is visited or not.
+  // An object that is added or erased during the visits may be visited or not.
   template <class Visit> void for_each(Visit visit) {
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       for (auto& c : *blocks_[b]) {
@@ -79,7 +80,7 @@ template <class T> class slot_map {
     cell() noexcept : next_free(none) {}
     cell(cell const&) = delete;
     cell& operator=(cell const&) = delete;
-    ~cell() {}  // erase() has done it
+    ~cell() {}  // erase() has destroyed the value
 
     std::uint32_t generation = 0;
     union {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// watched_time.hpp - how long a peer has been silent while somebody looked. A driver that was not polled,
-// because its process, its machine or its loop stood still, has not seen what peers did meanwhile, and holds
-// nothing against them.
+// watched_time.hpp - how long a peer has been silent while a driver was looking. A driver is not polled while
+// its process, its machine or its loop stands still. It has not seen what peers did meanwhile, so that time
+// does not count against them.
 #pragma once
 
 #include <ssewire/core/clock.hpp>
@@ -17,25 +17,25 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// While a peer is waited for, a look is asked for at least each eighth of the stall time. Where more than
-// three eighths pass between two looks, that was a pause, and from the second one on everybody has the whole
-// stall time again. So looks that come late, by a quarter of the stall time each, still find the dead; and
-// after a pause, however long, nobody looks dead.
+// While a driver waits for a peer, next_look() asks for a look at least each eighth of the stall time. More
+// than three eighths between two looks are a pause, and from the second look on every peer has the whole
+// stall time again. So looks that each come late, by up to a quarter of the stall time, still find dead
+// peers. After a pause of any length no peer looks dead.
 class watched_time {
  public:
   explicit watched_time(steady_duration stall_time) noexcept : stall_time_(stall_time) {}
 
-  // A clock that goes back stands still.
+  // A clock that goes back counts as standing still.
   void look(steady_time now) noexcept {
     now = (std::max)(now, now_);
     if (now - now_ > stall_time_ / 8 * 3) since_ = now;
     now_ = now;
   }
 
-  // When it was looked last.
+  // The time of the last look.
   [[nodiscard]] steady_time now() const noexcept { return now_; }
 
-  // When a peer that has been silent since `then` has stalled.
+  // When a peer that has been silent since `then` counts as stalled.
   [[nodiscard]] std::optional<steady_time> stall_of(steady_time then) const noexcept {
     return deadline((std::max)(then, since_), stall_time_);
   }
@@ -44,7 +44,7 @@ class watched_time {
     return at && now_ >= *at;
   }
 
-  // When to look again, if a peer is waited for.
+  // When to look again while a driver waits for a peer.
   [[nodiscard]] std::optional<steady_time> next_look() const noexcept {
     return deadline(now_, stall_time_ / 8);
   }
@@ -52,7 +52,7 @@ class watched_time {
  private:
   steady_duration stall_time_;
   steady_time now_ = {};
-  steady_time since_ = {};  // no pause since then
+  steady_time since_ = {};  // no pause has been seen since this time
 };
 
 }  // namespace detail
