@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// block_fields.hpp - what the lines of a block say: the fields of the event that its blank line ends.
+// block_fields.hpp - reads the lines of a block into the fields of the event that the blank line ends.
 // Source: WHATWG HTML, 9.2.6 Interpreting an event stream.
 #pragma once
 
@@ -25,13 +25,13 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A value of the block being read: a view while it lies whole in the chunk, else a copy in `own`.
+// A value of the block being read: a view while the value lies whole in the chunk, else a copy in `own`.
 struct field_value {
-  char const* view = nullptr;  // null: in `own`
+  char const* view = nullptr;  // null: the value is in `own`
   std::size_t size = 0;
   byte_buffer own;
 
-  // Not kept as a view of `own`: a parser that is copied or moved takes its text along.
+  // A view of `own` is made anew each time. A stored one would be wrong after the parser is copied or moved.
   [[nodiscard]] std::string_view text() const noexcept {
     return view != nullptr ? std::string_view(view, size) : own.view();
   }
@@ -45,13 +45,14 @@ struct field_value {
   }
 };
 
-// The fields of the block being read, and what outlives a block: the last event ID and the reconnection time.
+// The fields of the block being read, and what outlives the block: the last event ID and the reconnection
+// time.
 class block_fields {
  public:
   block_fields(parser_limits const& limits, utf8 encoding) noexcept
       : max_event_bytes_(limits.max_event_bytes), max_id_bytes_(limits.max_id_bytes), utf8_(encoding) {}
 
-  // Takes a line that is not empty. What lies behind `end` up to `readable` may be read.
+  // Takes a line that is not empty. The bytes from `end` up to `readable` may be read.
   [[gnu::always_inline]] errc read_field(char const* line, char const* end, char const* readable) {
     if (end - line >= 5 && (memcmp)(line, "data", 4) == 0 && line[4] == ':') [[likely]] {
       return read_data(value_behind(line + 5, end), readable);
@@ -59,21 +60,21 @@ class block_fields {
     return read_other_field({line, static_cast<std::size_t>(end - line)}, readable);
   }
 
-  // The same for one that lies in memory that goes at once. Not in line: a chunk has at most one.
+  // The same for a line whose bytes go after this call. Not inline: a chunk has at most one such line.
   [[gnu::noinline]] errc read_cut_field(char const* line, char const* end) {
     auto const error = read_field(line, end, end);
     keep(end);
     return error;
   }
 
-  // What a comment says, `line` being one.
+  // The text of a comment. `line` must be a comment.
   [[nodiscard]] std::string_view comment(char const* line, char const* end) {
     auto const text = value_behind(line + 1, end);
     return utf8_ == utf8::repair ? utf8_repair(text, repaired_data_) : text;
   }
 
-  // The blank line: the ID takes effect, and the fields begin anew; the bytes stay where they are. True:
-  // there is data, so that `e`, which views them, fires.
+  // Handles the blank line. The ID takes effect, and the block begins anew; its bytes stay where they are.
+  // True: there is data, so `e`, which views those bytes, must be dispatched.
   bool dispatch(event& e, bool high) {
     auto const fields = std::exchange(fields_, static_cast<unsigned char>(0));
     if (fields & has_data) e.data = data_.text();
@@ -92,14 +93,14 @@ class block_fields {
     return (fields & has_data) != 0;
   }
 
-  // Copies what views bytes that are about to go.
+  // Copies the values that are views of bytes about to go.
   void keep(char const* readable) {
     if (fields_ & has_data) data_.keep(readable);
     if (fields_ & has_type) type_.keep(readable);
     if (fields_ & has_id) id_.keep(readable);
   }
 
-  // Forgets the block, and not what outlives it.
+  // Forgets the block, but not what outlives it.
   void forget() noexcept {
     fields_ = 0;
     type_bytes_ = 0;
@@ -110,10 +111,10 @@ class block_fields {
   [[nodiscard]] std::optional<reconnection_time> retry() const noexcept { return retry_; }
 
  private:
-  // What the block holds so far, as bits: forgetting it is one store.
+  // Which fields the block has so far. They are bits, so that forgetting them is one store.
   enum field : unsigned char { has_data = 1, has_type = 2, has_id = 4, has_retry = 8 };
 
-  // The value behind the colon: one space in front of it does not count.
+  // The value after the colon, without one leading space.
   [[gnu::always_inline]] static std::string_view value_behind(char const* first, char const* end) noexcept {
     if (first != end && *first == ' ') ++first;
     return {first, static_cast<std::size_t>(end - first)};
@@ -180,7 +181,8 @@ class block_fields {
     retry_ = reconnection_time(ms);
   }
 
-  // Values are repaired one by one: the first byte of a sequence never swallows a line's end or a colon.
+  // Each value is repaired by itself. That is right because the first byte of a sequence never swallows a
+  // line end or a colon.
   [[gnu::noinline]] void repair(event& e) {
     if (e.data) e.data = utf8_repair(*e.data, repaired_data_);
     e.type = stream_access::type(utf8_repair(e.type.value(), repaired_type_));

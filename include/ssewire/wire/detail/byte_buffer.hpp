@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// byte_buffer.hpp - bytes that grow at the end, without std::string's zeroing and with short copies made in
-// line.
+// byte_buffer.hpp - bytes that grow at the end. Unlike std::string it does not zero new bytes, and it copies
+// short texts in line.
 #pragma once
 
 #include <ssewire/wire/detail/copy.hpp>
@@ -44,23 +44,23 @@ class byte_buffer {
   void assign(std::string_view text) { assign(text, text.data() + text.size()); }
   void append(std::string_view text) { append(text, text.data() + text.size()); }
 
-  // If memory fails, what was there stays.
+  // If memory fails, the old bytes stay.
   void assign(std::string_view text, char const* readable) {
     if (capacity_ < text.size() + slack) begin_anew(text.size());
     copy(bytes_, text, readable);
     size_ = text.size();
   }
 
-  // Appends `text`. What lies behind it up to `readable` may be read too, so that short texts go in whole
-  // blocks.
+  // Appends `text`. The bytes after it up to `readable` may be read too, so that short texts are copied in
+  // whole blocks.
   [[gnu::always_inline]] void append(std::string_view text, char const* readable) {
-    auto const size = size_;  // once: the compiler has to think that copying bytes may change it
+    auto const size = size_;  // read once: the compiler must assume that copying bytes may change it
     if (capacity_ - size < text.size() + slack) grow(text.size());
     copy(bytes_ + size, text, readable);
     size_ = size + text.size();
   }
 
-  // The same, behind an LF.
+  // Appends an LF, then `text`.
   [[gnu::always_inline]] void append_line(std::string_view text, char const* readable) {
     auto const size = size_;
     if (capacity_ - size < text.size() + 1 + slack) grow(text.size() + 1);
@@ -79,7 +79,7 @@ class byte_buffer {
  private:
   static constexpr std::size_t slack = 32;  // room for the last block of a copy
 
-  // `to` has room for a block more than the text.
+  // `to` must have room for the text and one block more.
   static void copy(char* to, std::string_view text, char const* readable) noexcept {
     auto const* from = text.data();
     auto const size = text.size();
@@ -106,7 +106,8 @@ class byte_buffer {
     capacity_ = capacity;
   }
 
-  char* bytes_ = nullptr;  // owned. A std::unique_ptr would bring <memory> to all who include the parser
+  // Owned. A std::unique_ptr would bring <memory> into every file that includes the parser.
+  char* bytes_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// copy.hpp - copies of short texts, made in line: a call of memcpy takes longer than most of them.
+// copy.hpp - inline copies of short texts: a call of memcpy takes longer than most of these copies.
 #pragma once
 
 #include <string.h>
@@ -14,7 +14,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// Two blocks, the second ending where the text does.
+// Copies two blocks. The second one ends where the text does, so the two may overlap.
 template <std::size_t Block>
 inline void copy_overlapping(char* to, char const* from, std::size_t size) noexcept {
   char front[Block];
@@ -25,11 +25,11 @@ inline void copy_overlapping(char* to, char const* from, std::size_t size) noexc
   (memcpy)(to + size - Block, back, Block);
 }
 
-// Reads and writes no byte outside.
+// Reads no byte outside the text, and writes none outside the copy.
 inline void copy_exactly(char* to, std::string_view text) noexcept {
   auto const size = text.size();
 #if defined(__GNUC__)
-  if (size > PTRDIFF_MAX) __builtin_unreachable();  // g++ warns of sizes it takes to have wrapped around
+  if (size > PTRDIFF_MAX) __builtin_unreachable();  // g++ warns of sizes that it believes have wrapped around
 #endif
   if (size > 32) {
     (memcpy)(to, text.data(), size);
@@ -48,8 +48,8 @@ inline void copy_exactly(char* to, std::string_view text) noexcept {
   }
 }
 
-// [from, end), at most 64 bytes. What lies behind it up to `readable` may be read; behind its copy 64 bytes
-// are written over. Returns the end of the copy.
+// Copies [from, end), at most 64 bytes. The bytes from `end` up to `readable` may be read too, and `to` must
+// have room for 64 bytes: those after the copy may be overwritten. Returns the end of the copy.
 inline char* copy_readable(char* to, char const* from, char const* end, char const* readable) noexcept {
   auto const size = static_cast<std::size_t>(end - from);
   if (readable - from >= 64) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// frame.hpp - the bytes of a frame: how many, and written once, to any kind of output.
+// frame.hpp - counts the bytes of a frame, and writes them to any kind of output.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream, read from the writing side.
 //
-// A frame is the fields present, in the order id, event, retry, data, and a blank line. `data` and comments
-// may hold anything: they are split at CR, LF and CRLF, where a client would split them, and nowhere else.
-// So nothing that is in an event can end its line, add a field or begin another event.
+// A frame is the fields that are present, in the order id, event, retry, data, and then a blank line. `data`
+// and comments may hold any text: it is split at CR, LF and CRLF, where a client would split it, and nowhere
+// else. So no text in an event can end its line, add a field or begin another event.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -33,7 +33,8 @@ struct comment {
 };
 using event_span = std::span<event const>;
 
-// `prefix_bytes` and an LF around each line. Sizes are 64 bits wide until they are known to fit.
+// The size of the lines of `text`, with `prefix_bytes` before and an LF after each. Sizes have 64 bits until
+// they are known to fit.
 constexpr std::uint64_t lines_size(std::size_t prefix_bytes, std::string_view text) noexcept {
   std::uint64_t size = 0;
   for_each_line(text, [&](char const* first, char const* end) {
@@ -77,7 +78,8 @@ constexpr std::uint64_t frame_size(event_span batch) noexcept {
   return size;
 }
 
-// Whether the frame needs no counting: at worst each byte of the data is a line end, which makes seven.
+// Whether the frame fits so surely that it need not be counted. At worst each byte of the data is a line end,
+// which becomes seven bytes.
 constexpr bool surely_fits(event const& e, framing body, std::size_t room) noexcept {
   constexpr std::uint64_t names = 16;
   std::uint64_t const text = e.data ? e.data->size() : 0;
@@ -87,8 +89,8 @@ template <class Frame> constexpr bool surely_fits(Frame const&, framing, std::si
   return false;
 }
 
-// The empty batch has no chunk: one without bytes would end the body. What no memory can hold is the largest
-// size.
+// The empty batch has no chunk, because a chunk without bytes would end the body. A frame too large for any
+// memory has the largest size.
 template <class Frame> constexpr std::size_t framed_size(Frame const& frame, framing body) noexcept {
   constexpr auto most = static_cast<std::size_t>(-1);
   constexpr std::size_t around = 2 * sizeof(std::size_t) + 4;
@@ -99,17 +101,17 @@ template <class Frame> constexpr std::size_t framed_size(Frame const& frame, fra
   return chunk_head(bytes).view().size() + bytes + chunk_tail.size();
 }
 
-// Copies whole blocks of `text`, breaking its lines on the way, and answers what is left: less than a block,
-// or more where the output has no room for whole blocks. A block without line ends, which most are, is read
-// and written once.
+// Copies whole blocks of `text`, and breaks its lines on the way. Returns what is left of `text`: less than a
+// block, or more if the output has no room for whole blocks. Most blocks have no line end, and are read and
+// written once.
 template <class Out, std::size_t N>
 std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_view text) {
-  constexpr auto most_bytes =
-      block_bytes * N;  // what a block can become, and a block that is written in vain
+  // The most that a block can become, and one block that is written in vain.
+  constexpr auto most_bytes = block_bytes * N;
   block_scanner const scanner;
   auto const* const last = text.data() + text.size();
   auto const* block = text.data();
-  char const* behind_cr = nullptr;  // an LF here belongs to the CR before it
+  char const* behind_cr = nullptr;  // an LF at this place belongs to the CR before it
   while (static_cast<std::size_t>(last - block) >= block_bytes && out.make_room(block_bytes)) {
     auto* at = out.at();
     auto blocks = lesser(static_cast<std::size_t>(last - block), out.room()) / block_bytes;
@@ -122,15 +124,15 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
     if (ends == 0) continue;
     if (!out.make_room(most_bytes)) break;
     at = out.at();
-    auto const* line = block;  // what is to be copied next
+    auto const* line = block;  // copied up to here
     auto const* const block_end = block + block_bytes;
     auto const* const readable = lesser(last, block_end + block_bytes);
     do {
       auto const* const end = block + static_cast<unsigned>(std::countr_zero(ends));
       bool const cr = *end == '\r';
       bool const lf = *end == '\n';
-      if (!(cr | lf))
-          [[unlikely]] {  // one branch: which of the two it is nobody can foretell in a mixed text
+      // One branch for CR and LF: in a mixed text, which of the two comes next cannot be predicted.
+      if (!(cr | lf)) [[unlikely]] {
         ends &= scanner.ends(block, block_bytes);
         continue;
       }
@@ -150,7 +152,7 @@ std::string_view put_blocks(Out& out, char const (&line_break)[N], std::string_v
   return {block, static_cast<std::size_t>(last - block)};
 }
 
-// `line_break`: the LF of a line and the prefix of the next.
+// `line_break`: the LF of a line and the prefix of the next line.
 template <class Out, std::size_t N>
 constexpr void put_lines(Out& out, char const (&line_break)[N], std::string_view text) {
   out.put({line_break + 1, N - 2});
@@ -166,7 +168,7 @@ constexpr void put_lines(Out& out, char const (&line_break)[N], std::string_view
   out.put("\n");
 }
 
-// Exactly frame_size() bytes.
+// Writes exactly frame_size() bytes.
 template <class Out> constexpr void put_frame(Out& out, event const& e) {
   if (e.id.has_value()) out.put_line("id: ", e.id.value());
   if (!e.type.empty()) out.put_line("event: ", e.type.value());
@@ -184,7 +186,7 @@ template <class Out> constexpr void put_frame(Out& out, event_span batch) {
   for (auto const& e : batch) put_frame(out, e);
 }
 
-// Exactly framed_size() bytes.
+// Writes exactly framed_size() bytes.
 template <class Out, class Frame> constexpr void put_framed(Out& out, Frame const& frame, framing body) {
   auto const size = body == framing::chunked ? static_cast<std::size_t>(frame_size(frame)) : 0;
   if (size != 0) out.put(chunk_head(size).view());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// line_ends.hpp - where the lines of an event stream end, 64 bytes at a time: at CR or LF, and at nothing
-// else. Source: WHATWG HTML, 9.2.5 Parsing an event stream: end-of-line = ( cr lf / cr / lf ).
+// line_ends.hpp - finds where the lines of an event stream end, 64 bytes at a time: at CR or LF, and at
+// nothing else.
+// Source: WHATWG HTML, 9.2.5 Parsing an event stream: end-of-line = ( cr lf / cr / lf ).
 #pragma once
 
 #include <string.h>
@@ -27,18 +28,18 @@ namespace detail {
 
 inline constexpr std::size_t block_bytes = 64;
 
-// std::min, which is in <algorithm>: half of what <string> alone brings.
+// Used in place of std::min: including <algorithm> costs half of what <string> alone costs.
 template <class T> constexpr T const& lesser(T const& a, T const& b) noexcept { return b < a ? b : a; }
 
-// Bit i speaks of byte i of at most 64.
+// An answer about at most 64 bytes. Bit i is about byte i.
 struct line_ends {
   std::uint64_t ends = 0;  // CR or LF
   bool high = false;       // some byte is not ASCII
 };
 
-// Questions about at most 64 bytes at a time. The cheap one, may_end(), finds CR and LF but also every other
-// byte that is below 14 or not ASCII. In most blocks of most streams these are the same bytes; where a bit
-// turns out to be another byte, the exact question is asked for the block.
+// Answers questions about at most 64 bytes at a time. The cheap question, may_end(), finds every CR and LF,
+// but may also find other bytes that are below 14 or not ASCII. In most blocks of most streams it finds only
+// line ends. Where a bit turns out to be another byte, the caller asks the exact question about the block.
 class block_scanner {
  public:
   [[nodiscard, gnu::always_inline]] std::uint64_t may_end(char const* at) const noexcept {
@@ -56,7 +57,7 @@ class block_scanner {
     return {ends(at, bytes), high != 0};
   }
 
-  // Copies a block, and asks the cheap question about it.
+  // Copies a block, and answers the cheap question about it.
   [[nodiscard]] std::uint64_t copy(char* to, char const* from) const noexcept {
     auto const ends = may_end(from);
     (memcpy)(to, from, block_bytes);
@@ -74,8 +75,8 @@ class block_scanner {
     block fourteen = _mm_set1_epi8(14);
     std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(fourteen, v)); }  // signed
   };
-  // The others. Compilers make two comparisons of the one above; this one is inverted once for a whole
-  // block.
+  // The bytes that `suspects` does not find. Compilers make two comparisons of `suspects`; this answer takes
+  // one, and is inverted once for a whole block.
   struct plain {
     block thirteen = _mm_set1_epi8(13);
     std::uint64_t operator()(block v) const noexcept { return bits(_mm_cmpgt_epi8(v, thirteen)); }  // signed
@@ -100,7 +101,7 @@ class block_scanner {
     return (a | b << 16) | (c | d << 16) << 32;
   }
 
-  // Of fewer than 64 bytes. The last vector overlaps the one before it; no byte outside is read.
+  // For fewer than 64 bytes. The last vector overlaps the one before it, so no byte outside is read.
   template <class Ask> static std::uint64_t join(char const* at, std::size_t bytes, Ask const& ask) noexcept {
     if (bytes < 16) {
       char few[16];
@@ -134,8 +135,8 @@ class block_scanner {
     return ((word & tops) >> 7) * 0x0102040810204080u >> 56;
   }
 
-  // The top bit of each byte that is zero: adding 0x7F to the low seven bits carries into it unless they are
-  // all zero.
+  // Sets the top bit of each byte that is zero. Adding 0x7F to the low seven bits carries into the top bit,
+  // unless they are all zero.
   static constexpr std::uint64_t zeros(std::uint64_t word) noexcept {
     return ~(((word & ~tops) + ~tops) | word);
   }
@@ -182,13 +183,13 @@ inline bool may_hold_line_end(std::string_view few) noexcept {
   return few.size() >= block_bytes || block_scanner().may_end(few.data(), few.size()) != 0;
 }
 
-// Calls f(first, end) for every line of `text`; a text has one line more than line ends. Reads no byte
-// outside.
+// Calls use(first, end) for every line of `text`. A text has one line more than it has line ends. Reads no
+// byte outside the text.
 template <class Use> void for_each_line_in_blocks(std::string_view text, Use use) {
   block_scanner const scanner;
   auto const* const last = text.data() + text.size();
   auto const* line = text.data();
-  char const* behind_cr = nullptr;  // an LF here belongs to the CR before it
+  char const* behind_cr = nullptr;  // an LF at this place belongs to the CR before it
   auto const* block = line;
   for (auto left = text.size(); left != 0;) {
     auto const bytes = lesser(left, block_bytes);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// outputs.hpp - what a frame is written to: memory that has room for it, or the end of a string.
+// outputs.hpp - where a frame is written to: memory with enough room for it, or the end of a string.
 #pragma once
 
 #include <ssewire/wire/detail/copy.hpp>
@@ -16,7 +16,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// What both share. `Derived` says what to do where room is short: bool more(bytes).
+// What the two outputs share. `Derived` defines what happens when room is short: bool more(bytes).
 template <class Derived> class output {
  public:
   [[nodiscard]] constexpr char* at() const noexcept { return at_; }
@@ -59,7 +59,7 @@ template <class Derived> class output {
   }
 };
 
-// Has room for all that is put, and no byte more.
+// The span must have room for everything that is put, and needs no byte more.
 class span_output : public output<span_output> {
  public:
   explicit constexpr span_output(std::span<char> to) noexcept : output(to.data(), to.data() + to.size()) {}
@@ -67,8 +67,8 @@ class span_output : public output<span_output> {
   constexpr bool more(std::size_t) noexcept { return false; }
 };
 
-// Unless it is told keep(), the string is in the end what it was before. It grows in steps: resize() zeroes
-// what it adds.
+// Appends to a string. Without a call of keep() the destructor restores the string as it was. The string
+// grows in steps, because resize() zeroes what it adds.
 class string_output : public output<string_output> {
  public:
   explicit string_output(std::string& to) : to_(to), size_(to.size()) { resize(size_, 256); }

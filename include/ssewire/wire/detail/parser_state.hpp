@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// parser_state.hpp - what a parser may be asked next, and what becomes of it where a callback resets or
-// throws.
+// parser_state.hpp - which calls a parser allows next, and what becomes of it when a callback throws or calls
+// reset().
 #pragma once
 
 #include <ssewire/core/errc.hpp>
@@ -14,7 +14,7 @@ namespace detail {
 enum class state : unsigned char {
   ready,          // feed() takes bytes
   waiting,        // next() has bytes left to read
-  reading,        // a call reads; found by a later call: memory failed in it
+  reading,        // a call reads, or memory failed in an earlier call
   calling,        // a callback runs
   calling_reset,  // a callback runs that has called reset()
   abandoned,      // a callback threw
@@ -25,7 +25,7 @@ enum class state : unsigned char {
 class parser_state {
  public:
   parser_state() noexcept = default;
-  // A callback that runs is the original's. What the copy was reading is lost to it.
+  // A running callback belongs to the original. The copy is abandoned: it cannot finish what was being read.
   parser_state(parser_state const& other) noexcept
       : now_(other.is_calling() ? state::abandoned : other.now_), exceeded_(other.exceeded_) {}
   parser_state& operator=(parser_state const& other) noexcept {
@@ -46,7 +46,7 @@ class parser_state {
     exceeded_ = exceeded;
   }
 
-  // Why nothing can be fed.
+  // Why nothing can be fed now; errc::ok if something can.
   [[nodiscard]] errc refusal() const noexcept {
     switch (now_) {
     case state::ready: return errc::ok;
@@ -63,22 +63,23 @@ class parser_state {
 
  private:
   state now_ = state::ready;
-  errc exceeded_ = errc::ok;  // in state::failed: which limit
+  errc exceeded_ = errc::ok;  // in state::failed: the limit
 };
 
-// Lives while a callback runs, and notices what that did.
+// Lives while a callback runs, and notices what the callback did.
 class callback_guard {
  public:
   explicit callback_guard(parser_state& parser) noexcept : parser_(parser) { parser.become(state::calling); }
   callback_guard(callback_guard const&) = delete;
   callback_guard& operator=(callback_guard const&) = delete;
 
-  // It threw: nobody knows what it has seen of the event. Unless it had begun another stream.
+  // The callback threw, so nobody knows how much of the event it has seen. That does not matter if it had
+  // begun another stream by reset().
   ~callback_guard() {
     if (parser_.is_calling()) parser_.become(parser_.is(state::calling) ? state::abandoned : state::ready);
   }
 
-  // It returned. False: the stream that was being read is no longer the parser's.
+  // The callback returned. False: the parser no longer reads the stream that it was reading.
   [[nodiscard]] bool goes_on() noexcept {
     bool const same = parser_.is(state::calling);
     if (parser_.is_calling()) parser_.become(same ? state::reading : state::ready);
