@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// byte_ledger.hpp - makes bytes that show where they belong, and says in words what became of them on the way
-// to a peer: lost, sent twice, in another order, read too late.
+// byte_ledger.hpp - makes bytes that show where they belong. Says in words what became of them on the way to
+// a peer: lost, sent twice, sent in another order, or read too late.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -19,23 +19,24 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// The books of one connection: what was offered, what of it was taken, what arrived.
+// The books of one connection: which bytes were offered, which of them were taken, and which arrived.
 class byte_ledger {
  public:
-  // What the library's bytes are overwritten with, once a writer must not look at them any more.
+  // Overwrites bytes that a writer must not read any more.
   static constexpr char scribble = '#';
 
-  // What follows each piece that is offered. A piece that is read as a C string goes on into it.
+  // Follows each piece that is offered. A writer that takes a piece for a C string reads on into this.
   static constexpr char fence = '!';
 
-  // New bytes, like nothing before them; NUL, line ends, '%' and bytes above 0x7F are among them.
+  // New bytes, unlike any before. NUL, line ends, '%' and bytes above 0x7F are among them.
   [[nodiscard]] std::string next(std::size_t bytes) {
     std::string out;
     out.reserve(bytes + 8);
     while (out.size() < bytes) {
       char word[8];
       auto n = serial_;
-      for (int i = 0; i < 7; ++i, n /= 16) {  // what changes first: two words differ where they begin
+      // The digit that changes most often comes first, so that two words differ where they begin.
+      for (int i = 0; i < 7; ++i, n /= 16) {
         word[i] = "0123456789abcdef"[n % 16];
       }
       word[7] = " \n\0%\r\xff"[serial_++ % 6];
@@ -46,12 +47,12 @@ class byte_ledger {
     return out;
   }
 
-  // A gathered write begins at what was taken so far; `pieces` says where each piece begins, from there. Only
-  // for the words of a complaint.
+  // A gathered write begins after the bytes taken so far. `pieces`: where each piece begins, counted from
+  // there. Used only in the words of a complaint.
   void offered(std::vector<std::size_t> pieces) { offers_.push_back({taken_.size(), std::move(pieces)}); }
   void taken(std::string_view bytes) { taken_ += bytes; }
   void not_taken(std::string_view bytes) {
-    if (not_taken_.size() < 16 * 1024 * 1024) not_taken_ += bytes;  // only for words
+    if (not_taken_.size() < 16 * 1024 * 1024) not_taken_ += bytes;  // only used in words
   }
   void arrived(std::string_view bytes) { arrived_ += bytes; }
 
@@ -59,7 +60,7 @@ class byte_ledger {
   [[nodiscard]] std::size_t taken_bytes() const noexcept { return taken_.size(); }
   [[nodiscard]] std::size_t arrived_bytes() const noexcept { return arrived_.size(); }
 
-  // What is wrong, or an empty string. With `all_due` everything that was taken must have arrived.
+  // What is wrong, or an empty string. `all_due`: everything that was taken must have arrived.
   [[nodiscard]] std::string complaint(bool all_due) const {
     auto const shorter = (std::min)(taken_.size(), arrived_.size());
     auto const end = taken_.begin() + static_cast<std::ptrdiff_t>(shorter);
@@ -100,7 +101,7 @@ class byte_ledger {
  private:
   struct offer {
     std::size_t at;
-    std::vector<std::size_t> pieces;  // where each begins, from `at`
+    std::vector<std::size_t> pieces;  // where each piece begins, counted from `at`
   };
 
   static std::string printable(std::string_view bytes) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// call_guard.hpp - watches a call of code that is not ours: does it wait, does it throw, does it raise
-// SIGPIPE?
+// call_guard.hpp - watches a call of code that is not ours. Does the call wait, throw, or raise SIGPIPE?
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -29,25 +28,25 @@ namespace detail {
 
 // How a guarded call went.
 struct call_outcome {
-  // It took longer than the patience.
+  // The call took longer than the patience.
   bool waited = false;
-  // It raised SIGPIPE, which would have ended the program.
+  // The call raised SIGPIPE, which would have ended the program.
   bool sigpipe = false;
-  // What it threw, in words; empty: nothing.
+  // What the call threw, in words; empty if nothing.
   std::string thrown = {};
 };
 
 // Runs calls while another thread watches them. If a write() waits for its peer, that thread reads from the
-// peer and so frees the write(). If a call does not return at all, the program says so and ends: nothing else
-// helps.
+// peer, which frees the write(). If a call does not return at all, the program prints that and ends: nothing
+// else helps.
 //
-// One thread at a time.
+// Threads: one at a time.
 class call_guard {
  public:
   using milliseconds = std::chrono::milliseconds;
 
-  // `read` takes bytes from the peer; they are kept for taken().
-  // `last_words`: what is printed before the program is ended.
+  // `read`: takes bytes from the peer; they are kept for taken(). `last_words`: what to print before the
+  // program is ended.
   call_guard(std::function<std::string()> read, std::function<std::string()> last_words)
       : read_(std::move(read)), last_words_(std::move(last_words)) {
 #if defined(SIGPIPE)
@@ -70,8 +69,8 @@ class call_guard {
 #endif
   }
 
-  // `patience`: if the call takes longer, it counts as waiting, and with `reads` the peer is read from.
-  // `deadline`: if the call takes longer, the program ends.
+  // `patience`: a call that takes longer counts as waiting, and with `reads` the guard then reads from the
+  // peer. `deadline`: a call that takes longer ends the program.
   template <class Call>
   call_outcome run(std::string_view name, milliseconds patience, milliseconds deadline, bool reads,
                    Call call) {
@@ -92,12 +91,12 @@ class call_guard {
     out.waited = end();
 #if defined(SIGPIPE)
     out.sigpipe = raised().exchange(false);
-    if (out.sigpipe) (signal)(SIGPIPE, [](int) { raised() = true; });  // some systems forget it
+    if (out.sigpipe) (signal)(SIGPIPE, [](int) { raised() = true; });  // some systems forget the handler
 #endif
     return out;
   }
 
-  // What was read from the peer meanwhile.
+  // What was read from the peer during calls.
   [[nodiscard]] std::string taken() { return std::exchange(taken_, {}); }
 
  private:

@@ -22,7 +22,7 @@ struct conformance_run {
       : subject(std::move(checked)), options(bounds), found(bounds.seed),
         guard([this] { return subject.read(64 * 1024); }, [this] { return found.text(); }) {}
 
-  // The second silence is as good as the first, and need not take as long.
+  // A second silence tells no more than the first, so it need not take as long.
   [[nodiscard]] std::chrono::milliseconds patience() const {
     return silent ? options.patience / 10 : options.patience;
   }
@@ -35,7 +35,7 @@ struct conformance_run {
   findings found;
   bool silent = false;  // a wait has ended because nothing moved
   bool late = false;    // a check has taken longer than it may
-  call_guard guard;     // last: its thread ends first
+  call_guard guard;     // last, so that its thread ends first
 };
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// conformance_subject.hpp - a harness and its writer as one type. So the checks are compiled once, whatever
-// the number of writers.
+// conformance_subject.hpp - a harness and its writer behind one type. The checks are then compiled once,
+// however many writers there are.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -44,7 +44,7 @@ template <class Harness> conformance_subject subject_of(Harness& h) {
   auto const to = std::make_shared<std::unique_ptr<Writer>>();
   out.connect = [&h, to](testing::driver_calls& calls) {
     Writer first = h.connect(calls);
-    Writer second(std::move(first));  // as on its way into a driver
+    Writer second(std::move(first));  // as a writer moves on its way into a driver
     *to = std::make_unique<Writer>(std::move(second));
   };
   out.read = [&h](std::size_t most) { return std::string(h.read(most)); };

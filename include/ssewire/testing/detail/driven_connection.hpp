@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// driven_connection.hpp - one connection of check_writer(): calls the writer as a driver does, and judges
+// driven_connection.hpp - one connection of check_writer(). It calls the writer as a driver does, and judges
 // each answer.
 #pragma once
 
@@ -40,9 +40,9 @@ class driven_connection {
 
   [[nodiscard]] bool is_open() const noexcept { return open_; }
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
-  // Whether it is worth going on.
+  // Whether more calls make sense.
   [[nodiscard]] bool is_good() const noexcept { return !failed_ && !over_; }
-  // Whether the writer must say that it goes on before more is offered.
+  // Whether writable() must be called before the writer is offered more.
   [[nodiscard]] bool is_blocked() const noexcept { return blocked_; }
   [[nodiscard]] bool is_pending() const noexcept { return pending_; }
   [[nodiscard]] bool waits() const noexcept { return blocked_ || pending_; }
@@ -59,8 +59,8 @@ class driven_connection {
     return open_;
   }
 
-  // One turn of the harness's loop. Returns whether a write that was pending is over. A writable() does not
-  // count: it may come each turn, and moves nothing.
+  // One turn of the harness's loop. Returns whether a pending write has ended. A writable() does not count,
+  // because it may come each turn and moves nothing.
   bool turn() {
     if (run_.subject.run) guarded("run()", run_.subject.run);
     return collect();
@@ -75,12 +75,13 @@ class driven_connection {
     }
     arrived(got);
     if (!endless_ && ledger_.arrived_bytes() > ledger_.made_bytes() + 1024 * 1024) {
-      endless(ledger_.complaint(false));  // more than was ever made: it may never end
+      // The far end has read more than was ever made: reading may never end.
+      endless(ledger_.complaint(false));
     }
     return got.size();
   }
 
-  // Waits and reads until `done`. False: nothing moved for the length of the patience.
+  // Waits and reads until `done`. False: nothing moved for the time of the patience.
   template <class Done> bool wait_until(Done done) {
     auto last = clock::now();
     auto const enough = run_.patience();
@@ -99,7 +100,7 @@ class driven_connection {
     return true;
   }
 
-  // So many turns, while the far end reads.
+  // Runs `turns` turns of the loop while the far end reads.
   void settle(std::size_t turns) {
     for (std::size_t i = 0; i < turns; ++i) {
       bool const moved = turn();
@@ -132,12 +133,12 @@ class driven_connection {
     return is_good();
   }
 
-  // Offers new pieces of these sizes, after the rest of a piece that was begun. While the answer is `ok`, the
-  // rest of them is offered again.
+  // Offers new pieces of these sizes, after the rest of a piece that the writer has begun. While the answer
+  // is `ok`, the rest of the pieces is offered again.
   void offer(std::vector<std::size_t> const& sizes) {
     memory_.emplace_back(next_pieces(sizes));
     memory_bytes_ += memory_.back().memory_bytes();
-    // More than a writer can keep and read later.
+    // The limit is more than a writer can keep and read later.
     auto const most = run_.options.max_buffered + 16 * run_.options.bytes;
     for (; memory_bytes_ > most && memory_.size() > 1; memory_.pop_front()) {
       memory_bytes_ -= memory_.front().memory_bytes();
@@ -162,7 +163,7 @@ class driven_connection {
     return false;
   }
 
-  // The stream's last call.
+  // Makes the stream's last call.
   void close(close_reason why, ending how) {
     dropped_ = how == ending::cut;
     guarded("on_closed()", [&] { run_.subject.on_closed(why, how); });
@@ -181,7 +182,7 @@ class driven_connection {
     peer_closed_ = true;
   }
 
-  // What the harness says. If it throws, it has said nothing.
+  // What the harness reports; the default if it throws.
   testing::far_end sees() {
     auto out = testing::far_end::open;
     guarded("sees()", [&] { out = run_.subject.sees(); });
@@ -193,14 +194,14 @@ class driven_connection {
     return out;
   }
 
-  // Compares what arrived with what was taken. `all_due`: nothing of it may be missing.
+  // Compares what arrived with what was taken. `all_due`: everything that was taken must have arrived.
   void compare(bool all_due) {
     auto const words = ledger_.complaint(all_due);
     if (!words.empty()) problem(words);
   }
 
  private:
-  // A call of code that is not ours. False: it threw.
+  // Calls code that is not ours. False: it threw.
   template <class Call> bool guarded(std::string const& name, Call call) {
     bool const write = name == "write()";
     bool const may_wait = write && run_.subject.may_block;
@@ -229,13 +230,13 @@ class driven_connection {
     return outcome.thrown.empty();
   }
 
-  // From here on nothing that moves is worth waiting for.
+  // Reports that the connection goes on without an end. From here on nothing that moves is worth waiting for.
   void endless(std::string const& words) {
     endless_ = true;
     problem(words);
   }
 
-  // Takes what the loop has called. Returns whether a write that was pending is over.
+  // Handles the calls that the loop has made. Returns whether a pending write has ended.
   bool collect() {
     auto const called = calls_.take();
     bool const was_pending = pending_;
@@ -273,17 +274,18 @@ class driven_connection {
     run_.found.arrived(bytes.size());
   }
 
-  // The next offer: what is owed, and new bytes.
+  // The pieces of the next offer: what is owed, and new bytes.
   std::vector<std::string> next_pieces(std::vector<std::size_t> const& sizes) {
     bool const same_bytes = run_.subject.same_bytes;
     std::vector<std::string> pieces;
     if (!owed_.empty()) pieces.push_back(std::exchange(owed_, {}));
     if (!same_bytes || pieces.empty()) {
-      for (auto const size : sizes) {  // a writer that has taken nothing for long gets no 300 KiB each time
+      // A writer that has taken nothing for a long time is not offered 300 KiB each time.
+      for (auto const size : sizes) {
         pieces.push_back(ledger_.next(in_vain_ > 4 ? (std::min)(size, std::size_t{64}) : size));
       }
     }
-    if (same_bytes) {  // they come in one piece
+    if (same_bytes) {  // the bytes come in one piece
       for (std::size_t i = 1; i < pieces.size(); ++i) pieces[0] += pieces[i];
       pieces.resize(1);
       if (pieces[0].size() > largest_kept_offer) pieces[0].resize(largest_kept_offer);
@@ -304,7 +306,7 @@ class driven_connection {
     run_.found.wrote();
     write_result answer;
     if (!guarded("write()", [&] { answer = run_.subject.write(buffers(views)); })) {
-      ledger_.taken(offered);  // as much of it as may be: nobody knows
+      ledger_.taken(offered);  // nobody knows how much: any of it may arrive
       return false;
     }
     std::string after;
@@ -322,7 +324,8 @@ class driven_connection {
     return answer.status == write_status::ok;
   }
 
-  // After `again` a stream goes on with the event that it has begun; the other pieces may never come again.
+  // After `again` a stream continues with the event that it has begun. The other pieces may never be offered
+  // again.
   void keep_rest(offered_pieces& pieces, std::size_t taken) {
     auto const left = pieces.left();
     std::size_t next = 0;
@@ -335,7 +338,7 @@ class driven_connection {
       problem("answered `again` with no bytes although the peer reads: serve_blocking takes that for a peer "
               "that does not");
     }
-    blocked_ = false;  // serve_blocking goes on at once
+    blocked_ = false;  // serve_blocking continues at once
   }
 
   // False: this connection is over.
@@ -359,7 +362,7 @@ class driven_connection {
       }
       break;
     case write_status::closed:
-      ledger_.taken(offered);  // as much of it as may be
+      ledger_.taken(offered);  // any of it may arrive
       gone("answered `closed`");
       return false;
     default:
@@ -372,21 +375,21 @@ class driven_connection {
   conformance_run& run_;
   testing::driver_calls calls_;
   byte_ledger ledger_;
-  std::deque<offered_pieces> memory_;  // of what was offered, for a writer that reads it too late
+  std::deque<offered_pieces> memory_;  // what was offered, for a writer that reads it too late
   std::size_t memory_bytes_ = 0;
-  std::string owed_;          // the rest of a piece that was begun
+  std::string owed_;          // the rest of a piece that the writer has begun
   bool open_ = false;         // there is a writer
-  bool blocked_ = false;      // it has answered `again`
-  bool pending_ = false;      // it has answered `pending`
-  bool said_again_ = false;   // its last answer was `again`
-  bool over_ = false;         // it says that the peer has gone
-  bool peer_closed_ = false;  // and the peer has
-  bool dropped_ = false;      // by the driver
+  bool blocked_ = false;      // the writer has answered `again`
+  bool pending_ = false;      // the writer has answered `pending`
+  bool said_again_ = false;   // the writer's last answer was `again`
+  bool over_ = false;         // the peer is gone, a call threw, or an answer was wrong
+  bool peer_closed_ = false;  // the peer has closed the connection
+  bool dropped_ = false;      // the driver has dropped the stream
   bool failed_ = false;       // there is a problem: the check ends here
-  bool endless_ = false;      // it was not over in time
-  clock::time_point until_;   // that time
+  bool endless_ = false;      // the check was not over in time, or bytes came without an end
+  clock::time_point until_;   // when the check must be over
   std::size_t moved_ = 0;     // the bytes taken and arrived, when ready() last found more of them
-  std::size_t in_vain_ = 0;   // how often it has found no more since
+  std::size_t in_vain_ = 0;   // how often ready() has found no more since then
   clock::time_point since_;
 };
 

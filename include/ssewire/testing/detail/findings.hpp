@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// findings.hpp - gathers the report of check_writer(), and says each problem once.
+// findings.hpp - gathers the report of check_writer(), with each problem once.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -28,8 +28,8 @@ class findings {
   void end_check() { check_.clear(); }
   [[nodiscard]] std::string const& check_name() const noexcept { return check_; }
 
-  // Keeps the words of the first time. Later checks that find the same are counted: their numbers differ, so
-  // problems are compared without digits.
+  // Keeps the words of the first time. Later checks that find the same problem are counted. Their numbers
+  // differ, so problems are compared without digits.
   void problem(std::string const& words) {
     auto key = without_numbers(words);
     for (auto& one : said_) {
@@ -57,10 +57,10 @@ class findings {
   }
 
  private:
-  struct said {  // of each problem in the report
+  struct said {  // for each problem in the report
     std::string key;
     std::size_t last_check;
-    std::size_t repeated;  // by how many later checks
+    std::size_t repeated;  // the number of later checks that found it
   };
 
   static std::string without_numbers(std::string const& words) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// offered_pieces.hpp - the pieces of one gathered write, which are overwritten as a writer takes them.
+// offered_pieces.hpp - the pieces of one gathered write, overwritten as a writer takes them.
 #pragma once
 
 #include <ssewire/core/cplusplus.hpp>
@@ -18,7 +18,7 @@ namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
-// A writer that reads bytes too late, or past the end of a piece, then sends bytes that the ledger knows.
+// If a writer reads bytes too late, or past the end of a piece, it sends bytes that the ledger recognises.
 class offered_pieces {
  public:
   explicit offered_pieces(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {
@@ -30,10 +30,10 @@ class offered_pieces {
 
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return memory_bytes_; }
   [[nodiscard]] bool all_taken() const noexcept { return first_ == pieces_.size(); }
-  // Whether the writer has taken a part of the first piece that is left.
+  // Whether the writer has taken a part, but not all, of the first piece left.
   [[nodiscard]] bool is_begun() const noexcept { return step_ != 0; }
 
-  // What is left, in its pieces.
+  // The bytes that are left, in their pieces.
   [[nodiscard]] std::vector<std::string_view> left() const {
     std::vector<std::string_view> views(pieces_.begin() + static_cast<std::ptrdiff_t>(first_), pieces_.end());
     for (auto& view : views) view.remove_suffix(fence_bytes);
@@ -56,7 +56,7 @@ class offered_pieces {
     }
   }
 
-  // The writer must not read any of them again.
+  // Overwrites all pieces: the writer must not read them again.
   void overwrite() {
     for (auto& piece : pieces_) std::fill(piece.begin(), piece.end(), byte_ledger::scribble);
   }
@@ -66,8 +66,8 @@ class offered_pieces {
 
   std::vector<std::string> pieces_;
   std::size_t memory_bytes_ = 0;
-  std::size_t first_ = 0;  // the first that is not taken whole
-  std::size_t step_ = 0;   // what is taken of that
+  std::size_t first_ = 0;  // the first piece that is not taken whole
+  std::size_t step_ = 0;   // the bytes taken of that piece
 };
 
 }  // namespace detail

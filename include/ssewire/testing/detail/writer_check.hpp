@@ -114,7 +114,7 @@ class writer_check {
           c.turn();
           if (c.waits()) c.rest();
         }
-        if (c.waits()) break;  // for the peer, as it should
+        if (c.waits()) break;  // waits for the peer, as it should
       }
       auto const before = c.taken_bytes();
       c.offer({8000, 8000, 16'000});
@@ -147,10 +147,11 @@ class writer_check {
     c.settle(8);
     if (c.arrived_bytes() != before) c.problem("sent bytes after it had said that the peer was gone");
     c.compare(false);
-    if (!c.has_failed()) given_back(c);  // how the response looks to a peer that has gone does not matter
+    // The peer has gone, so how the response looks to it does not matter.
+    if (!c.has_failed()) given_back(c);
   }
 
-  // Until the writer says that the peer has gone.
+  // Writes until the writer reports that the peer has gone.
   void write_to_nobody(connection& c) const {
     auto const begin = clock::now();
     for (std::size_t writes = 0; c.is_good(); ++writes) {
@@ -166,7 +167,7 @@ class writer_check {
     }
   }
 
-  // Ends the response in order, and looks at what arrived.
+  // Ends the response in order, and checks what arrived.
   bool finish(connection& c) const {
     if (!c.ready() || !is_still_open(c)) return false;
     c.close(close_reason::finished, ending::complete);
@@ -200,7 +201,7 @@ class writer_check {
     if (!c.has_failed()) given_back(c);
   }
 
-  // How the far end sees a response that is over.
+  // Checks how the far end sees a response that has ended.
   void seen(connection& c, ending how) const {
     if (!run_.subject.sees) return;
     auto end = testing::far_end::open;
@@ -232,7 +233,8 @@ class writer_check {
 
   conformance_run run_;
   testing::seeded_numbers random_;
-  std::vector<std::unique_ptr<connection>> connections_;  // kept: a late call must find its driver_calls
+  // Kept to the end, because a late call must still find its driver_calls.
+  std::vector<std::unique_ptr<connection>> connections_;
 };
 
 }  // namespace detail
