@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// broker_bytes.hpp - what a broker's tests need: an epoch that is chosen, and the bytes of a pull.
+// broker_bytes.hpp - what tests of a broker need: an epoch that the test chooses, and the bytes of a pull.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -17,13 +17,14 @@
 
 namespace support {
 
-/// The epoch is the test's: `epoch_traits::next` is what the next broker gets.
+/// The test chooses the epoch: the next broker gets `epoch_traits::next`.
 struct epoch_traits : ssewire::default_traits {
   static inline std::uint64_t next = 0;
   static std::uint64_t epoch() noexcept { return next; }
 };
 
-/// So is the process: cloned() makes it the child of a fork(), as the library sees it.
+/// The test also chooses the process. After cloned() the library takes this process for the child of a
+/// fork().
 struct cloning_traits : epoch_traits {
   static inline std::uint32_t generation = 0;
   static std::uint32_t process() noexcept { return generation; }
@@ -48,7 +49,7 @@ template <class Traits> std::string bytes_of(ssewire::basic_batch<Traits> const&
   return out;
 }
 
-/// One pull.
+/// The bytes of one pull.
 template <class Traits>
 std::string pull(ssewire::basic_subscription<Traits>& from, std::size_t room = all_room) {
   ssewire::basic_batch<Traits> pulled;
@@ -69,7 +70,7 @@ std::string pull_all(ssewire::basic_subscription<Traits>& from, std::size_t room
   }
 }
 
-/// A subscription that must be had.
+/// Subscribes, and requires that the broker accepts.
 template <class Traits>
 ssewire::basic_subscription<Traits>
 follow(ssewire::basic_broker<Traits>& of, std::vector<std::string_view> const& channels,
@@ -80,7 +81,7 @@ follow(ssewire::basic_broker<Traits>& of, std::vector<std::string_view> const& c
   return std::move(made.value);
 }
 
-/// One that has been told where it stands.
+/// Subscribes, and pulls the first position event.
 template <class Traits>
 ssewire::basic_subscription<Traits> opened(ssewire::basic_broker<Traits>& of,
                                            std::vector<std::string_view> const& channels) {
@@ -89,7 +90,7 @@ ssewire::basic_subscription<Traits> opened(ssewire::basic_broker<Traits>& of,
   return s;
 }
 
-/// The ID of epoch 0's event at this position, and its frame.
+/// The ID of the event at this position of epoch 0, and its frame.
 inline std::string id(std::uint64_t position) {
   auto digits = std::to_string(position);
   return "000000000000-" + std::string(16 - digits.size(), '0') + digits;
@@ -97,7 +98,7 @@ inline std::string id(std::uint64_t position) {
 inline std::string frame(std::uint64_t position, std::string_view data) {
   return "id: " + id(position) + "\ndata: " + std::string(data) + "\n\n";
 }
-/// Where a stream stands: when it begins, with the client's normal reconnection time, and later.
+/// A position event: the first of a stream, with the client's normal reconnection time, and a later one.
 inline std::string position_event(std::uint64_t position) {
   return "id: " + id(position) + "\nevent: ssewire.position\nretry: 3000\ndata: {}\n\n";
 }

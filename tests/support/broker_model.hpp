@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_model.hpp - what a broker should hold: everything published in one plain list, and for each channel
-// how much of it is left. It knows nothing of segments, cursors or wake-ups.
+// broker_model.hpp - what a broker should hold: one plain list of everything published, and for each channel
+// how much of it is left. The model knows nothing of segments, cursors or wake-ups.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -34,7 +34,7 @@ struct model_event {
   std::uint64_t tag = 0;
 };
 
-/// Which events a stream wants: by one thing that stands before their data.
+/// Which events a stream wants: judged by one thing that stands before the data.
 struct model_filter {
   enum class by : unsigned char {
     nothing,
@@ -58,16 +58,21 @@ struct model_filter {
   }
 };
 
-/// What one run of a broker has published, and what of it is left.
+/// What one broker has published during a run, and what is left of it.
 struct model_broker {
   struct channel {
-    std::vector<std::uint64_t> positions;  // of all it ever had
-    std::size_t held_from = 0;             // index of the oldest that is held
-    bool exists = false;                   // somebody follows it or it holds an event
-    std::uint64_t presumed_lost = 0;       // when it was made again: what was remembered of it, or the floor
-    std::optional<std::string> lost_id = {};  // its publisher's, of what it forgot last
-    std::optional<std::size_t> filtered_from =
-        {};  // held_from when a stream with a filter first followed it, since it was made
+    // Of all events that the channel ever had.
+    std::vector<std::uint64_t> positions;
+    // The index of the oldest event held.
+    std::size_t held_from = 0;
+    // A stream follows the channel, or the channel holds an event.
+    bool exists = false;
+    // When the channel was made again: the position remembered of it, or the floor if there was none.
+    std::uint64_t presumed_lost = 0;
+    // The ID of the event forgotten last, if its publisher gave it one.
+    std::optional<std::string> lost_id = {};
+    // The value of held_from when a stream with a filter first followed the channel since it was made.
+    std::optional<std::size_t> filtered_from = {};
 
     [[nodiscard]] std::size_t end() const { return positions.size(); }
     [[nodiscard]] std::size_t held() const { return end() - held_from; }
@@ -77,7 +82,7 @@ struct model_broker {
     [[nodiscard]] std::uint64_t lost_through() const {
       return (std::max)(presumed_lost, forgotten_through());
     }
-    /// It has lost something since filters may be asked about that.
+    /// The channel has lost an event since filters may be asked about lost events.
     [[nodiscard]] bool remembers() const { return filtered_from && held_from > *filtered_from; }
     [[nodiscard]] std::size_t index_after(std::uint64_t position) const {
       return static_cast<std::size_t>(std::upper_bound(positions.begin(), positions.end(), position) -
@@ -91,11 +96,13 @@ struct model_broker {
 
   ssewire::broker_options options;
   std::uint64_t epoch;
-  std::map<std::uint64_t, std::uint64_t> earlier =
-      {};                               // epochs before a fork(), by the last position of each
-  std::vector<model_event> order = {};  // position p is order[p - 1]
+  // The epochs before a fork(), by the last position of each.
+  std::map<std::uint64_t, std::uint64_t> earlier = {};
+  // Position p is order[p - 1].
+  std::vector<model_event> order = {};
   std::vector<channel> channels = {};
-  std::array<std::uint64_t, 6> trims = {};  // by cause
+  // By cause.
+  std::array<std::uint64_t, 6> trims = {};
   struct drain_schedule {
     ssewire::steady_time began;
     ssewire::steady_duration half;
@@ -104,13 +111,16 @@ struct model_broker {
   std::vector<mark> marks = {};
   std::vector<mark> quiet_marks = {};
   std::optional<ssewire::steady_time> ticked = {};
-  std::uint64_t excused = 0;  // what a late tick took by age: nobody is closed for that
+  // A late tick trimmed by age through this position. No stream is closed for missing that.
+  std::uint64_t excused = 0;
   struct loss {
     std::uint64_t position;
     std::optional<std::string> id;
   };
-  std::map<std::size_t, loss> remembered = {};  // channels that are gone: what they had lost last
-  std::uint64_t floor = 0;                      // of those not remembered
+  // What removed channels had lost last.
+  std::map<std::size_t, loss> remembered = {};
+  // Channels that are not remembered count as having lost their events through this position.
+  std::uint64_t floor = 0;
 
   [[nodiscard]] std::uint64_t last() const { return order.size(); }
   [[nodiscard]] model_event const& at(std::uint64_t position) const { return order[position - 1]; }
@@ -134,14 +144,15 @@ struct model_broker {
     return bytes;
   }
 
-  /// Bytes of "id: ...\n", "event: ...\n" if it has a type, "data: ...\n" for each line, "\n".
+  /// The bytes of "id: ...\n", "event: ...\n" if the event has a type, "data: ...\n" for each line, and
+  /// "\n".
   static std::size_t frame_size(model_event const& e) {
     auto const lines = static_cast<std::size_t>(std::count(e.data.begin(), e.data.end(), '\n')) + 1;
     return 4 + (e.own_id ? e.own_id->size() : 29) + 1 + (e.type.empty() ? 0 : 7 + e.type.size() + 1) +
            lines * 7 + (e.data.size() - (lines - 1)) + 1;
   }
 
-  /// By its letter: twelve of 0-9a-v, a hyphen, sixteen digits.
+  /// By its form: twelve of 0-9a-v, a hyphen, sixteen digits.
   static bool is_position(std::string_view id) {
     return id.size() == 29 && id[12] == '-' &&
            id.substr(0, 12).find_first_not_of("0123456789abcdefghijklmnopqrstuv") == std::string_view::npos &&
@@ -151,7 +162,7 @@ struct model_broker {
     return !id.empty() && id.size() <= 128 && !is_position(id) &&
            std::all_of(id.begin(), id.end(), [](char c) { return c >= '!' && c <= '~'; });
   }
-  /// The position of the event with this ID that the channel holds,
+  /// The position of the held event of this channel with this ID; `never` if there is none.
   [[nodiscard]] std::uint64_t find(std::size_t in, std::string_view own_id) const {
     auto const& c = channels[in];
     for (auto i = c.held_from; i < c.end(); ++i) {
@@ -159,16 +170,16 @@ struct model_broker {
     }
     return never;
   }
-  /// or forgot last.
+  /// As find(), and also the event that the channel forgot last.
   [[nodiscard]] std::uint64_t find_to_resume(std::size_t in, std::string_view own_id) const {
     auto const& c = channels[in];
     auto const held = find(in, own_id);
     return held == never && c.lost_id == own_id ? c.lost_through() : held;
   }
 
-  /// Is it known whether filters would have admitted what this channel lost after `position`? All of it must
-  /// be among what it lost last, which is kept in a limited number and size, and since a filter first needed
-  /// it.
+  /// Whether it is known if filters would have admitted what this channel lost after `position`. That holds
+  /// if all of it is among the events whose headers are kept: those lost last, up to a limited number and
+  /// size, and only since a filter first needed them.
   [[nodiscard]] bool knows_losses_after(std::size_t in, std::uint64_t position) const {
     auto const& c = channels[in];
     if (!c.filtered_from) return false;
@@ -193,7 +204,7 @@ struct model_broker {
     return position >= begins_at;
   }
 
-  /// Why these cannot be published, whatever the broker holds.
+  /// Why these events cannot be published, whatever the broker holds.
   [[nodiscard]] std::vector<ssewire::errc> objections_before(std::vector<std::size_t> const& to,
                                                              std::span<model_event const> those) const {
     std::vector<ssewire::errc> found;
@@ -211,7 +222,8 @@ struct model_broker {
     return found;
   }
 
-  /// Why these cannot be published. Any of them may be what the publisher hears; none: they are.
+  /// Why these events cannot be published. The broker may report any one of the reasons; without a reason it
+  /// must publish.
   [[nodiscard]] std::vector<ssewire::errc> objections(std::vector<std::size_t> const& to,
                                                       std::span<model_event const> those) const {
     auto found = objections_before(to, those);
@@ -246,9 +258,9 @@ struct model_broker {
     }
   }
 
-  /// The limits of all channels together took so many, which must have been the oldest up to `newest`. Where
-  /// one event's copies lie on both sides of that border, `holds(channel)` says how many events the broker
-  /// still has there.
+  /// The limits of all channels together took `taken` events, which must have been the oldest, up to
+  /// `newest`. If copies of one event lie on both sides of that border, `holds(channel)` says how many events
+  /// the broker still has there.
   template <class Holds> void forget_oldest(std::uint64_t taken, std::uint64_t newest, Holds holds) {
     std::vector<std::pair<std::uint64_t, std::size_t>> oldest;
     for (std::size_t c = 0; c < channels.size(); ++c) {
@@ -270,7 +282,7 @@ struct model_broker {
     CHECK(gone == taken);
   }
 
-  /// What is older than a mark that is max_age old goes, and what a quiet channel holds that nobody follows.
+  /// Trims what is older than a mark that is max_age old, and what a quiet channel without followers holds.
   template <class Followed> void tick(ssewire::steady_time now, Followed followed) {
     auto const too_old = pass(marks, now, options.replay.max_age);
     if (ticked && now - *ticked > options.replay.max_age / 2) excused = (std::max)(excused, too_old);
@@ -300,7 +312,7 @@ struct model_broker {
     return through;
   }
 
-  /// This is the child of a fork(), and it has noticed. sweep() is to follow.
+  /// This process is the child of a fork(), and the broker has noticed. Call sweep() next.
   void begin_anew(std::uint64_t its_epoch) {
     earlier.emplace(last(), std::exchange(epoch, its_epoch));
     for (auto& each : remembered) each.second.id.reset();
@@ -321,12 +333,12 @@ struct model_broker {
     c.lost_id = said ? known->second.id : std::nullopt;
     c.presumed_lost = said ? known->second.position : floor;
   }
-  /// A stream with a filter follows it.
+  /// A stream with a filter follows the channel.
   void filter_on(std::size_t at) {
     if (!channels[at].filtered_from) channels[at].filtered_from = channels[at].held_from;
   }
 
-  /// Channels that nobody follows and that hold nothing are gone.
+  /// Removes the channels that no stream follows and that hold nothing.
   template <class Followed> void sweep(Followed followed) {
     for (std::size_t at = 0; at < channels.size(); ++at) {
       auto& c = channels[at];

@@ -11,14 +11,18 @@
 namespace support {
 
 struct chunked_body {
-  std::string body = {};                 // also of the chunk that has not all come
-  std::vector<std::size_t> chunks = {};  // the sizes said, without the last chunk's 0
-  bool at_border = true;                 // between two chunks
-  bool ended = false;                    // the last chunk and its trailer have come
+  // Includes the part of a chunk that has come.
+  std::string body = {};
+  // The sizes that chunk heads named, without the 0 of the last chunk.
+  std::vector<std::size_t> chunks = {};
+  // The bytes end between two chunks.
+  bool at_border = true;
+  // The last chunk and its trailer have come.
+  bool ended = false;
   std::string error = {};
 };
 
-/// chunked-body = *chunk last-chunk trailer-section CRLF, as far as it has come. Without extensions and
+/// chunked-body = *chunk last-chunk trailer-section CRLF, as far as it has come. Knows no extensions and no
 /// trailers.
 inline chunked_body decode_chunked(std::string_view bytes) {
   chunked_body out;
@@ -52,7 +56,7 @@ inline chunked_body decode_chunked(std::string_view bytes) {
     out.body += bytes.substr(0, size);
     if (bytes.size() < size) return out;
     bytes.remove_prefix(size);
-    // CRLF after chunk-data; after the last chunk the one that ends the (empty) trailer section
+    // CRLF after chunk-data. After the last chunk, the CRLF that ends the empty trailer section.
     if (bytes.substr(0, 2) != std::string_view("\r\n").substr(0, bytes.size())) {
       out.error = "no CRLF after chunk-data";
       return out;

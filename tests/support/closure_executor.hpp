@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// closure_executor.hpp - an executor that a test turns by hand: tasks wait in a queue until they are run.
+// closure_executor.hpp - an executor that a test drives by hand: tasks wait in a queue until the test runs
+// them.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@ namespace support {
 struct closure_executor {
   std::deque<std::function<void()>> tasks = {};
   std::size_t posts = 0;
-  std::size_t refusals = 0;  // so many posts throw
-  bool at_once = false;      // runs what is posted inside the post
+  std::size_t refusals = 0;  // this many posts throw
+  bool at_once = false;      // a task runs inside its post
 
   /// Runs the task that has waited longest; false: there is none.
   bool run_one() {
@@ -25,7 +26,7 @@ struct closure_executor {
     return true;
   }
 
-  /// Returns how many it ran; one that never comes to rest is stopped.
+  /// Runs tasks until none is left, but at most `most`. Returns how many ran.
   std::size_t run(std::size_t most = 10'000) {
     std::size_t ran = 0;
     while (ran < most && run_one()) ++ran;

@@ -8,7 +8,7 @@
 
 namespace support {
 
-/// Runs at once until it waits; its frame goes with this.
+/// Runs at once until it waits. Its frame is destroyed with this object.
 class coroutine {
  public:
   struct promise_type {
@@ -35,7 +35,7 @@ class coroutine {
   std::coroutine_handle<promise_type> frame_;
 };
 
-/// Runs at once, and its frame goes when it ends, on whatever thread that is.
+/// Runs at once. Its frame is destroyed when it ends, on whatever thread that is.
 struct detached_coroutine {
   struct promise_type {
     detached_coroutine get_return_object() { return {}; }
@@ -46,7 +46,7 @@ struct detached_coroutine {
   };
 };
 
-/// Waits until somebody resumes the handle that it leaves.
+/// Waits until somebody resumes the handle that it stores in `leaves`.
 struct suspends {
   std::coroutine_handle<>* leaves;
   bool await_ready() const noexcept { return false; }

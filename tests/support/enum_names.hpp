@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// enum_names.hpp - what holds of name(e) for every public enum: each value has a word of its own, fit for a
-// label.
+// enum_names.hpp - what must hold for name(e) of every public enum: each value has a word of its own, fit for
+// a label.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@
 
 namespace support {
 
-// `words`: the names of all values, in their order. What follows the last value has no name of its own.
+// `words`: the names of all values, in their order. `beyond`: the name of a number after the last value.
 template <class Enum>
 void expect_names(std::initializer_list<std::string_view> words, std::string_view beyond = "unknown") {
   std::size_t value = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// events.hpp - what a parser yields, in a form that owns its text, compares and prints.
+// events.hpp - what a parser yields, in a form that owns its text and can be compared and printed.
 #pragma once
 
 #include <ssewire/core/errc.hpp>
@@ -27,7 +27,7 @@ struct recorded_event {
 
 using events = std::vector<recorded_event>;
 
-/// All that one stream leaves behind.
+/// Everything that reading one stream yields.
 struct outcome {
   support::events events = {};
   std::string last_event_id = {};
@@ -45,7 +45,7 @@ inline recorded_event record(ssewire::event const& e) {
   return own;
 }
 
-/// The event again, a view of `own`.
+/// Turns a recorded event back into an event that views `own`.
 inline ssewire::event view(recorded_event const& own) {
   ssewire::event e;
   e.type = ssewire::event_type::from(own.type).value;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// every_split.hpp - a stream means the same however it is read: pushed or pulled, whole, byte by byte, cut
-// anywhere.
+// every_split.hpp - checks that a stream means the same however it is read: pushed or pulled, whole, byte by
+// byte, or cut anywhere.
 #pragma once
 
 #include <ssewire/wire/parser.hpp>
@@ -34,26 +34,28 @@ inline std::string_view name(way w) {
 
 constexpr bool tells_comments(way w) { return w == way::push_with_comments || w == way::pull_with_comments; }
 
-/// How the parser is made, and what else it is fed.
+/// How the parser is made, and what else it is given to read.
 struct how {
   ssewire::utf8 encoding = ssewire::utf8::repair;
   ssewire::parser_limits limits = {};
-  bool empty_pieces = true;  // before, between and after the others
-  // Each piece in a buffer of its own size: a sanitizer sees what is read outside.
+  // Before, between and after the other pieces.
+  bool empty_pieces = true;
+  // Each piece lies in a buffer of exactly its size, so that a sanitizer notices a read outside it.
   bool exact_buffers = true;
-  std::string_view before = {};  // a stream that the parser has read before this one
+  // A stream that the parser has read before this one.
+  std::string_view before = {};
 };
 
-/// What the parser told, and what else it said of itself.
+/// What the parser reported, and what else it answered.
 struct told {
   literal::reading read = {};
-  ssewire::errc error = ssewire::errc::ok;  // as error() says it after the last piece
+  ssewire::errc error = ssewire::errc::ok;  // the answer of error() after the last piece
   std::uint64_t offset = 0;
-  bool sound = true;  // each call answered what its contract says
+  bool sound = true;  // each call answered as its contract says
 };
 
-/// Reads the pieces of `bytes` that `cuts` (offsets, ascending) make.
-/// The buffer of each piece is overwritten when the parser has done with it: a view kept into it would show.
+/// Reads `bytes` in the pieces that `cuts` (ascending offsets) make. The buffer of each piece is overwritten
+/// after the parser is done with it, so a view kept into it would be noticed.
 inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> const& cuts,
                         how const& options = {}) {
   using ssewire::errc;
@@ -91,7 +93,7 @@ inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> 
     std::fill(buffer.begin(), buffer.end(), '!');
     fed += piece.size();
     bool const pulled = w == way::pull || w == way::pull_with_comments;
-    if (before != errc::ok) {  // it sticks
+    if (before != errc::ok) {  // an error sticks
       got.sound = got.sound && result.error == before && result.value == 0 && p.error() == before;
     } else if (p.error() == errc::ok) {
       got.sound = got.sound && result.error == errc::ok && result.value == piece.size() && p.offset() == fed;
@@ -120,7 +122,7 @@ inline told read_pieces(way w, std::string_view bytes, std::vector<std::size_t> 
   return got;
 }
 
-/// Whether that is `expected`, with its comments if the way of reading tells them.
+/// Whether `got` is `expected`, comments included if this way of reading reports them.
 inline bool agrees(told const& got, way w, literal::reading const& expected) {
   bool const same = tells_comments(w)
                         ? got.read == expected
@@ -128,9 +130,9 @@ inline bool agrees(told const& got, way w, literal::reading const& expected) {
   return same && got.sound && got.error == ssewire::errc::ok;
 }
 
-/// Asserts that `bytes` mean `expected`, to the literal parser, and to the library's in every way of
+/// Asserts that `bytes` mean `expected` to the literal parser, and to the library's parser in every way of
 /// reading: whole, byte by byte, cut in two at every offset, and, up to 24 bytes, cut in three at every pair
-/// of offsets. A stream of more than 4 KiB is cut at every 97th offset only.
+/// of offsets. A stream of more than 4 KiB is cut only at every 97th offset.
 inline void every_split(std::string_view bytes, outcome const& expected,
                         ssewire::utf8 encoding = ssewire::utf8::repair) {
   auto const text = bytes.size() <= 4096 ? quoted(bytes) : quoted(bytes.substr(0, 4096)) + "...";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// failing_allocations.hpp - makes one chosen allocation of the program fail. Replaces operator new: for
-// tests that consist of one source file.
+// failing_allocations.hpp - makes one chosen allocation of the program fail. It replaces operator new, so it
+// is for tests that consist of one source file.
 #pragma once
 
 #include <support/broker_bytes.hpp>
@@ -11,8 +11,8 @@
 
 namespace support {
 
-/// How many allocations succeed until one fails; negative: none does. It falls below zero by itself when one
-/// has failed: what cleans up afterwards has memory.
+/// How many allocations succeed before one fails; negative: none fails. It falls below zero by itself when
+/// one has failed, so that cleaning up has memory.
 inline long allocations_left = -1;
 inline unsigned allocations_failed = 0;
 
@@ -22,7 +22,7 @@ inline bool allocation_fails() noexcept {
   return true;
 }
 
-/// The log's segments fail like all else.
+/// Segments of a log fail like all other memory.
 struct failing_traits : epoch_traits {
   static void* allocate(std::size_t bytes) noexcept {
     return allocation_fails() ? nullptr : std::malloc(bytes);
@@ -32,7 +32,7 @@ struct failing_traits : epoch_traits {
 
 }  // namespace support
 
-// Not inlined: g++ would see free() called on what came from `operator new`, and warn.
+// Not inlined: g++ would see free() called on memory from `operator new`, and would warn.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   if (support::allocation_fails()) throw std::bad_alloc();
   if (auto* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;

@@ -12,12 +12,14 @@ namespace support {
 
 struct frugal_writer {
   struct far_end {
-    std::string taken = {};  // its room is reserved by the test
+    std::string taken = {};  // the test reserves its memory
     std::size_t offers = 0;
     std::size_t closed = 0;
     ssewire::close_reason why = ssewire::close_reason::none;
-    bool sips = false;       // takes 20 bytes of each piece, and every second time no more for now
-    bool completes = false;  // takes all, and sends it later
+    // Takes 20 bytes of each piece, and every second time takes no more for now.
+    bool sips = false;
+    // Takes everything, and sends it later.
+    bool completes = false;
     bool blocked = false;
     bool pending = false;
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// hostile_stream.hpp - event streams that go wrong wherever a parser may, and cuts in the worst places. Each
-// is made from its seed alone, the same on every machine.
+// hostile_stream.hpp - event streams that go wrong wherever a parser may, cut in the worst places. Each
+// stream is made from its seed alone, and is the same on every machine.
 #pragma once
 
 #include <support/random.hpp>
@@ -16,7 +16,7 @@ namespace support {
 
 struct hostile_stream {
   std::string bytes = {};
-  std::vector<std::size_t> cuts = {};  // offsets, ascending; some twice: an empty piece
+  std::vector<std::size_t> cuts = {};  // ascending offsets; equal ones make an empty piece
 };
 
 namespace hostile {
@@ -30,7 +30,7 @@ constexpr std::string_view line_ends[] = {"\n", "\r", "\r\n"};
 constexpr std::string_view blank_lines[] = {"\n\n", "\r\r", "\r\n\r\n", "\n\r", "\r\n\r", "\r\n\n", "\n\r\n", "\r\r\n"};
 constexpr std::string_view names[] = {"data", "data", "data", "data", "data", "event", "id", "id", "retry"};
 
-// What is not quite a name, or not one at all.
+// Names that are almost right, or no names at all.
 constexpr std::string_view odd_names[] = {
     "", "d", "da", "dat", "dataa", "Data", "DATA", "data ", " data", "ddata", "data\0"sv, "\0data"sv, "data\xC3",
     "dat\xC3\xA9", "\xC4\x91" "ata", "d\xC1\xA1ta", "\xEF\xBB\xBF" "data", "\xEF", "\xEF\xBB",
@@ -44,7 +44,7 @@ constexpr std::string_view good_text[] = {
     "\xF4\x8F\xBF\xBF", "sixteen bytes ok", "{\"id\":\"c-1\",\"choices\":[{\"delta\":{\"content\":\" token\"}}]}",
 };
 
-// Of each class of what is not UTF-8.
+// Examples of each class of ill-formed UTF-8.
 constexpr std::string_view ill_formed[] = {
     /* continuation bytes alone   */ "\x80", "\xBF", "\x8A", "\x8D",
     /* overlong                   */ "\xC0\x80", "\xC1\xBF", "\xC0\x8A", "\xE0\x80\x80", "\xE0\x9F\xBF",
@@ -56,7 +56,7 @@ constexpr std::string_view ill_formed[] = {
     /* cut short by another       */ "\xC3\xC3\xA9", "\xE2\x82\xC3\xA9", "\xF0\x9F\x98\xE2\x82\xAC",
 };
 
-// What looks like an end of a line, a border of a field, or a trap for who compares bytes by arithmetic.
+// Looks like a line end or a border of a field, or is a trap for comparing bytes by arithmetic.
 constexpr std::string_view odd_text[] = {
     "\0"sv, "\0\0"sv, "\t", "\v", "\f", "\x0E", "\x08", "\x1C", "\x1F", "\x7F", "\x89", "\x8B", "\x8C", "\x8E",
     "\xC2\x85", "\xC2\xA0", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xEF\xBB\xBF", ":", "::", ": ", " :", "\\n", "data: x",
@@ -93,7 +93,7 @@ class maker {
   }
 
  private:
-  // Bytes of a small alphabet: what no grammar would bring together.
+  // Bytes of a small alphabet, in orders that no grammar would make.
   void anything() {
     auto const kind = random_.below(3);
     for (auto n = random_.below(40); n != 0; --n) {
@@ -112,14 +112,14 @@ class maker {
     switch (random_.below(12)) {
     case 0:
     case 1: out_ += bom; break;
-    case 2: out_ += bom.substr(0, 1 + random_.below(2)); break;  // only its begin
+    case 2: out_ += bom.substr(0, 1 + random_.below(2)); break;  // only the beginning of a mark
     case 3: (out_ += bom) += bom; break;
     case 4: (out_ += random_.pick(line_ends)) += bom; break;
     default: break;
     }
   }
 
-  // Most streams keep to one line end; in others each line has its own.
+  // Most streams keep to one kind of line end. In the others each line has its own.
   std::string_view line_end() { return ends_ < 3 ? line_ends[ends_] : random_.pick(line_ends); }
 
   void block() {
@@ -128,13 +128,13 @@ class maker {
       line();
       out_ += line_end();
     }
-    if (random_.one_in(60) && out_.size() > begin) {  // the same lines many times over
+    if (random_.one_in(60) && out_.size() > begin) {  // repeats the same lines many times
       auto const again = out_.substr(begin);
       for (auto n = 1 + random_.below(3000 / again.size() + 1); n != 0; --n) out_ += again;
     }
     if (random_.one_in(8)) {
       out_ += random_.pick(blank_lines);
-    } else if (!random_.one_in(20)) {  // else two blocks become one
+    } else if (!random_.one_in(20)) {  // otherwise two blocks become one
       out_ += line_end();
     }
   }
@@ -190,11 +190,12 @@ class maker {
   void value() {
     auto const sort = random_.below(16);
     if (sort < 2) return;
-    if (random_.one_in(150)) {  // huge: larger than any buffer on the way
+    if (random_.one_in(150)) {  // larger than any buffer on the way
       auto const piece = random_.one_in(2) ? random_.pick(good_text) : random_.pick(odd_text);
       for (auto const end = out_.size() + 200 + random_.below(9000); out_.size() < end;) out_ += piece;
     }
-    if (random_.one_in(6)) out_.append(random_.below(150), 'x');  // over the borders of the parser's blocks
+    // Reaches over the borders of the parser's blocks
+    if (random_.one_in(6)) out_.append(random_.below(150), 'x');
     for (auto n = 1 + random_.below(3); n != 0; --n) {
       if (sort < 8) {
         out_ += random_.pick(good_text);
@@ -216,7 +217,7 @@ class maker {
     if (random_.one_in(3)) out_ += '\r';
   }
 
-  // A few bytes lost, doubled, added or changed, as between two programs that do not agree.
+  // Loses, doubles, adds or changes a few bytes, as between two programs that do not agree.
   void damage() {
     for (auto n = 1 + random_.below(3); n != 0 && !out_.empty(); --n) {
       auto const at = random_.below(out_.size());
@@ -234,8 +235,8 @@ class maker {
     }
   }
 
-  // Inside CRLF, behind a CR, inside a code point or a mark, in front of and behind a colon, behind the
-  // space.
+  // Places inside a CRLF, after a CR, inside a code point or a byte order mark, before and after a colon, and
+  // after the space.
   [[nodiscard]] bool bad_place(std::size_t at) const {
     auto const before = static_cast<unsigned char>(out_[at - 1]);
     auto const after = static_cast<unsigned char>(out_[at]);
@@ -254,12 +255,12 @@ class maker {
       switch (way) {
       case 0:
       case 1:
-      case 2: cut = at % step == 0; break;  // pieces of one size, in one of eight streams of one byte
+      case 2: cut = at % step == 0; break;  // pieces of equal size; in one of eight streams, of one byte
       case 3:
       case 4: cut = random_.one_in(rare); break;
       case 5: cut = bad_place(at); break;
       case 6: cut = bad_place(at) ? random_.one_in(2) : random_.one_in(40); break;
-      default: cut = size < 4 || at % (size / 2) == 0; break;  // in two or three
+      default: cut = size < 4 || at % (size / 2) == 0; break;  // in two or three pieces
       }
       if (cut) found.push_back(at);
       if (cut && random_.one_in(30)) found.push_back(at);
@@ -269,15 +270,14 @@ class maker {
 
   random random_;
   std::string out_;
-  std::size_t ends_ = 0;  // below 3: which line end the stream keeps to
+  std::size_t ends_ = 0;  // below 3: the kind of line end that the stream keeps to
 };
 
 }  // namespace hostile
 
 inline hostile_stream make_hostile_stream(std::uint64_t seed) { return hostile::maker(seed).make(); }
 
-/// The shortest stream to be had from this one, by leaving out pieces and cuts, for which `fails` is still
-/// true.
+/// The shortest stream that can be made of this one by leaving out pieces and cuts while `fails` stays true.
 template <class Fails> hostile_stream shortened(hostile_stream stream, Fails fails) {
   auto const without = [](hostile_stream const& whole, std::size_t at, std::size_t size) {
     hostile_stream less;
@@ -314,11 +314,11 @@ template <class Fails> hostile_stream shortened(hostile_stream stream, Fails fai
   return stream;
 }
 
-/// As it would stand in a test: a C++ literal, and the cuts.
+/// The stream as a test would hold it: a C++ literal and the cuts.
 inline std::string as_code(hostile_stream const& stream) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out = "\"";
-  bool hex = false;  // a digit behind an escape would belong to it
+  bool hex = false;  // the escape before would swallow a digit that follows
   for (char const c : stream.bytes) {
     auto const byte = static_cast<unsigned char>(c);
     bool const plain = byte >= 0x20 && byte < 0x7F;

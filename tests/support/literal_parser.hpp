@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// literal_parser.hpp - the standard's text, sentence by sentence, as a second parser: slow, whole streams
-// only, and without a line of the library's. Where the two differ, one of them has not read the standard.
+// literal_parser.hpp - a second parser, the standard's text sentence by sentence. It is slow, reads whole
+// streams only, and uses no line of the library. Where it differs from the library, one of the two has
+// misread the standard.
 // Source: WHATWG HTML, 9.2.5 and 9.2.6; WHATWG Encoding, 6 "UTF-8 decode" and 8.1.1 UTF-8 decoder.
 #pragma once
 
@@ -30,7 +31,7 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
   unsigned lower_boundary = 0x80;
   unsigned upper_boundary = 0xBF;
 
-  std::size_t next = 0;  // the I/O queue is what begins here
+  std::size_t next = 0;  // the I/O queue begins here
   for (;;) {
     // 1. "If byte is end-of-queue and UTF-8 bytes needed is not 0, then set UTF-8 bytes needed to 0 and
     // return error." 2. "If byte is end-of-queue, then return finished."
@@ -61,9 +62,8 @@ inline std::u32string utf8_decode_without_bom(std::string_view bytes) {
       }
       continue;
     }
-    // 4. "If byte is not in the range UTF-8 lower boundary to UTF-8 upper boundary, inclusive, then:
-    // [reset],
-    //    restore byte to ioQueue, return error."
+    // 4. "If byte is not in the range UTF-8 lower boundary to UTF-8 upper boundary, inclusive, then: [reset],
+    // restore byte to ioQueue, return error."
     if (byte < lower_boundary || byte > upper_boundary) {
       code_point = 0;
       bytes_needed = bytes_seen = 0;
@@ -113,11 +113,10 @@ inline std::string utf8_encode(std::u32string_view text) {
   return out;
 }
 
-/// What a user agent would decode these bytes to, as UTF-8 again.
+/// What a user agent would decode these bytes to, encoded as UTF-8 again.
 inline std::string repaired(std::string_view bytes) { return utf8_encode(utf8_decode_without_bom(bytes)); }
 
-// Not the standard's: for ssewire::utf8::keep every byte is a code point of its own, on the way in and on
-// the way out.
+// Not the standard's: for ssewire::utf8::keep, each byte is a code point of its own when decoded and encoded.
 inline std::u32string each_byte_decoded(std::string_view bytes) {
   std::u32string text;
   for (char const c : bytes) text += static_cast<unsigned char>(c);
@@ -139,8 +138,8 @@ inline std::string encode(std::u32string_view text, ssewire::utf8 encoding) {
   return encoding == ssewire::utf8::repair ? utf8_encode(text) : each_byte_encoded(text);
 }
 
-/// A comment, which the standard ignores and a relay passes on: what stands behind the colon, less one
-/// space.
+/// A comment, which the standard ignores and a relay passes on. Its text is what follows the colon, without
+/// one leading space.
 struct comment {
   std::size_t events_before = 0;
   std::string text = {};
@@ -148,7 +147,7 @@ struct comment {
   friend bool operator==(comment const&, comment const&) = default;
 };
 
-/// All that a parser can tell of one stream.
+/// Everything that a parser can report about one stream.
 struct reading : support::outcome {
   std::vector<literal::comment> comments = {};
 
@@ -175,10 +174,9 @@ struct event_source {
   support::events dispatched;
   std::vector<literal::comment> ignored;
 
-  // Not the standard's: ssewire::event also tells what stood in the event's own block. And the data buffer
-  // of the standard is "empty string" where no data field came, which this must not confuse with an empty
-  // data field: in the standard each data field leaves at least its U+000A there until step 3 of the
-  // dispatch.
+  // Not the standard's: ssewire::event also reports the fields of the event's own block. The standard's data
+  // buffer is the empty string if no data field came. That must not be confused with an empty data field,
+  // after which the buffer holds at least a U+000A until step 3 of the dispatch.
   std::optional<std::u32string> id_of_block;
   std::optional<std::uint64_t> retry_of_block;
 
@@ -195,7 +193,7 @@ struct event_source {
         id_of_block = value;
       }
     } else if (field == U"retry") {
-      // "If the field value consists of only ASCII digits": an empty one has none to interpret.
+      // "If the field value consists of only ASCII digits": an empty value has no digits to interpret.
       if (value.empty() || value.find_first_not_of(U"0123456789") != std::u32string::npos) return;
       reconnection_time = in_base_ten(value);
       retry_of_block = reconnection_time;
@@ -208,8 +206,7 @@ struct event_source {
     // 1. "Set the last event ID string of the event source to the value of the last event ID buffer."
     last_event_id_string = last_event_id_buffer;
     // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer to the empty
-    // string
-    //    and return."
+    // string and return."
     if (!data_buffer.empty()) {
       // 3. "If the data buffer's last character is a U+000A LINE FEED (LF) character, then remove it."
       if (data_buffer.back() == U'\u000A') data_buffer.pop_back();
@@ -264,8 +261,8 @@ struct event_source {
 };
 
 // "The lines are separated by either a U+000D U+000A pair, a single U+000A not preceded by U+000D, or a
-// single U+000D not followed by U+000A." Calls process(line, begin) for each. Answers where the line begins
-// that no line end follows.
+// single U+000D not followed by U+000A." Calls process(line, begin) for each line that has ended. Returns
+// where the line begins that has not.
 template <class Process> std::size_t for_each_line(std::u32string const& stream, Process process) {
   std::u32string line;
   std::size_t begin = 0;
@@ -283,8 +280,8 @@ template <class Process> std::size_t for_each_line(std::u32string const& stream,
   return begin;
 }
 
-/// The whole stream, from its first byte to its end. `before`: what the client's stream before this one has
-/// left: browsers keep the last event ID and the reconnection time over a reconnect, also where no event of
+/// Reads the whole stream, from its first byte to its end. `before`: what the client's earlier stream has
+/// left. Browsers keep the last event ID and the reconnection time when they reconnect, even if no event of
 /// the new stream has an ID.
 inline reading read(std::string_view bytes, ssewire::utf8 encoding = ssewire::utf8::repair,
                     outcome const& before = {}) {
@@ -308,14 +305,14 @@ inline reading read(std::string_view bytes, ssewire::utf8 encoding = ssewire::ut
   return result;
 }
 
-/// What the standard makes of it: without the comments.
+/// What the standard makes of the stream: everything but the comments.
 inline outcome parse(std::string_view bytes, ssewire::utf8 encoding = ssewire::utf8::repair) {
   return read(bytes, encoding);
 }
 
-/// The limit that a stream exceeds first, and where the line begins that does. What the stream means until
-/// there is read(bytes.substr(0, offset)). Not the standard's: see parser_limits, which count bytes as they
-/// arrive.
+/// Which limit a stream exceeds first, and where the line begins that exceeds it. read(bytes.substr(0,
+/// offset)) says what the stream means up to there. Not the standard's: see parser_limits, which count bytes
+/// as they arrive.
 struct exceeded {
   ssewire::errc error = ssewire::errc::ok;
   std::size_t offset = 0;
@@ -324,9 +321,9 @@ struct exceeded {
 inline exceeded first_exceeded(std::string_view bytes, ssewire::parser_limits limits) {
   using ssewire::errc;
   std::string_view const bom = "\xEF\xBB\xBF";
-  // What may still become a mark has not begun a line.
+  // Bytes that may still become a byte order mark have not begun a line.
   if (bytes.size() < bom.size() && bytes == bom.substr(0, bytes.size())) return {errc::ok, bytes.size()};
-  auto const stream = decode(bytes, ssewire::utf8::keep);  // a code point is a byte
+  auto const stream = decode(bytes, ssewire::utf8::keep);  // each byte is a code point
   auto const bom_bytes = bytes.size() - stream.size();
   event_source source;
   source.encoding = ssewire::utf8::keep;
@@ -338,7 +335,7 @@ inline exceeded first_exceeded(std::string_view bytes, ssewire::parser_limits li
     }
     source.process_line(line);
     auto const data_bytes =
-        source.data_buffer.empty() ? 0 : source.data_buffer.size() - 1;  // less the final LF
+        source.data_buffer.empty() ? 0 : source.data_buffer.size() - 1;  // without the final LF
     if (source.id_of_block && source.id_of_block->size() > limits.max_id_bytes) {
       error = errc::id_too_long;
     } else if (source.event_type_buffer.size() + data_bytes > limits.max_event_bytes) {
@@ -346,7 +343,7 @@ inline exceeded first_exceeded(std::string_view bytes, ssewire::parser_limits li
     }
     return error == errc::ok;
   });
-  // The line that has not ended yet.
+  // The line that has not ended counts, too.
   if (error == errc::ok && stream.size() - begin > limits.max_line_bytes) error = errc::line_too_long;
   return {error, error == errc::ok ? bytes.size() : bom_bytes + begin};
 }

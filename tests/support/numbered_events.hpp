@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// numbered_events.hpp - events whose data says which they are, and a client that objects to what is missing
-// untold.
+// numbered_events.hpp - events whose data names their number, and a client that objects if one is missing
+// without a gap event.
 #pragma once
 
 #include <ssewire/core/framing.hpp>
@@ -19,23 +19,23 @@
 
 namespace support {
 
-/// What event n carries.
+/// The data of event n.
 inline std::string data_of(std::uint64_t position) {
   return std::to_string(position) + std::string(position % 7 == 0 ? 3000 : position % 5 * 20, 'x');
 }
 
-/// A client over all its connections, of one channel whose event n is data_of(n).
+/// A client over all its connections. It reads one channel whose event n has data_of(n).
 struct numbered_reader {
   std::string last_event_id = {};
-  std::uint64_t next = 0;  // what must come next
-  bool resync = false;     // a gap without a number was told
+  std::uint64_t next = 0;  // the event that must come next
+  bool resync = false;     // a gap event without a number has come
 
   void begin(std::uint64_t last) {
     next = 1 + (last_event_id.empty() ? last : std::stoull(last_event_id.substr(13)));
     resync = false;
   }
 
-  /// All that a connection has brought, once it is over.
+  /// Reads everything that a connection has brought, once the connection is over.
   void read(std::string_view bytes, ssewire::framing body) {
     std::string decoded(bytes);
     if (body == ssewire::framing::chunked) {

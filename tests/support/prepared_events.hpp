@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// prepared_events.hpp - a source as somebody might write one: whole events that are there already, as from a
-// file.
+// prepared_events.hpp - a source as a user might write one: it sends whole events that exist already, as from
+// a file.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -18,7 +18,8 @@
 
 namespace support {
 
-/// Sends its events, one for each pull, and then ends or waits for more. Threads: one at a time.
+/// Sends its events, one for each pull, and then ends or waits for more.
+/// Threads: one at a time.
 class prepared_events {
  public:
   enum class then : unsigned char { end, wait };
@@ -27,7 +28,7 @@ class prepared_events {
   explicit prepared_events(std::vector<std::string> events, then at_the_end = then::end)
       : events_(std::move(events)), then_(at_the_end) {}
 
-  /// One more, while it waits.
+  /// Adds an event while the source waits.
   void add(std::string event) {
     events_.push_back(std::move(event));
     if (std::exchange(parked_, false)) hook_(ssewire::wake::ready);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// random.hpp - the numbers, bytes and entries of lists that tests draw, the same for the same seed.
+// random.hpp - the numbers, bytes and list entries that tests draw. One seed always gives the same.
 #pragma once
 
 #include <ssewire/testing/seeded_numbers.hpp>

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// scheduler.hpp - runs a few tasks one at a time, chooses at each lock who goes on, and tries every choice.
+// scheduler.hpp - runs a few tasks one at a time, chooses at each lock which task continues, and tries every
+// choice.
 //
-// A world is what one schedule runs in; it is made anew for each of them:
-//   std::size_t tasks();         how many tasks there are; in a schedule they are called a, b, c ...
-//   void run(std::size_t task);  what it does; with scheduled_traits every lock() is a point where another
-//   may go on.
-//                                Up to its first point it must not meet the others: that is run before all
-//                                else
-//   std::string check();         what is wrong at the end, or nothing
+// A world is what one schedule runs in. It is made anew for each schedule:
+//   std::size_t tasks()         says how many tasks there are. A schedule calls them a, b, c ...
+//   void run(std::size_t task)  does the work of a task. With scheduled_traits every lock() is a point where
+//                               another task may go first. Up to its first point a task must not touch what
+//                               the other tasks use, because that part runs before everything else.
+//   std::string check()         says what is wrong at the end, or nothing.
 //
-// Tasks are fibers where ucontext is to be had: a change costs a fifth of a microsecond, and the thread
-// sanitizer is told of the mutexes and not of the changes, so it finds what no lock protects although
-// nothing ever runs at the same time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, they are threads that
-// hand over to each other: twenty times slower.
+// Tasks are fibers where ucontext exists: a change then costs a fifth of a microsecond. The thread sanitizer
+// learns of the mutexes and not of the changes of fiber. So it reports data that no lock protects, although
+// no two tasks ever run at the same time. Elsewhere, or with SSEWIRE_TEST_THREADED_TASKS, tasks are threads
+// that hand over to each other, which is twenty times slower.
 #pragma once
 
 #include <ssewire/core/traits.hpp>
@@ -78,7 +78,7 @@ void AnnotateIgnoreWritesEnd(char const* file, int line);
 namespace support {
 namespace detail {
 
-// What the thread sanitizer must take for the order of things, and nothing else is.
+// Tells the thread sanitizer what orders the tasks. It must learn of no other order.
 inline void acquired([[maybe_unused]] void* at) noexcept {
 #if SSEWIRE_TEST_TSAN
   __tsan_acquire(at);
@@ -90,7 +90,7 @@ inline void releases([[maybe_unused]] void* at) noexcept {
 #endif
 }
 
-// The scheduler's own steps are no part of what is tested.
+// Hides the scheduler's own steps from the thread sanitizer: they are not under test.
 struct unseen {
   unseen() noexcept {
 #if SSEWIRE_TEST_TSAN
@@ -108,7 +108,7 @@ struct unseen {
   unseen& operator=(unseen const&) = delete;
 };
 
-// A line of execution: a task's, or the caller's. Only one runs; it hands over to another.
+// A line of execution: a task's, or the caller's. Only one runs at a time, and hands over to another.
 #if SSEWIRE_TEST_FIBERS
 class execution {
  public:
@@ -131,7 +131,7 @@ class execution {
   execution(execution const&) = delete;
   execution& operator=(execution const&) = delete;
 
-  /// The first thing in a task.
+  /// The first call inside a task.
   static void entered() noexcept { arrived(nullptr); }
 
   void hand_over_to(execution& to) noexcept {
@@ -147,7 +147,8 @@ class execution {
   }
 
  private:
-  static constexpr std::size_t stack_bytes = 64 * 1024;  // asan clears its shadow at each change
+  // small, because asan clears the shadow of all of it at each change
+  static constexpr std::size_t stack_bytes = 64 * 1024;
 
   static execution*& from() noexcept {
     static execution* last = nullptr;
@@ -195,30 +196,32 @@ class scheduler {
   static constexpr std::size_t most_tasks = 6;
   static constexpr std::size_t nobody = most_tasks;
 
-  /// Where a task may be interrupted besides its locks.
+  /// Where a task may be interrupted, besides at its locks.
   enum class points : unsigned char {
-    /// nowhere: what lies between two locks is one step.
+    /// Nowhere: what lies between two locks is one step.
     locks,
-    /// Behind each unlock() too.
+    /// Also after each unlock().
     locks_and_unlocks,
   };
-  /// In which order the choices at one point are tried. All are: the order changes nothing but the way.
+  /// In which order the choices at one point are tried. All of them are tried, so the set of schedules stays
+  /// the same.
   enum class order : unsigned char { fewest_changes_first, last_task_first };
 
   static scheduler& get() {
-    static auto* const only = new scheduler;  // its fibers are never destroyed, for some may be stuck
+    // Its fibers are never destroyed, because some may be stuck.
+    static auto* const only = new scheduler;
     return *only;
   }
 
   // ---- for tasks
-  // -------------------------------------------------------------------------------------------------
 
-  /// A point where another task may go first. Outside of tasks: nothing.
+  /// A point where another task may go first. Outside of tasks it does nothing.
   void step() {
     wait("a step", [] { return true; });
   }
 
-  /// The task goes on once `holds()` is true. It must not change anything. Outside of tasks it must be true.
+  /// The task continues once `holds()` is true. `holds` must not change anything. Outside of tasks it must be
+  /// true.
   template <class Condition> void wait(char const* what, Condition const& holds) {
     detail::unseen const own;
     if (running_ == nobody || one_step_) {
@@ -231,7 +234,7 @@ class scheduler {
     choose();
   }
 
-  /// Calls something that is one step with what comes before it: its locks are no points. It must not wait.
+  /// Makes a call one step with what comes before it: its locks are no points. The call must not wait.
   template <class Call> void as_one_step(Call const& call) {
     auto const outer = std::exchange(one_step_, true);
     call();
@@ -243,7 +246,8 @@ class scheduler {
     detail::unseen const own;
     return running_;
   }
-  /// Whether all tasks have ended but the one that asks: it runs, or this is in the condition of its wait().
+  /// Whether all tasks have ended except the one that asks. That is the running one, or the one whose wait()
+  /// condition calls this.
   [[nodiscard]] bool others_ended() const {
     detail::unseen const own;
     auto const self = asked_ == nobody ? running_ : asked_;
@@ -253,7 +257,7 @@ class scheduler {
     return true;
   }
 
-  /// Calls something of the library and notes its instant: when it first got the lock. Instants are in one
+  /// Makes a call into the library and notes its instant: when the call first got the lock. Instants have one
   /// order.
   template <class Call> decltype(auto) at(std::uint64_t& instant, Call const& call) {
     struct note {
@@ -288,20 +292,19 @@ class scheduler {
   }
 
   // ---- for explore()
-  // -----------------------------------------------------------------------------------------------
 
   struct choice {
     std::size_t taken = 0;
     std::size_t of = 0;
   };
   struct result {
-    std::string wrong;     // with the schedule itself: nobody can go on
-    std::string schedule;  // who went on, wherever there was a choice
-    double weight = 1;     // of all schedules, if each choice is a fair one
-    bool stuck = false;    // tasks are still inside the world: it must not be destroyed
+    std::string wrong;     // what is wrong with the schedule itself: no task can continue
+    std::string schedule;  // which task continued, wherever there was a choice
+    double weight = 1;     // its share of all schedules, if each choice is a fair one
+    bool stuck = false;    // tasks are still inside the world, so it must not be destroyed
   };
 
-  /// Runs one schedule: takes the choices in `path`, then always the first, and adds these to it.
+  /// Runs one schedule. Takes the choices in `path`, then always the first one, and adds those to `path`.
   template <class World>
   result run(World& world, std::vector<choice>& path, points where, order how, std::string_view replay) {
     detail::unseen const own;
@@ -327,12 +330,12 @@ class scheduler {
     if (!replays_ && depth_ != path.size() && now_.wrong.empty())
       now_.wrong = "not the same as before: the choices end early";
     if (now_.stuck) {
-      for (auto& e : executions_) lost_.push_back(std::move(e));  // they stay where they are, for ever
+      for (auto& e : executions_) lost_.push_back(std::move(e));  // they stay where they are for ever
     }
     return std::move(now_);
   }
 
-  /// What a stuck schedule ran in is kept: tasks are inside it, and it can never be destroyed.
+  /// Keeps the world of a stuck schedule. Tasks are inside it, so it can never be destroyed.
   void keep(void* world) { kept_.push_back(world); }
 
  private:
@@ -382,7 +385,7 @@ class scheduler {
     before.hand_over_to(next == nobody ? caller_ : *executions_[next]);
   }
 
-  // Who goes on? Everything stands still meanwhile.
+  // Chooses which task continues. No task runs meanwhile.
   void choose() {
     auto const before = running_;
     bool const begins = primed_ < count_;
@@ -443,11 +446,13 @@ class scheduler {
 
   detail::execution caller_;
   std::array<std::unique_ptr<detail::execution>, most_tasks> executions_;
-  std::array<task_state, most_tasks + 1> tasks_;  // and nobody's
+  std::array<task_state, most_tasks + 1> tasks_;  // and one for `nobody`
   std::size_t count_ = 0;
   std::size_t running_ = nobody;
-  std::size_t primed_ = 0;      // how many have come to their first point
-  std::size_t asked_ = nobody;  // whose condition is being looked at
+  // How many tasks have come to their first point.
+  std::size_t primed_ = 0;
+  // The task whose condition is being evaluated.
+  std::size_t asked_ = nobody;
   std::uint64_t locks_ = 0;
   std::size_t steps_ = 0;
   bool one_step_ = false;
@@ -464,8 +469,8 @@ class scheduler {
   std::vector<void*> kept_;
 };
 
-/// Locks and waits that hand control to the scheduler. Memory and this_thread() as by default; the epoch is
-/// 0.
+/// Locks and waits that hand control to the scheduler. Memory and this_thread() are the default's; the epoch
+/// is 0.
 struct scheduled_traits : ssewire::default_traits {
   class mutex {
    public:
@@ -485,10 +490,10 @@ struct scheduled_traits : ssewire::default_traits {
 
    private:
     friend struct scheduled_traits;
-    std::atomic<bool> held_{false};  // relaxed: it puts nothing in order
+    std::atomic<bool> held_{false};  // relaxed: it must not order anything
   };
 
-  /// Nobody wakes by chance.
+  /// No wait ends without a notification.
   class condition_variable {
    public:
     void wait(std::unique_lock<mutex>& lock) {
@@ -512,28 +517,33 @@ struct scheduled_traits : ssewire::default_traits {
   static std::uint64_t epoch() noexcept { return 0; }
 };
 
-/// What explore() has seen.
+/// What explore() has found.
 struct exploration {
   std::uint64_t schedules = 0;
-  std::size_t most_choices = 0;  // in one schedule
-  double weight = 0;             // of all of them: 1, if none was left out and none run twice
-  std::string schedule;          // the last one: the one that failed, if one did
-  std::string failure;           // what is wrong, and how to see it again
-  bool replayed = false;         // only one schedule was asked for
+  // In one schedule.
+  std::size_t most_choices = 0;
+  // The sum of all schedules' shares: 1 if none was left out and none ran twice.
+  double weight = 0;
+  // The last schedule; if one failed, that is the one.
+  std::string schedule;
+  // What is wrong, and how to run that schedule again.
+  std::string failure;
+  // Only one schedule was asked for.
+  bool replayed = false;
 
-  /// All schedules were run, and nothing is wrong with them.
+  /// Whether all schedules ran and none failed.
   [[nodiscard]] bool complete() const { return schedules != 0 && !replayed && failure.empty(); }
 };
 
 struct explore_options {
   scheduler::points points = scheduler::points::locks;
   scheduler::order order = scheduler::order::fewest_changes_first;
-  /// One schedule, as a failure shows it; empty: all of them.
+  /// One schedule, as a failure prints it. Empty: all of them.
   std::string_view replay = {};
 };
 
-/// What SSEWIRE_SCHEDULE=name:letters in the environment asks for: one schedule of this name, or of another
-/// one.
+/// What SSEWIRE_SCHEDULE=name:letters in the environment asks for: one schedule of this exploration
+/// (`replay`) or of another one (`elsewhere`).
 struct asked_schedule {
   bool elsewhere = false;
   std::string_view replay = {};
@@ -548,7 +558,7 @@ struct asked_schedule {
   }
 };
 
-/// Runs every schedule of the worlds that `make()` gives, until one fails.
+/// Runs every schedule of the worlds that `make()` returns, until one fails.
 template <class Make> exploration explore(std::string_view name, Make make, explore_options how = {}) {
   exploration all;
   all.replayed = !how.replay.empty();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// scripted_writer.hpp - the kit's scripted writer, as users get it; its far end checks at its own end that
-// its driver has kept to the rules.
+// scripted_writer.hpp - the kit's scripted writer, as users get it. When a far end is destroyed it checks
+// that the driver has kept to the rules.
 #pragma once
 
 #include <ssewire/testing/scripted_writer.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// server_in_memory.hpp - a server without a network, writers for it that are right, and what a test of the
+// server_in_memory.hpp - a server without a network, correct writers for it, and what a test of the
 // conformance suite asks of its report.
 #pragma once
 
@@ -43,7 +43,7 @@ struct connection {
   bool wants_writable = false;
   far_end end = far_end::open;
   std::size_t releases = 0;
-  std::deque<std::function<bool()>> tasks;  // each is run once a turn until it says that it is done
+  std::deque<std::function<bool()>> tasks;  // each runs once a turn until it returns true
 
   std::size_t put(std::string_view bytes) {
     auto const n = (std::min)(bytes.size(), room - (std::min)(room, buffer.size()));
@@ -92,7 +92,7 @@ inline std::string flat(buffers pieces) {
   return all;
 }
 
-// Right: takes what there is room for.
+// A correct writer: it takes what there is room for.
 struct try_writer {
   std::shared_ptr<connection> c;
 
@@ -119,7 +119,7 @@ struct try_writer {
   }
 };
 
-// Right: the loop sends what is pending, and says written().
+// A correct writer: the loop sends what is pending, and calls written().
 struct completing_writer : try_writer {
   write_result write(buffers pieces) {
     if (!c->peer_open) return {write_status::closed, 0};
@@ -129,7 +129,7 @@ struct completing_writer : try_writer {
         left[first].remove_prefix(at->put(left[first]));
         if (!left[first].empty()) {
           if (at->end != far_end::dropped) return false;
-          at->peer_open = false;  // the write that is under way fails
+          at->peer_open = false;  // the write under way fails
           break;
         }
         ++first;
@@ -141,7 +141,7 @@ struct completing_writer : try_writer {
   }
 };
 
-// Right: as a TLS library, it must get the rest of a record again, the same bytes.
+// A correct writer: like a TLS library, it must be offered the rest of a record again, the same bytes.
 struct tls_writer : try_writer {
   std::string record;
 
@@ -161,7 +161,7 @@ struct tls_writer : try_writer {
 
 inline ssewire::testing::conformance_options quick() {
   ssewire::testing::conformance_options out;
-  out.patience = 100ms;  // what is silent here is silent for ever
+  out.patience = 100ms;  // anything that is silent for so long here stays silent
   return out;
 }
 

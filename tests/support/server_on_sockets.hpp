@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// server_on_sockets.hpp - pairs of sockets as connections, and a writer for them that is right.
+// server_on_sockets.hpp - pairs of sockets as connections, and a correct writer for them.
 #pragma once
 
 #include <support/server_in_memory.hpp>
@@ -47,7 +47,7 @@ struct socket_pair {
   }
 };
 
-// A harness for writers that hold a socket of a pair.
+// A harness for writers that hold one socket of a pair.
 template <class Writer, bool Blocking> struct socket_server {
   std::shared_ptr<socket_pair> pair;
   driver_calls* driver = nullptr;
@@ -71,7 +71,7 @@ template <class Writer, bool Blocking> struct socket_server {
 };
 
 template <class Writer> struct loop_server : socket_server<Writer, false> {
-  void run() { this->driver->writable(); }  // a loop that tries in each turn
+  void run() { this->driver->writable(); }  // a loop that tries again in each turn
 };
 template <class Writer> struct thread_server : socket_server<Writer, true> {
   static constexpr bool may_block = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// stream_model.hpp - the oracle of a broker's promises to its streams: what a client must get next, or be
-// told that it is missing, judged by the bytes alone.
+// stream_model.hpp - the oracle of what a broker promises its streams. It knows which event a client must get
+// next, or which gap must be reported, and judges by the bytes alone.
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
@@ -22,35 +22,51 @@
 
 namespace support {
 
-/// One client over all its connections: reads bytes as a browser would and objects to whatever breaks a
+/// One client over all its connections. It reads bytes as a browser would, and objects to every broken
 /// promise.
 struct model_client {
   struct place {
     std::size_t channel;
-    std::size_t from = 0;      // index of the first entry it is to get,
-    std::size_t expected = 0;  // and of the one that must come next, unless a gap is told
-    bool lost_before = false;  // it came back too late: a gap without a number must come first
+    // The index of the first entry that the client must get.
+    std::size_t from = 0;
+    // The index of the entry that must come next, unless a gap is reported.
+    std::size_t expected = 0;
+    // The client came back too late: a gap without a number must come first.
+    bool lost_before = false;
     // An event of the batch just pulled is on several of the stream's channels.
     bool shares = false;
-    // Such a batch came back: how many of it are lost here is not always known.
+    // Such a batch was given back. How many events of it are lost here is then not always known.
     bool maybe_uncounted = false;
   };
 
   ssewire::parser parser = {};
   std::vector<place> places = {};
-  std::string unplaced = {};    // the reason of a gap without a channel that must come first
-  std::uint64_t seen = 0;       // the position its last ID stands for: what lies there or before is settled
-  std::uint64_t pulled_at = 0;  // what was published later was not looked at yet
-  std::uint64_t sending_through = 0;  // while a batch is being sent: what may come back is not missing yet
-  std::vector<std::uint64_t> told_lost = {};  // positions that gaps stood for
-  bool opened = false;                        // has it got the first position event?
-  bool owed_position = false;  // its channels or its filter have changed: it must be told where,
-  std::uint64_t owed_by = 0;   // behind what was there at this position, before what came after it
+  // The reason of a gap without a channel that must come first.
+  std::string unplaced = {};
+  // The position that the client's last ID stands for. What lies there or before is settled.
+  std::uint64_t seen = 0;
+  // The stream has not looked yet at what was published after this position.
+  std::uint64_t pulled_at = 0;
+  // While a batch is being sent: events through this position may be given back, so none of them is missing
+  // yet.
+  std::uint64_t sending_through = 0;
+  // Positions that the reported gaps stood for.
+  std::vector<std::uint64_t> told_lost = {};
+  // The client has got its first position event.
+  bool opened = false;
+  // The client's channels or its filter have changed, so a position event is due.
+  bool owed_position = false;
+  // The position event that is due must come after the events up to this position, and before later ones.
+  std::uint64_t owed_by = 0;
   model_filter filter = {};
-  std::optional<model_filter> next_filter = {};  // what the stream has not looked at is judged by this one
-  std::uint64_t switched_at = 0;                 // for sure what lies behind this position
-  bool is_its_turn = false;                      // to end, in a drain
-  std::uint64_t missed = 0;                      // the sum of all numbers it was told
+  // The filter that judges what the stream has not looked at yet.
+  std::optional<model_filter> next_filter = {};
+  // The next filter certainly judges what lies after this position.
+  std::uint64_t switched_at = 0;
+  // In a drain: the turn of this stream to end has come.
+  bool is_its_turn = false;
+  // The sum of all numbers in gaps.
+  std::uint64_t missed = 0;
 
   /// The connection begins. Returns the outcome that the broker must report.
   ssewire::resume_outcome connect(model_broker const& b, std::vector<std::size_t> const& channels,
@@ -84,11 +100,12 @@ struct model_client {
     return lost ? resumption::gap : follows ? resumption::resumed : resumption::up_to_date;
   }
 
-  /// How many of what comes back are lost need not be known.
+  /// From here on the numbers of lost events that were given back need not be known.
   void count_nothing() {
     for (auto& p : places) p.maybe_uncounted = true;
   }
-  /// It has pulled a batch, and not yet said what of it comes back. `before`: what `seen` was then.
+  /// The stream has pulled a batch, and has not said yet what it gives back. `before`: the value of `seen` at
+  /// that time.
   void begin_sending(model_broker const& b, std::uint64_t before) {
     sending_through = pulled_at;
     bool shared = filter.is_set() || next_filter.has_value();
@@ -98,20 +115,20 @@ struct model_client {
     }
     for (auto& p : places) p.shares = shared;
   }
-  /// What lies behind this position comes back; never: nothing.
+  /// The stream gives back what lies after this position; `never`: nothing.
   void end_sending(std::uint64_t after) {
     sending_through = 0;
     if (after == never) return;
     for (auto& p : places) p.maybe_uncounted = p.maybe_uncounted || p.shares;
     pulled_at = (std::min)(pulled_at, after);
-    switched_at = (std::min)(switched_at, after);  // by its new filter, if it has one
+    switched_at = (std::min)(switched_at, after);  // judged by the new filter, if there is one
   }
 
   [[nodiscard]] bool follows(std::size_t channel) const {
     return std::any_of(places.begin(), places.end(), [&](place const& p) { return p.channel == channel; });
   }
 
-  /// From now on.
+  /// The client follows a channel from now on.
   void join(model_broker const& b, std::size_t channel) {
     auto const end = b.channels[channel].end();
     places.push_back({channel, end, end});
@@ -127,13 +144,13 @@ struct model_client {
     owe_position(0);
   }
 
-  /// Has the log moved past this client? With a filter there is a doubt: it may have looked at more than it
-  /// delivered.
+  /// Whether the log may have moved past this client. With a filter this is not certain: the stream may have
+  /// looked at more than it delivered.
   [[nodiscard]] bool may_lag(model_broker const& b) const {
     return std::any_of(places.begin(), places.end(),
                        [&](place const& p) { return p.expected < b.channels[p.channel].held_from; });
   }
-  /// So that one whose policy is that is closed?
+  /// Whether the stream may be closed for it, if that is its policy.
   [[nodiscard]] bool may_be_closed(model_broker const& b) const {
     return std::any_of(places.begin(), places.end(), [&](place const& p) {
       auto const& c = b.channels[p.channel];
@@ -141,7 +158,8 @@ struct model_client {
     });
   }
   [[nodiscard]] bool must_be_closed(model_broker const& b) const { return must_lag(b, b.excused); }
-  /// On a channel that has lost something behind this position.
+  /// Whether the client has certainly missed an event, on a channel that has lost one after the position
+  /// `behind`.
   [[nodiscard]] bool must_lag(model_broker const& b, std::uint64_t behind = 0) const {
     for (auto const& p : places) {
       auto const& c = b.channels[p.channel];
@@ -158,7 +176,7 @@ struct model_client {
     return std::any_of(places.begin(), places.end(),
                        [&](place const& p) { return p.expected < b.channels[p.channel].end(); });
   }
-  /// Held events that it has not pulled; one on several channels counts on each.
+  /// How many held events the client has not pulled. An event on several of its channels counts on each.
   [[nodiscard]] std::uint64_t backlog(model_broker const& b) const {
     std::uint64_t all = 0;
     for (auto const& p : places) {
@@ -167,22 +185,23 @@ struct model_client {
     }
     return all;
   }
-  /// Is there something behind its last ID, of one that has pulled everything?
+  /// Whether a client that has pulled everything has events after its last ID.
   [[nodiscard]] bool skipped(model_broker const& b) const {
     return std::any_of(places.begin(), places.end(), [&](place const& p) {
       auto const& c = b.channels[p.channel];
       return (std::max)(c.index_after(seen), p.from) < c.end();
     });
   }
-  /// Does its last ID stand in the older half of a log, or before it?
+  /// Whether its last ID stands in the older half of a log, or before it.
   [[nodiscard]] bool grows_old(model_broker const& b) const {
     return std::any_of(places.begin(), places.end(), [&](place const& p) {
       auto const& c = b.channels[p.channel];
       return c.lost_through() > seen || c.index_after(seen) < c.held_from + (c.held() + 1) / 2;
     });
   }
-  /// The next event of its own sequence: what it must get, or be told of. `told_too`: also one that it was
-  /// told of on one channel and whose copy on another is gone now, too: it may have been on its way.
+  /// The next event of the client's own sequence: it must get that event, or a gap for it. `told_too`:
+  /// includes an event for which a gap came on one channel and whose copy on another is gone by now, too:
+  /// that copy may have been on its way.
   [[nodiscard]] std::uint64_t due(model_broker const& b, bool told_too = false) const {
     auto next = never;
     for (auto const& p : places) {
@@ -195,21 +214,22 @@ struct model_client {
     return next;
   }
 
-  /// Bytes arrive, in any slice.
+  /// Takes bytes that arrive, in any slices.
   void receive(model_broker const& b, std::string_view bytes) {
     auto const result = parser.feed(bytes, [&](ssewire::event const& e) { read(b, e); });
     CHECK_UNARY(result.error == ssewire::errc::ok);
   }
 
-  /// It has pulled until nothing came: whatever it should have had, it got or was told of.
+  /// Called when the client has pulled until nothing came. It must have got every event of its sequence, or a
+  /// gap for it.
   void caught_up(model_broker const& b) {
     CHECK_UNARY(opened);
     CHECK_UNARY(unplaced.empty());
     CHECK_UNARY(!owed_position);
     CHECK(due(b) == never);
     CHECK_UNARY(!must_lag(b));
-    // It could come back now, and for a while, without being told a gap: what its filter skipped was stated
-    // in time.
+    // The client could come back now, and for a while, without a gap: a position event came in time for what
+    // its filter skipped.
     CHECK_UNARY((!filter.is_set() || !skipped(b) || !(is_its_turn || grows_old(b))));
     for (auto& p : places) {
       CHECK_UNARY(!p.lost_before);
@@ -220,7 +240,7 @@ struct model_client {
  private:
   struct reading {
     std::optional<std::uint64_t> position;
-    std::string why;  // there is none
+    std::string why;  // why there is no position
   };
 
   [[nodiscard]] reading read(model_broker const& b, std::string_view presented) const {
@@ -236,7 +256,7 @@ struct model_client {
     return {position, {}};
   }
 
-  /// What lies behind this position it gets.
+  /// The client gets what lies after this position.
   [[nodiscard]] std::uint64_t start_position(model_broker const& b, ssewire::start_at start) const {
     if (start.where == ssewire::start_at::place::now) return b.last();
     std::uint64_t whole_after = 0;
@@ -261,7 +281,7 @@ struct model_client {
                        [&](place const& p) { return is_on(b, p.channel, position); });
   }
 
-  // The same, without what came before it followed the channel.
+  // As is_on_one(), without events from before the client followed the channel.
   [[nodiscard]] bool is_for_it(model_broker const& b, std::uint64_t position) const {
     return std::any_of(places.begin(), places.end(), [&](place const& p) {
       auto const& all = b.channels[p.channel].positions;
@@ -300,9 +320,10 @@ struct model_client {
       return;
     }
     auto const said = read(b, e.id.value()).position;
-    REQUIRE_UNARY(said.has_value());  // G13: of this run
-    auto position =
-        said;  // an event's own ID says the same as any position before the next event of its channels
+    REQUIRE_UNARY(said.has_value());  // G13: an ID of this run
+    // The own ID of an event stands for any position from that event up to the next event of the client's
+    // channels.
+    auto position = said;
     if (!model_broker::is_position(e.id.value())) {
       while (*position < b.last() && !is_for_it(b, *position + 1)) ++*position;
     }
@@ -310,7 +331,7 @@ struct model_client {
     if (!is_gap) {
       CHECK(e.type.value() == "ssewire.position");
       CHECK(*e.data == "{}");
-      // Once, or when something has changed, or to say what a filter has skipped.
+      // It comes once, or when something has changed, or to report what a filter has skipped.
       bool const checkpoint = filter.is_set() && *position > seen && (is_its_turn || grows_old(b));
       CHECK_UNARY((!opened || (owed_position && *position >= owed_by) || checkpoint));
       opened = true;
@@ -320,8 +341,8 @@ struct model_client {
     if (next_filter) filter = *std::exchange(next_filter, {});
   }
 
-  // Exactly the next one of its own sequence (G1, G2, G3), and so one of its channels (G9), as it was
-  // published.
+  // The event must be exactly the next one of the client's own sequence (G1, G2, G3), and so one of its
+  // channels (G9), as it was published.
   void delivered(model_broker const& b, ssewire::event const& e) {
     auto position = due(b, true);
     if (position != never && e.id.value() != b.id_at(position)) position = due(b);
@@ -335,7 +356,8 @@ struct model_client {
     settled(b, position, position);
   }
 
-  // The client will come back with this ID: what lies at or before it must have been delivered or told.
+  // The client will come back with this ID. So for what lies at or before it, the event or a gap must have
+  // come.
   void settled(model_broker const& b, std::uint64_t position, std::uint64_t delivers = 0) {
     CHECK(position >= seen);
     CHECK((due(b) > position || delivers == position));
@@ -347,8 +369,8 @@ struct model_client {
     }
   }
 
-  // Every gap must be true, and name its number exactly where there is one to name. It is told of one
-  // channel's log: of an event on several the copy on another may still come.
+  // Every gap must be true, and must have a number exactly if the number is known. It is about the log of one
+  // channel: of an event on several channels, the copy on another may still come.
   void gap(model_broker const& b, std::string_view data) {
     if (!unplaced.empty()) {
       CHECK(data == "{\"reason\":\"" + unplaced + "\"}");
@@ -360,7 +382,7 @@ struct model_client {
       auto const& c = b.channels[p.channel];
       auto const named = "{\"reason\":\"trimmed\",\"channel\":\"" + name_of(p.channel) + '"';
       if (data.substr(0, named.size()) != named) continue;
-      CHECK_UNARY((p.lost_before ? !opened : p.expected < c.held_from));  // no false one
+      CHECK_UNARY((p.lost_before ? !opened : p.expected < c.held_from));  // no false gap
       check_missed(data.substr(named.size()), p, c.held_from - (std::min)(p.expected, c.held_from));
       p.maybe_uncounted = false;
       for (; p.expected < c.held_from; ++p.expected) told_lost.push_back(c.positions[p.expected]);
@@ -370,7 +392,8 @@ struct model_client {
     FAIL_CHECK("a gap nobody has: " << std::string(data));
   }
 
-  // There is none where it came back too late, or where a filter would have kept some of them from it.
+  // There is no number if the client came back too late, or if its filter would have kept some of the lost
+  // events from it.
   void check_missed(std::string_view rest, place const& p, std::uint64_t most) {
     constexpr std::string_view field = ",\"missed\":";
     bool const unknown = p.lost_before || next_filter.value_or(filter).is_set();
@@ -381,14 +404,14 @@ struct model_client {
     REQUIRE(rest.substr(0, field.size()) == field);
     auto const number = std::stoull(std::string(rest.substr(field.size())));
     if (filter.is_set()) {
-      CHECK(number <= most);  // it had a filter, and may have looked at some
+      CHECK(number <= most);  // with a filter, the stream may have looked at some of them
     } else {
       CHECK(number == most);
     }
     missed += number;
   }
 
-  /// It comes back too late, but its filter would have kept from it all that is lost.
+  /// The client came back too late, but its filter would have kept all lost events from it.
   [[nodiscard]] bool were_for_others(model_broker const& b, place const& p, std::uint64_t k) const {
     auto const& c = b.channels[p.channel];
     if (!filter.is_set() || !b.knows_losses_after(p.channel, k)) return false;
@@ -398,9 +421,9 @@ struct model_client {
     return true;
   }
 
-  // The library says where a stream stands by a publisher's ID exactly where it may: the newest event of its
-  // channels there is held, its filter admits it, and no other event that its channels would find has this
-  // ID.
+  // The library must state a position by a publisher's ID exactly if it may. It may if the newest event of
+  // the client's channels at that position is held and admitted by its filter, and no other event found on
+  // its channels has the same ID.
   void check_own(model_broker const& b, std::string_view id, std::uint64_t position,
                  std::uint64_t stands) const {
     auto newest = position;
