@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Every allocation fails once: what is asked of a broker then happens or has no effect at all.
+// Makes every allocation fail once. What was asked of the broker then happens, or has no effect at all.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 

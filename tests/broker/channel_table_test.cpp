@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// channel_table_test.cpp - a broker's channels by name, by index and in the order of their oldest events.
+// channel_table_test.cpp - a broker's channels, found by name, by index and in the order of their oldest
+// events.
 #include <ssewire/broker/detail/channel_table.hpp>
 #include <ssewire/core/traits.hpp>
 

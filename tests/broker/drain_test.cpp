@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// When the streams of a draining broker end and when their clients come back, in virtual time, on every
+// When a draining broker ends its streams, and when their clients come back. In virtual time, on every
 // driver.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>

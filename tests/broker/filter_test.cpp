@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_filter_test.cpp - filters: what they are shown, what they may do, and where the stream says that it
-// stands.
+// filter_test.cpp - filters: what they are shown, what they may do, and where their stream then reports its
+// position.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a broker and a replay buffer are in the child of a fork(): others, with IDs of their own. First with
-// real children, then with cloning_traits, where the test says that this is one.
+// After a fork() the broker and the replay buffer of the child are new ones, with IDs of their own. First
+// with real children, then with cloning_traits, where the test says which process is a child.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/log/replay_buffer.hpp>

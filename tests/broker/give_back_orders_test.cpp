@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Between pull() and give_back() anything may happen to a stream: others publish, time passes, its writer
-// changes what it follows, the broker drains. Every order of a few of these, on one to four channels,
-// against the oracle. SSEWIRE_ORDERS: how many of these happen, 2 if it is not set.
+// Between pull() and give_back() anything may happen to a stream: others publish, time passes, the writer
+// changes what the stream follows, or the broker drains. Runs every order of a few such steps, on one to four
+// channels, against the oracle. SSEWIRE_ORDERS: how many steps; 2 if it is not set.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

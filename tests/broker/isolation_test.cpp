@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Two tenants share a broker: nothing of one may ever stand in the bytes of a stream that follows channels
-// of the other only, on replay as live. All that a tenant says holds its mark; the bytes are searched for
-// the other's. SSEWIRE_HISTORIES: how many random histories; SSEWIRE_SEED: run this one only.
+// Two tenants share a broker. No bytes of one tenant may ever stand in a stream that follows only the other's
+// channels, live or replayed. Everything that a tenant publishes holds its mark, and streams are searched for
+// the other's mark. SSEWIRE_HISTORIES: how many random histories; SSEWIRE_SEED: run only this one.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/wire/parser.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_limits_test.cpp - what a broker holds at most, whom it refuses and ends for it, and how its
-// counters say why.
+// limits_test.cpp - how much a broker holds at most, whom it refuses and which streams it ends for that, and
+// which counters say why.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

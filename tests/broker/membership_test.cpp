@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_membership_test.cpp - streams that change their channels while open, how many follow a channel, and
-// who is told.
+// membership_test.cpp - streams that change their channels while open, how many streams follow a channel, and
+// who hears of that number.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What replay_limits::max_bytes says about memory: small scopes are searched for a history that breaks it.
+// What replay_limits::max_bytes promises about memory. The test searches small scopes for a history that
+// breaks the promise.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random histories of a broker against the oracle. SSEWIRE_HISTORIES: how many; SSEWIRE_SEED: run this one
-// only.
+// Compares random histories of a broker with the oracle. SSEWIRE_HISTORIES: how many; SSEWIRE_SEED: run only
+// this one.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

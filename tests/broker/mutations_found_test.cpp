@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mutations_found_test.cpp - faults that no other test saw when ./dev mutate made them.
+// mutations_found_test.cpp - faults that ./dev mutate made and no other test saw.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
 

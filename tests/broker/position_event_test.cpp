@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the library itself says in a stream: where it stands, by which ID, and in which words.
+// What the library itself says in a stream about its position: when, by which ID, and in which words.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/stream/stream.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// broker_publish_test.cpp - several events, several channels, publishers' own IDs, tags: all of it or none
-// of it.
+// publish_test.cpp - publishing several events, to several channels, with publishers' IDs and tags: all of it
+// takes effect, or none.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stats().refusals: every call of a broker that is refused is counted there, by its error, once.
+// stats().refusals counts every refused call of a broker once, by its error.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/broker_bytes.hpp>

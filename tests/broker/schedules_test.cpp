@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// schedules_test.cpp - every schedule of small scopes: publish, subscribe, pull, park, close, tick and
-// drain, at every place where the broker's lock lets another task go first. What each pull brings is
-// compared with a model, at the instant at which it got the lock.
+// schedules_test.cpp - runs every schedule of small scopes of publish, subscribe, pull, park, close, tick and
+// drain. Another task may go first wherever the broker's lock allows that. What each pull brings is compared
+// with a model, at the instant at which the pull got the lock.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/wire/parser.hpp>
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Real threads on one broker. What each stream must see is checked as it is read; the sanitizers check the
-// rest.
+// Real threads use one broker. Readers check what their streams must bring; the sanitizers check the rest.
 #include <ssewire/broker/broker.hpp>
 
 #include <support/events.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Text known only at run time does not become an event type or ID by itself: it goes through from().
+// Text known only at run time does not turn into an event type or ID implicitly: it must go through from().
 // refused 1: ssewire::
 // refused 2: ssewire::
 // refused 3: ssewire::

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An error that is ignored where that loses something draws a warning, which these tests make an error. A
-// publish that is refused is counted, and need not be looked at.
+// If ignoring an error would lose something, the compiler warns, and these tests make the warning an error. A
+// refused publish is counted, so its error need not be looked at.
 // refused 1: nodiscard
 // refused 2: nodiscard
 // refused 3: nodiscard

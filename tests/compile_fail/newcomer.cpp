@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What somebody gets wrong on the first day, and what the compiler says then.
+// Mistakes of somebody's first day, and what the compiler says about them.
 // refused 1: true and false cannot say
 // refused 2: true and false cannot say
 // refused 3: true and false cannot say

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What others found worth a test: the facts of web-platform-tests and of other projects' parser suites, each
-// under the name it has there. Bytes and expectations are written for this table. Where a suite expects
-// something else than the standard says, the standard's outcome stands here, and the difference beside it.
+// Facts that other projects found worth a test: web-platform-tests and other parsers' suites, each fact under
+// the name it has there. Bytes and expectations are written for this table. If a suite expects something else
+// than the standard says, the table has the standard's outcome and notes the difference.
 #include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hostile streams against the literal parser. SSEWIRE_STREAMS: how many; SSEWIRE_SEED: read this one only.
+// Compares the parser with the literal parser on hostile streams. SSEWIRE_STREAMS: how many; SSEWIRE_SEED:
+// read only this one.
 #include <ssewire/wire/parser.hpp>
 
 #include <support/events.hpp>

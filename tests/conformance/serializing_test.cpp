@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What follows from the two sections for who writes: each rule as bytes, and read back by both parsers.
+// What the two sections demand of a program that writes a stream. Each rule is shown as bytes, and read back
+// by both parsers.
 // Source: WHATWG HTML, 9.2.5 Parsing an event stream; 9.2.6 Interpreting an event stream.
 #include <ssewire/wire/serializer.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What each answer of a writer means for its `bytes`, in every driver: with `pending` all is taken and with
-// `closed` none, whatever number stands there; and a status that there is not ends the stream. Best run with
-// the address sanitizer.
+// What each answer of a writer means in every driver. With `pending` all bytes are taken and with `closed`
+// none, whatever number `bytes` holds. A status that does not exist ends the stream. Best run with the
+// address sanitizer.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>

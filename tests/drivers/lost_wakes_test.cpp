@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An event that comes between any two steps of who serves a stream is not overlooked: in each case something
-// is published behind the n-th time that the broker's lock is let go, where another thread might, for every
-// n.
+// An event that comes between any two steps of serving a stream is not overlooked. Each case publishes after
+// the n-th unlock of the broker, where another thread could, for every n.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/posted_stream.hpp>

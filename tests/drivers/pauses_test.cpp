@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A process may stand still: a debugger, SIGSTOP, a machine that sleeps, a handler that takes a minute. Its
-// peers go on, and what they did is learnt afterwards, a few at a time. In no driver does one late look at
-// the clock end their streams; and a driver that is polled when it asks to be, or somewhat late, still finds
-// those that are dead.
+// A process may stand still: in a debugger, after SIGSTOP, on a machine that sleeps, or in a handler that
+// takes a minute. Its peers go on meanwhile, and the process learns afterwards what they did, a few at a
+// time. In no driver does one late look at the clock end their streams. A driver that is polled when it asks
+// for that, or somewhat late, still finds dead peers.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Posted streams whose writers take what they like, stall, are cut, throw, whose posts fail, and whose
-// memory does: what a client gets is still a prefix of well-formed frames, in order, and without a hole that
-// it was not told of.
+// Posted streams under faults: writers that take any number of bytes, stall, are cut or throw, posts that
+// fail, and memory that fails. A client still gets a prefix of well-formed frames, in order, and hears of
+// every gap.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/testing/scripted_writer.hpp>
 

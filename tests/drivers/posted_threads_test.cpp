@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Posted streams on a pool of threads, each on a strand of its own, with publishers and completions on other
-// threads. Nothing here asserts how long anything takes, and a lost wake-up shows as a hang that ctest ends.
+// Posted streams on a pool of threads, each on a strand of its own. Other threads publish and complete
+// writes. Nothing here asserts how long anything takes: a lost wake-up shows as a hang, which ctest ends.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pull streams and coroutines on real threads: nothing here asserts how long anything takes, and a lost
-// wake-up shows as a hang that ctest ends.
+// Pull streams and coroutines on real threads. Nothing here asserts how long anything takes: a lost wake-up
+// shows as a hang, which ctest ends.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/pull_stream.hpp>

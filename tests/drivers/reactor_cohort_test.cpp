@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Streams of one reactor that follow the same channel and are in step: one hook, one pull and one flight for
-// all of them; and each of them gets what it would get alone, whatever it or the others do. How many hooks a
-// publish calls shows who is in step.
+// Streams of one reactor that follow the same channel in step share one hook, one pull and one write. Each of
+// them still gets what it would get alone, whatever it or the others do. The number of hooks that a publish
+// calls shows which streams are in step.
 #include <ssewire/drivers/reactor.hpp>
 
 #include <support/broker_bytes.hpp>

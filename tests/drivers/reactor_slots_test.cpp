@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// reactor_seats_test.cpp - what may happen to a stream that is only a seat, at the worst moment for it.
+// reactor_slots_test.cpp - what may happen at the worst moment to a stream in step, which has no slot of its
+// own.
 #include <ssewire/drivers/reactor.hpp>
 
 #include <support/broker_bytes.hpp>

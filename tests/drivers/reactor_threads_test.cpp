@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Streams driven on real threads: nothing here asserts how long anything takes, and a lost wake-up shows as
-// a hang that ctest ends.
+// Streams driven on real threads. Nothing here asserts how long anything takes: a lost wake-up shows as a
+// hang, which ctest ends.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>

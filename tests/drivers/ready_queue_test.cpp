@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// turns_test.cpp - who waits for a turn has one, once, in order, and the loop is told once.
+// ready_queue_test.cpp - each element that waits for a turn gets one, once and in order, and the loop is
+// woken once.
 #include <ssewire/core/traits.hpp>
 #include <ssewire/drivers/detail/ready_queue.hpp>
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// reentrancy_test.cpp - each call inside each callback, in a world of its own for each pair: whatever a
-// callback calls, everybody else gets every event once and in order, hooks are called at most once for each
-// park, and every stream ends exactly once. What leaks or is used when it is gone, the address sanitizer
-// says.
+// reentrancy_test.cpp - makes each call inside each callback, in a world of its own for each pair. Whatever a
+// callback calls, all other streams get every event once and in order, hooks are called at most once for each
+// park, and every stream ends exactly once. The address sanitizer finds leaks and uses after the end.
 //
-// A new callback is a row of `callbacks`, and a place that calls world::inside(). A new call is a row of
+// To add a callback, add a row to `callbacks` and call world::inside() from it. To add a call, add a row to
 // `calls`.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>

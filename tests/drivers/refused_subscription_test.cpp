@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A subscription that was refused is empty. A program that hands it to a driver all the same gets a stream
-// that is over: it gets no heartbeats, counts nothing, and holds up no drain. A stream without a
-// subscription is made by another call.
+// A refused subscription is empty. A program that still hands it to a driver gets a stream that is over: the
+// stream gets no heartbeats, counts nowhere, and holds up no drain. Another call makes a stream without a
+// subscription.
 #include <ssewire/drivers/awaitable.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>

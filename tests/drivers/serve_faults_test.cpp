@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// serve_blocking with writers that take what they like, are cut, fail, throw and call back, and whose memory
-// fails: what a client gets is still a prefix of well-formed frames, in order, and without a hole that it
-// was not told of.
+// serve_blocking under faults: writers that take any number of bytes, are cut, fail, throw or call back, and
+// memory that fails. A client still gets a prefix of well-formed frames, in order, and hears of every gap.
 #include <ssewire/drivers/serve_blocking.hpp>
 
 #include <support/broker_bytes.hpp>

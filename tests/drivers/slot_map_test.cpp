@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// seats_test.cpp - objects that stay where they are, and names that are never used twice.
+// slot_map_test.cpp - objects that never move, and names that are never used twice.
 #include <ssewire/drivers/detail/slot_map.hpp>
 
 #include <support/random.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each driver that takes any source, driven from one that somebody wrote.
+// Each driver that takes any source, driven from a source that a user might write.
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>

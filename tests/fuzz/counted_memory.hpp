@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// counted_memory.hpp - how much of the heap a piece of code holds at its peak. Replaces operator new: for
-// one source file of a program that has one thread.
+// counted_memory.hpp - how much of the heap a piece of code holds at its peak. It replaces operator new, so
+// it is for one source file of a program with one thread.
 #pragma once
 
 #include <fuzz/laws.hpp>

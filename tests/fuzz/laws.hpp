@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// laws.hpp - what the fuzz targets share: an input taken apart, and a law that does not hold.
+// laws.hpp - what the fuzz targets share: taking an input apart, and reporting a law that does not hold.
 #pragma once
 
 #include <cstddef>

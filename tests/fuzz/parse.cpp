@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // parse.cpp - fuzz target: the parser reads any bytes as the standard says, however they are cut, within its
-// limits. An input: a byte of options, the limits on line, event and ID, two bytes that seed the cuts, and
+// limits. An input is a byte of options, the limits on line, event and ID, two bytes that seed the cuts, and
 // the stream.
 #include <ssewire/wire/parser.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // publish.cpp - fuzz target: whatever bytes are in events, channel names and last event IDs, a client gets
-// exactly the events that were published to its channels, each once and in order, or is told which are
-// missing. An input: bytes of options, then steps, each a byte that says what is done and what belongs to
-// it.
+// exactly the events that were published to its channels, each once and in order, or a gap for those that are
+// missing. An input is bytes of options, then steps. A step is a byte that says what to do, and the bytes
+// that it needs.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/http/request.hpp>
 #include <ssewire/stream/stream.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// replay_main.cpp - runs a fuzz target on kept inputs, and on every prefix of each; without libFuzzer, by
-// any compiler. Arguments: directories; the first, the corpus, must hold something.
+// replay_main.cpp - runs a fuzz target on kept inputs and on every prefix of each, without libFuzzer and with
+// any compiler. Arguments: directories. The first is the corpus, and must not be empty.
 #include <fuzz/laws.hpp>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// round_trip.cpp - fuzz target: what is serialized comes back, one event for one, whatever bytes are in its
-// fields. An input: a byte of options, then events and comments. Each begins with a byte that says which
-// fields follow.
+// round_trip.cpp - fuzz target: every serialized event comes back as exactly one event, whatever bytes are in
+// its fields. An input is a byte of options, then events and comments. Each of these begins with a byte that
+// says which fields follow.
 #include <ssewire/wire/parser.hpp>
 #include <ssewire/wire/serializer.hpp>
 

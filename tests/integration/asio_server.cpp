@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A server on standalone Asio, two threads and a strand for each connection. Its adapter is the one of
-// docs/writer.md, which asio_test.py puts beside it. Every GET follows one channel. A number on standard
-// input: publish so many events; its end: shut down.
+// A server on standalone Asio, with two threads and a strand for each connection. Its adapter is the one of
+// docs/writer.md, which asio_test.py puts beside this file. Every GET follows one channel. A number on
+// standard input publishes so many events; the end of standard input shuts the server down.
 #include "asio_adapter.hpp"
 #include "numbers.hpp"
 

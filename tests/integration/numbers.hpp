@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// numbers.hpp - what the servers of asio_test.py and socket_test.py share: one channel of numbered events,
-// published as standard input orders, and what is printed about its followers. adapter_support.py is the
-// other side of it.
+// numbers.hpp - what the servers of asio_test.py and socket_test.py share. One channel carries numbered
+// events, which are published as standard input orders; facts about its followers are printed.
+// adapter_support.py is the other side.
 #pragma once
 
 #include <ssewire/ssewire.hpp>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// paused_server.cpp - a server for the test that stops it for a while: the event loop of docs/writer.md, or
-// a thread for each connection with serve_blocking, on the README's writer. The test makes both headers from
-// the documents.
+// paused_server.cpp - the server of a test that stops it for a while. It uses the event loop of
+// docs/writer.md, or serve_blocking on a thread for each connection with the README's writer. The test makes
+// both headers from the documents.
 //
 // Usage: paused_server loop|threads CONNECTIONS
-// Prints its port, then "ready" when so many have connected. Its input: a number publishes an event of so
-// many bytes, "stats" is answered by a line of how many streams are open, have stalled and have lost their
-// peer. Ends with its input.
+// Prints its port, then "ready" when so many clients have connected. On its input, a number publishes an
+// event of so many bytes; "stats" is answered by a line that counts the streams that are open, have stalled
+// and have lost their peer. Ends with its input.
 
 #include <ssewire/ssewire.hpp>
 

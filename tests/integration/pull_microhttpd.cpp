@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port; then each
-// line it reads is an order: "publish <data>", "wait <n>" until it has n subscribers, "stop".
+// pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port. Then each
+// line of its input is an order: "publish <data>", "wait <n>" (until it has n subscribers), or "stop".
 // pull_microhttpd_test.py drives it.
 #include <ssewire/ssewire.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A server on bare sockets, a thread for each connection, that refuses its clients; refusals_test.py and
-// real clients ask it. A path is /CLIENT/KIND, and whatever follows. What each KIND is answered:
+// A server on bare sockets, with a thread for each connection, that refuses its clients. refusals_test.py and
+// real clients send it requests. A path is /CLIENT/KIND and whatever follows. The answer depends on KIND:
 //   later, later-503   refused twice, then admitted; the first time told to wait: 6 s (503: 2 s)
 //   never-401          refused
 //   numbers            what the broker's channel of JSON holds, by subscribe() and pull()

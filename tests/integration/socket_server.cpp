@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A server on bare sockets. Its adapters are those of docs/writer.md, which socket_test.py puts beside it:
-// "loop", the event loop on epoll, and "waiting", a thread for each connection. Every GET follows one
-// channel. A number on standard input: publish so many events; its end: shut down.
+// A server on bare sockets. Its adapters are those of docs/writer.md, which socket_test.py puts beside this
+// file: "loop", the event loop on epoll, and "waiting", a thread for each connection. Every GET follows one
+// channel. A number on standard input publishes so many events; the end of standard input shuts the server
+// down.
 #include "loop_adapter.hpp"
 #include "numbers.hpp"
 #include "waiting_adapter.hpp"

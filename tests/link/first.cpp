@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// first.cpp - one of two translation units that include every public header; asks both for the same bytes.
+// first.cpp - one of two translation units that include every public header. It compares the bytes that both
+// serialize.
 #include <every_public_header.hpp>
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// second.cpp - the other unit; compiled with the same flags as the first, without exceptions, and with
-// NDEBUG and -O2.
+// second.cpp - the other translation unit: once compiled with the flags of the first, once without
+// exceptions, and once with NDEBUG and -O2.
 #include <every_public_header.hpp>
 
 #include <string>

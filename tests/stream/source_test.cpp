@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A stream takes any source: one that somebody wrote, one that reads a replay buffer, or none.
+// A stream takes any source: one that a user wrote, one that reads a replay buffer, or none.
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/stream/replay_source.hpp>
 #include <ssewire/stream/source.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Streams whose writers take what they like, stall, are cut, throw, and whose memory fails: what a client
-// gets is still a prefix of well-formed frames, in order, and without a hole that it was not told of.
+// Streams under faults: writers that take any number of bytes, stall, are cut or throw, and memory that
+// fails. A client still gets a prefix of well-formed frames, in order, and hears of every gap.
 #include <ssewire/drivers/reactor.hpp>
 
 #include <support/broker_bytes.hpp>

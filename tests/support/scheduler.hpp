@@ -147,7 +147,7 @@ class execution {
   }
 
  private:
-  // small, because asan clears the shadow of all of it at each change
+  // Small, because asan clears the shadow of all of it at each change
   static constexpr std::size_t stack_bytes = 64 * 1024;
 
   static execution*& from() noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each of these writers is wrong in one way, and the conformance suite says in which.
+// Each writer here is wrong in one way, and the conformance suite reports which.
 #include <ssewire/testing/writer_conformance.hpp>
 
 #include <support/server_in_memory.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Memory that fails, and copies made at the worst moment.
+// Failing memory, and copies of a parser made at the worst moment.
 #include <ssewire/wire/parser.hpp>
 #include <ssewire/wire/serializer.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where the bytes go. Which bytes they are is in conformance/serializing_test.cpp.
+// Where the serializer writes to. Which bytes it writes is tested in conformance/serializing_test.cpp.
 #include <ssewire/wire/serializer.hpp>
 
 #include <doctest/doctest.h>
