@@ -246,7 +246,7 @@ TEST_CASE("a replay buffer's append happens or has no effect") {
   CHECK_UNARY(got == expected);
 }
 
-// ---- several events, several channels, filters, changes while open
+// ---- several events, several channels, filters, changes while open ----
 
 namespace {
 

@@ -79,7 +79,7 @@ ssewire::steady_time const start = ssewire::steady_time{} + std::chrono::hours(1
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// ---- publish and pull
+// ---- publish and pull ----
 
 TEST_CASE("a position event comes first, then the events") {
   broker b;
@@ -235,7 +235,7 @@ TEST_CASE("an event larger than the log is refused, one of its size is not") {
   CHECK(b.stats().events == 1);
 }
 
-// ---- channel names and limits
+// ---- channel names and limits ----
 
 TEST_CASE("a channel name has 1 to 128 bytes and no control characters") {
   broker b;
@@ -348,7 +348,7 @@ TEST_CASE("a channel that nobody follows and that never held an event vanishes")
   CHECK(b.stats().channels == 2);
 }
 
-// ---- channels that expire
+// ---- channels that expire ----
 
 ssewire::broker_options expiring(std::size_t remembered = 10) {
   ssewire::broker_options options;
@@ -480,7 +480,7 @@ TEST_CASE("an expiry of zero keeps every channel that holds an event") {
   CHECK(b.stats().channels == 1);
 }
 
-// ---- where a stream begins
+// ---- where a stream begins ----
 
 TEST_CASE("a fresh stream starts now, at the beginning, or at the last n") {
   broker b;
@@ -517,7 +517,7 @@ TEST_CASE("beginning and last start where nothing is missing on any of the chann
   CHECK(pull_all(u) == position_event(1) + frame(2, "2"));
 }
 
-// ---- resuming
+// ---- resuming ----
 
 TEST_CASE("what follows the last event ID is replayed") {
   broker b;
@@ -644,7 +644,7 @@ TEST_CASE("the gap's type is the option's, and the channel's name is escaped for
                        frame(2, "2"));
 }
 
-// ---- lag
+// ---- lag ----
 
 TEST_CASE("a stream that lags is told how many it missed, exactly") {
   broker b(holding(3));
@@ -788,7 +788,7 @@ TEST_CASE("tick evicts a stream that lags under lag_policy::close, once, and no 
   CHECK(lagging.pull(pulled, all_room) == pull_status::closed);
 }
 
-// ---- give back
+// ---- give back ----
 
 TEST_CASE("what was not sent is pulled again: nothing twice, nothing missing, at every offset") {
   broker b(holding(7));  // so "a" begins with a gap
@@ -860,7 +860,7 @@ TEST_CASE("what was given back can be lost to the log, and is told then") {
         gap_event(2, R"({"reason":"trimmed","channel":"a","missed":1})") + frame(3, "3") + frame(4, "4"));
 }
 
-// ---- park and wake
+// ---- park and wake ----
 
 TEST_CASE("a parked stream is woken once, by the first event of any of its channels") {
   broker b;
@@ -1050,7 +1050,7 @@ TEST_CASE("a hook may subscribe, and the new stream is not woken by the event th
   CHECK(fresh_rings.ready == 1);
 }
 
-// ---- the end
+// ---- the end ----
 
 TEST_CASE(
     "while the broker drains, a stream gets what was published before, and nothing is published after") {
@@ -1287,7 +1287,7 @@ TEST_CASE("a subscription can be moved; what it is assigned over is closed") {
   CHECK(pull(moved) == position_event(0) + frame(1, "x"));
 }
 
-// ---- age
+// ---- age ----
 
 TEST_CASE("what is older than max_age goes with tick, and not before") {
   ssewire::broker_options options;
@@ -1372,7 +1372,7 @@ TEST_CASE("what went by age is told to who still wanted it, live and coming back
   CHECK(pull(u) == position_event(2));
 }
 
-// ---- stats
+// ---- stats ----
 
 TEST_CASE("the counters say what happened") {
   broker b(holding(3));

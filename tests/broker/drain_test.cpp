@@ -81,8 +81,7 @@ struct client_writer {
   }
 };
 
-// ---- drivers
-// -------------------------------------------------------------------------------------------------------
+// ---- drivers ----
 // add() takes a stream over; serve() goes on until nobody has anything to do at this time. `chunks`: it can
 // frame; `writes_again`: its writers may stall without holding up a thread.
 
@@ -335,8 +334,7 @@ struct by_asking {
   }
 };
 
-// ---- the drain
-// -----------------------------------------------------------------------------------------------------
+// ---- the drain ----
 
 std::uint64_t ms(steady_duration d) {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
@@ -473,8 +471,7 @@ TEST_CASE("a drain closes its streams evenly, and their clients come back evenly
   drain_in_each_way<by_asking>();
 }
 
-// ---- one departure
-// --------------------------------------------------------------------------------------------------------
+// ---- one departure ----
 
 using ssewire::broker;
 using ssewire::subscription;
@@ -635,8 +632,7 @@ TEST_CASE("whatever the clock says, a drain ends with the tick at its deadline, 
   }
 }
 
-// ---- what a stream may be doing when its time comes
-// ----------------------------------------------------------------
+// ---- what a stream may be doing when its time comes ----
 
 TEST_CASE("times may be as far apart as a clock can say") {
   for (auto const now : {(steady_time::min)(), steady_time{}, (steady_time::max)()}) {

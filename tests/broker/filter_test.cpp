@@ -81,7 +81,7 @@ struct bell {
   void operator()(ssewire::wake) noexcept { ++rings; }
 };
 
-// ---- coming back
+// ---- coming back ----
 
 // Publishes so many events of this tag.
 void publish_tagged(broker& b, std::uint64_t n, std::uint64_t tag) {
@@ -276,7 +276,7 @@ TEST_CASE("a quiet channel whose events are too old is kept for clients with fil
   CHECK(b.stats().expired_channels == 1);
 }
 
-// ---- what a filter is shown
+// ---- what a filter is shown ----
 
 TEST_CASE("a filter sees type, ID and tag of each event, once and in order") {
   broker b;
@@ -395,7 +395,7 @@ TEST_CASE(
   }
 }
 
-// ---- where it stands
+// ---- where it stands ----
 
 TEST_CASE(
     "a filtered stream that skips 4,096 events in one pull is told where it stands, though all are held") {
@@ -502,7 +502,7 @@ TEST_CASE(
   CHECK(b.stats().missed == 3);
 }
 
-// ---- another filter
+// ---- another filter ----
 
 TEST_CASE("set_filter says where, and admits from the next pull on") {
   broker b;
@@ -575,7 +575,7 @@ TEST_CASE("a closed stream takes no filter") {
   CHECK(s.set_filter(odd) == errc::closed);
 }
 
-// ---- what a filter may do
+// ---- what a filter may do ----
 
 TEST_CASE(
     "what a filter throws leaves pull, and nothing was pulled: it comes all the same, whichever it was") {

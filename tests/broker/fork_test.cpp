@@ -108,8 +108,7 @@ template <class Publish> void publish_in_children(Publish publish, std::set<std:
 
 #if SSEWIRE_TEST_FORKS
 
-// ---- real children
-// ----------------------------------------------------------------------------------------
+// ---- real children ----
 
 TEST_CASE(
     "workers forked before the first publish, and their own children, give IDs that no other process gives") {
@@ -310,8 +309,7 @@ TEST_CASE("a replay buffer holds nothing in a child, and knows no ID from before
 
 #endif
 
-// ---- a process that the test declares cloned
-// --------------------------------------------------------------
+// ---- a process that the test declares cloned ----
 
 namespace {
 
@@ -588,8 +586,7 @@ TEST_CASE("threads of the child that all publish first give IDs of one epoch, an
   }
 }
 
-// ---- a loop that goes on in the child, as that of a daemon does
-// -------------------------------------------
+// ---- a loop that goes on in the child, as that of a daemon does ----
 
 namespace {
 

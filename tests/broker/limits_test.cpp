@@ -129,7 +129,7 @@ std::string held(broker& b, std::string_view channel) {
   return texts;
 }
 
-// ---- all channels together
+// ---- all channels together ----
 
 TEST_CASE("beyond max_events_in_all the oldest events of all channels go, and not before") {
   ssewire::broker_options options;
@@ -253,7 +253,7 @@ TEST_CASE(
   CHECK(held(b, "small").size() == 200);
 }
 
-// ---- replay_limits::max_bytes with own IDs and tags
+// ---- replay_limits::max_bytes with own IDs and tags ----
 
 // "Memory taken: at most 2.25 times it, plus 1 KiB; and 18 bytes for each event whose publisher gave it an
 // ID, 8 for each where there are tags."
@@ -294,7 +294,7 @@ TEST_CASE("a log's memory stays within what replay_limits says, with own IDs and
   }
 }
 
-// ---- what streams hold
+// ---- what streams hold ----
 
 // A stream that never takes anything from its batch, until it is told to stop.
 struct holder {
@@ -461,7 +461,7 @@ TEST_CASE("a batch may outlive its stream and its broker") {
   CHECK(metered_traits::held == before);
 }
 
-// ---- who is admitted
+// ---- who is admitted ----
 
 TEST_CASE("max_subscribers_per_channel refuses the newcomer on that channel only, until somebody leaves") {
   ssewire::broker_options options;
@@ -550,7 +550,7 @@ TEST_CASE("an evicted stream counts against the limits until it is closed") {
   CHECK(b.subscribe("a", {.user = "ann"}).error == errc::ok);
 }
 
-// ---- the counters
+// ---- the counters ----
 
 TEST_CASE("trims are counted by their cause, and add up") {
   ssewire::broker_options options;
@@ -739,7 +739,7 @@ TEST_CASE("behind any history the counters of what is held fall to nothing") {
   CHECK(metered_traits::held == before);
 }
 
-// ---- bounded memory, whatever the clients do
+// ---- bounded memory, whatever the clients do ----
 
 // A reader that never reads, holds what it pulled, or reads slowly and gives back.
 struct reader {

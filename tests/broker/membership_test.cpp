@@ -63,7 +63,7 @@ struct bell {
   }
 };
 
-// ---- join
+// ---- join ----
 
 TEST_CASE("join follows a channel from now on") {
   broker b;
@@ -213,7 +213,7 @@ TEST_CASE("what was published to a channel before join does not come because som
   CHECK(got.ends_with(frame(3, "3")));
 }
 
-// ---- leave
+// ---- leave ----
 
 TEST_CASE("leave: what was not pulled of the channel is not pulled, and no gap is told") {
   broker b;
@@ -383,7 +383,7 @@ TEST_CASE("a stream that leaves a channel while it holds events of it can still 
   CHECK(s.reason() == close_reason::pinned_too_much);
 }
 
-// ---- how many
+// ---- how many ----
 
 TEST_CASE("subscribers counts the subscriptions that follow a channel now; a name nobody knows has none") {
   broker b;
@@ -458,7 +458,7 @@ TEST_CASE("a refused subscription is counted nowhere") {
   CHECK(b.stats().channels == 1);
 }
 
-// ---- the presence hook
+// ---- the presence hook ----
 
 struct told {
   std::string channel;

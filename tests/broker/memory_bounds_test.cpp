@@ -96,7 +96,7 @@ constexpr tagging taggings[] = {tagging::none, tagging::first, tagging::alternat
 enum class naming { none, alternating, all };  // which events have IDs of their publisher
 constexpr naming namings[] = {naming::none, naming::alternating, naming::all};
 
-// ---- an adversary that sees the log's pages, and chooses sizes by what finds no room
+// ---- an adversary that sees the log's pages, and chooses sizes by what finds no room ----
 
 enum class move : char {
   smallest = 's',
@@ -291,7 +291,7 @@ TEST_CASE("events that more than 2^32 on other channels part have a page each, a
   CHECK(log.events() == 11);  // of 57 that max_bytes allows
 }
 
-// ---- what everybody sees
+// ---- what everybody sees ----
 
 namespace {
 
@@ -417,7 +417,7 @@ TEST_CASE("a channel with one short event takes 504 bytes of max_log_bytes") {
   CHECK(b.stats().log_bytes == 504);
 }
 
-// ---- other bounds that are stated
+// ---- other bounds that are stated ----
 
 TEST_CASE("an expired channel that is remembered takes 140 bytes at most, the first and the last of many") {
   for (std::size_t const limit : {10u, 100u, 1000u, 10'000u}) {

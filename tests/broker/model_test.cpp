@@ -156,8 +156,7 @@ struct history {
     }));
   }
 
-  // ---- a fork
-  // --------------------------------------------------------------------------------------------------
+  // ---- a fork ----
 
   void clone() {
     cloned = true;
@@ -171,8 +170,7 @@ struct history {
     if (!telling) model.sweep(followed());  // or it is in the midst of a change of who follows what
   }
 
-  // ---- publish
-  // -------------------------------------------------------------------------------------------------
+  // ---- publish ----
 
   std::string some_data() {
     auto size = random.below(40);
@@ -294,8 +292,7 @@ struct history {
     model.sweep(followed());
   }
 
-  // ---- time
-  // ----------------------------------------------------------------------------------------------------
+  // ---- time ----
 
   void tick() {
     if (random.one_in(3)) settle();
@@ -325,8 +322,7 @@ struct history {
     if (model.draining) take_turns();
   }
 
-  // ---- connect
-  // -------------------------------------------------------------------------------------------------
+  // ---- connect ----
 
   // Everybody waits.
   void settle() {
@@ -441,8 +437,7 @@ struct history {
     ++outcomes[static_cast<std::size_t>(outcome)];
   }
 
-  // ---- an open stream
-  // ------------------------------------------------------------------------------------------
+  // ---- an open stream ----
 
   // True: there was nothing.
   bool pull(client& c) {
@@ -626,8 +621,7 @@ struct history {
     CHECK(c.evicted == (c.must_evict ? 1 : 0));
   }
 
-  // ---- the whole
-  // -----------------------------------------------------------------------------------------------
+  // ---- the whole ----
 
   void check_stats() {
     auto const s = real->stats();

@@ -30,7 +30,7 @@ std::string opening(std::string const& id) {
 }
 bool tagged(ssewire::event_header const& e) { return e.tag != 0; }
 
-// ---- by which ID
+// ---- by which ID ----
 
 TEST_CASE(
     "a client that keeps the publisher's IDs keeps its own one, and comes back with it to another process") {
@@ -123,7 +123,7 @@ TEST_CASE("an ID of a publisher's that is gone, or leads back to another event, 
   CHECK(pull_all(t) == checkpoint(4));
 }
 
-// ---- in which words
+// ---- in which words ----
 
 TEST_CASE("type and data of the position event are the program's choice") {
   broker b({.position_type = "here", .position_data = R"({"kind":"here"})"});

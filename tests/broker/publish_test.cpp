@@ -82,7 +82,7 @@ void check_unchanged(ssewire::broker_stats const& a, ssewire::broker_stats const
   CHECK(a.log_bytes == b.log_bytes);
 }
 
-// ---- several events
+// ---- several events ----
 
 TEST_CASE("several events take positions that follow each other, and the last one's is returned") {
   broker b;
@@ -193,7 +193,7 @@ TEST_CASE("a stream never sees a part of several events, however a log was fille
   CHECK_UNARY(replay(b, {"a"}) == expected);
 }
 
-// ---- several channels
+// ---- several channels ----
 
 TEST_CASE("one event on several channels has one position, and a stream on several of them gets it once") {
   broker b;
@@ -401,7 +401,7 @@ TEST_CASE("a broker that drains takes neither several events nor an event for se
   CHECK(b.stats().channels == 0);
 }
 
-// ---- own IDs
+// ---- own IDs ----
 
 TEST_CASE("an ID of one's own stays as it is, and publish returns the position") {
   broker b;
@@ -557,7 +557,7 @@ TEST_CASE("hostile last event IDs beside IDs of the publisher's have an outcome"
   }
 }
 
-// ---- tags
+// ---- tags ----
 
 TEST_CASE("each event has the tag it was published with, whatever the others' tags and sizes") {
   broker b;
@@ -597,7 +597,7 @@ TEST_CASE("a tag goes to all of several events on all of several channels, and i
   CHECK(tags == std::vector<std::uint64_t>(4, 5));
 }
 
-// ---- what may be called from where
+// ---- what may be called from where ----
 
 TEST_CASE("a hook that publishes several events to several channels is told of them, and they come behind") {
   broker b;

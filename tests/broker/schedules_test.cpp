@@ -440,8 +440,7 @@ ssewire::broker_options log_of(std::uint64_t events) {
 
 }  // namespace
 
-// ---- the enumeration itself
-// ----------------------------------------------------------------------------------------
+// ---- the enumeration itself ----
 
 namespace {
 
@@ -588,8 +587,7 @@ TEST_CASE("a task that never ends is found") {
   CHECK(found.failure.find("it never ends: a") == 0);
 }
 
-// ---- the broker
-// ----------------------------------------------------------------------------------------------------
+// ---- the broker ----
 
 // Where only locks are points: what lies between two of them touches nothing of another task's, so a change
 // there would come to the same as one at the next lock. The smaller scopes are run with a point behind each
@@ -751,8 +749,7 @@ TEST_CASE("a drain lets every stream read to the end, refuses what comes after, 
   }
 }
 
-// ---- close
-// ---------------------------------------------------------------------------------------------------------
+// ---- close ----
 
 namespace {
 

@@ -194,8 +194,7 @@ TEST_CASE("a posted stream keeps what is pending, whatever number of bytes the a
   }
 }
 
-// ---- closed, and no status at all
-// ----------------------------------------------------------------------------------------
+// ---- closed, and no status at all ----
 
 struct ending {
   write_result says;

@@ -185,8 +185,7 @@ TEST_CASE("a stream with a subscription sends events of its own without IDs") {
   CHECK(to.taken == "data: x\n\n" + position_event(0));
 }
 
-// ---- what the writer answers
-// -----------------------------------------------------------------------------------
+// ---- what the writer answers ----
 
 TEST_CASE("behind `again` nothing is offered until writable, however many tasks run") {
   broker b;
@@ -373,8 +372,7 @@ TEST_CASE(
   }
 }
 
-// ---- the broker ends it
-// --------------------------------------------------------------------------------------------
+// ---- the broker ends it ----
 
 TEST_CASE("a drain ends an idle stream in order") {
   broker b;
@@ -444,8 +442,7 @@ TEST_CASE("the broker's end is the stream's") {
   CHECK(to.closed == once(close_reason::drained));
 }
 
-// ---- posts that fail or run at once
-// --------------------------------------------------------------------------------
+// ---- posts that fail or run at once ----
 
 TEST_CASE("a post that throws loses no event: poll finds it") {
   broker b;
@@ -599,8 +596,7 @@ TEST_CASE("an eviction that comes from inside the writer ends the stream behind 
   }
 }
 
-// ---- calls from inside
-// ---------------------------------------------------------------------------------------------
+// ---- calls from inside ----
 
 TEST_CASE("every call is legal from inside every member of the writer") {
   struct call {
@@ -692,8 +688,7 @@ TEST_CASE("every call is legal from inside every member of the writer") {
   }
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------------------------
+// ---- lifetime ----
 
 TEST_CASE("the last reference may be dropped by on_closed, whatever call has led to it") {
   struct ending {
@@ -917,8 +912,7 @@ TEST_CASE("a post that drops the last reference, and throws") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- time
-// ----------------------------------------------------------------------------------------------------------
+// ---- time ----
 
 struct timed {
   ssewire::testing::virtual_clock clock = {};
@@ -1034,8 +1028,7 @@ TEST_CASE("intervals that no clock can say are never") {
   CHECK(t.wrote.empty());
 }
 
-// ---- forms
-// ---------------------------------------------------------------------------------------------------------
+// ---- forms ----
 
 TEST_CASE("a writer needs its two members, and a post may be any callable") {
   struct least {

@@ -83,8 +83,7 @@ auto follow(broker& b, ssewire::subscribe_options const& how = {}) {
   return support::follow(b, {"c"}, {}, how);
 }
 
-// ---- bytes
-// -----------------------------------------------------------------------------------------------------------
+// ---- bytes ----
 
 TEST_CASE("whatever room each read has, the bytes are those of the subscription") {
   broker b;
@@ -207,8 +206,7 @@ TEST_CASE("the preamble comes first, and outside the chunks") {
   CHECK(support::decode_chunked(got.substr(5)).body == position_event(0));
 }
 
-// ---- park
-// -----------------------------------------------------------------------------------------------------------
+// ---- park ----
 
 TEST_CASE("the hook is called once for each park, and not before") {
   broker b;
@@ -290,8 +288,7 @@ TEST_CASE("what is sent to a stream of a broker comes between its events, and wa
         "data: own\n\ndata: second\n\n" + frame(1, "published"));
 }
 
-// ---- the end
-// -----------------------------------------------------------------------------------------------------------
+// ---- the end ----
 
 TEST_CASE("behind the end every read says so again, and nothing else happens") {
   for (bool const in_order : {true, false}) {
@@ -426,8 +423,7 @@ TEST_CASE("destroyed while parked: the hook is not called any more") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- from inside
-// ---------------------------------------------------------------------------------------------------
+// ---- from inside ----
 
 TEST_CASE("from inside the hook: read, park, send, publish, join, end, destroy") {
   for (int what = 0; what < 7; ++what) {
@@ -544,8 +540,7 @@ TEST_CASE("a filter that throws ends its own stream") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- time
-// -----------------------------------------------------------------------------------------------------------
+// ---- time ----
 
 TEST_CASE("heartbeats come while it is idle, at one to one and a half intervals, if it is polled when it "
           "asks to be") {
@@ -706,8 +701,7 @@ TEST_CASE("without a heartbeat and a stall time it never asks to be polled") {
   CHECK(read_all(s).text.empty());
 }
 
-// ---- faults
-// -----------------------------------------------------------------------------------------------------------
+// ---- faults ----
 
 TEST_CASE("random rooms, trims and chunks: in order, whole, and what is missing is told and counted") {
   std::size_t gaps = 0;

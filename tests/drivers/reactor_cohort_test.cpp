@@ -159,8 +159,7 @@ template <class Writer> struct crowd_of {
 };
 using crowd = crowd_of<scripted_writer>;
 
-// ---- who is in step
-// ------------------------------------------------------------------------------------------------
+// ---- who is in step ----
 
 TEST_CASE("a publish calls one hook for all streams of a reactor that follow one channel") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -353,8 +352,7 @@ TEST_CASE("when all but one have gone, and when all are away, nothing is signall
   CHECK(c.publish("6") == 1);
 }
 
-// ---- falling out and coming back
-// -----------------------------------------------------------------------------------
+// ---- falling out and coming back ----
 
 /// Members 0, 2 and 4 answer as usual; 1 and 3 answer so.
 template <class Writer> void falls_out(framing body, answer const& how) {
@@ -543,8 +541,7 @@ TEST_CASE(
     CHECK(c.to[i]->taken == in_chunk(frame(1, "1")) + in_chunk(frame(2, "2")));
 }
 
-// ---- calls from inside a writer
-// ------------------------------------------------------------------------------------
+// ---- calls from inside a writer ----
 
 TEST_CASE(
     "whatever one does to another from inside its writer, nobody is skipped and nobody is served twice") {
@@ -678,8 +675,7 @@ TEST_CASE("bug 7: a turn ends although every writer publishes") {
   for (auto const& p : c.to) CHECK(p->offers.size() <= 20);
 }
 
-// ---- pending
-// -------------------------------------------------------------------------------------------------------
+// ---- pending ----
 
 TEST_CASE("a flight that several streams are sending lives until the last of them has been told written") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -777,8 +773,7 @@ TEST_CASE("a reactor that is destroyed while a flight is being sent") {
   CHECK(c.publish("y") == 0);
 }
 
-// ---- lag, drain, the end
-// -------------------------------------------------------------------------------------------
+// ---- lag, drain, the end ----
 
 TEST_CASE("bug 5: a burst larger than the log between two turns is told to each, with its number") {
   for (int const events : {3, 4, 5, 50}) {
@@ -905,8 +900,7 @@ TEST_CASE("bug 8: the reactor's end, while streams are in step, dirty, or half s
   }
 }
 
-// ---- fairness
-// ------------------------------------------------------------------------------------------------------
+// ---- fairness ----
 
 TEST_CASE(
     "bug 6: a round that takes several turns is bounded in each, skips nobody and gives nothing twice") {
@@ -987,8 +981,7 @@ TEST_CASE("what is published between the turns of a round comes in the next one,
   }
 }
 
-// ---- time
-// ----------------------------------------------------------------------------------------------------------
+// ---- time ----
 
 TEST_CASE("a heartbeat goes to all who are in step, at its time, and only when they are quiet") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -1119,8 +1112,7 @@ TEST_CASE(
   for (auto const& p : many.to) CHECK(p->taken == frame(1, "x") + ":\n\n");
 }
 
-// ---- random histories
-// ----------------------------------------------------------------------------------------------
+// ---- random histories ----
 
 /// What a client may have got of one channel: from where it began each event once and in order, or a gap's
 /// number of them missing.
@@ -1416,8 +1408,7 @@ TEST_CASE("a stream among others gets the same bytes as one that is alone with i
   }
 }
 
-// ---- memory
-// --------------------------------------------------------------------------------------------------------
+// ---- memory ----
 
 /// Allocates nothing while it writes.
 struct frugal_writer {

@@ -285,8 +285,7 @@ TEST_CASE("a poll from inside a writer only asks for another turn") {
   CHECK(to.taken == position_event(0));
 }
 
-// ---- time
-// ----------------------------------------------------------------------------------------------------------
+// ---- time ----
 
 TEST_CASE("an idle stream gets a heartbeat at exactly its interval, and only then") {
   broker b;
@@ -449,8 +448,7 @@ TEST_CASE("zero switches heartbeats and the stall time off") {
   CHECK_FALSE(run(only_heartbeats, at(15s)).next.has_value());  // blocked now, for ever
 }
 
-// ---- slow streams
-// --------------------------------------------------------------------------------------------------
+// ---- slow streams ----
 
 TEST_CASE("a stalled stream harms no other, and is told when it comes back") {
   broker b({.replay = {.max_events = 10}});
@@ -564,8 +562,7 @@ TEST_CASE("a stream that throws, or breaks its contract, harms no other") {
   CHECK(r.size() == 1);
 }
 
-// ---- the end
-// -------------------------------------------------------------------------------------------------------
+// ---- the end ----
 
 TEST_CASE("a reactor that is destroyed drops its streams, whatever they wait for") {
   broker b;
@@ -656,8 +653,7 @@ TEST_CASE("a stream that is removed keeps the bytes of its pending write until w
   }
 }
 
-// ---- every call from everywhere
-// ------------------------------------------------------------------------------------
+// ---- every call from everywhere ----
 
 struct scene {
   broker b{{.replay = {.max_events = 50}}};

@@ -318,8 +318,7 @@ TEST_CASE("streams are added, removed and evicted while publishers publish") {
   CHECK(b.stats().subscribers == 0);
 }
 
-// ---- serve_blocking
-// ------------------------------------------------------------------------------------------------
+// ---- serve_blocking ----
 
 TEST_CASE("eight threads serve, and end when the broker drains") {
   broker b({.replay = {.max_events = 100'000, .max_bytes = 64u << 20}});

@@ -42,8 +42,7 @@ using support::answer;
 using support::peer;
 using support::scripted_writer;
 
-// ---- locks that nobody may hold while a callback runs
-// --------------------------------------------------------------
+// ---- locks that nobody may hold while a callback runs ----
 
 std::string cell;  // which pair is being tried
 int locks_held = 0;
@@ -79,8 +78,7 @@ using batch = ssewire::basic_batch<checked_traits>;
 using stream = ssewire::stream<scripted_writer, ssewire::basic_subscription<checked_traits>>;
 using reactor = ssewire::basic_reactor<scripted_writer, checked_traits>;
 
-// ---- the world
-// -----------------------------------------------------------------------------------------------------
+// ---- the world ----
 
 // Who may have been ended by a callback's row or by a call. Everybody else must live, and get everything.
 enum actor : unsigned {
@@ -635,8 +633,7 @@ class world {
   stream_hook_type stream_hook{this};
 };
 
-// ---- the table
-// -----------------------------------------------------------------------------------------------------
+// ---- the table ----
 
 constexpr struct {
   callback which;

@@ -69,8 +69,7 @@ reading expected(std::string_view stream, setup const& how) {
           error == errc::ok && unfinished(stream)};
 }
 
-// ---- what comes out
-// ------------------------------------------------------------------------------------------------
+// ---- what comes out ----
 
 enum class way : unsigned char { push, push_with_comments, pull, pull_with_comments };
 enum class between : unsigned char { nothing, copied };  // what is done to the parser between two pieces
@@ -215,8 +214,7 @@ void reset_inside(std::string_view stream, std::size_t at, setup const& with) {
       });
 }
 
-// ---- memory
-// --------------------------------------------------------------------------------------------------------
+// ---- memory ----
 
 /// A buffer for n bytes is at most 2 n + 320 bytes, and while one grows its old bytes are there, too. A
 /// repaired text has three bytes for one.

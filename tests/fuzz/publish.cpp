@@ -42,8 +42,7 @@ struct traits : ssewire::single_threaded_traits {
 };
 using broker = ssewire::basic_broker<traits>;
 
-// ---- what was published
-// --------------------------------------------------------------------------------------------
+// ---- what was published ----
 
 std::string decoded(std::string_view bytes) { return support::literal::repaired(bytes); }
 
@@ -117,8 +116,7 @@ struct history {
   }
 };
 
-// ---- what a client gets
-// --------------------------------------------------------------------------------------------
+// ---- what a client gets ----
 
 auto shown(recorded_event const& e) {
   return [&e](std::ostream& out) { out << e; };
@@ -256,8 +254,7 @@ class client {
   bool opened_ = false;
 };
 
-// ---- the wire
-// ------------------------------------------------------------------------------------------------------
+// ---- the wire ----
 
 /// Takes some bytes and then says `again`, or `pending`.
 struct wire {
@@ -345,8 +342,7 @@ struct connection {
   }
 };
 
-// ---- steps
-// ---------------------------------------------------------------------------------------------------------
+// ---- steps ----
 
 struct play {
   fuzz::input& in;

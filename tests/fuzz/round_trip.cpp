@@ -31,8 +31,7 @@ using support::quoted;
 using support::recorded_event;
 using support::literal::reading;
 
-// ---- what must come out
-// --------------------------------------------------------------------------------------------
+// ---- what must come out ----
 
 std::vector<std::string> lines(std::string_view text) {
   std::vector<std::string> all(1);
@@ -116,8 +115,7 @@ void comes_back(std::string_view bytes, client const& want) {
   agrees(parse(bytes, want.encoding, 1), "byte by byte too");
 }
 
-// ---- every output
-// --------------------------------------------------------------------------------------------------
+// ---- every output ----
 
 /// `serialize(out..., framing)` is one of the library's overload sets, bound to what it serializes.
 template <class Serialize>
@@ -167,8 +165,7 @@ void same_everywhere(Serialize serialize, std::string const& want, std::size_t s
   }
 }
 
-// ---- what goes in
-// --------------------------------------------------------------------------------------------------
+// ---- what goes in ----
 
 bool has_control(std::string_view text) {
   return text.find_first_of(std::string_view("\r\n\0", 3)) != text.npos;

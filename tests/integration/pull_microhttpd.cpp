@@ -21,8 +21,7 @@
 
 using namespace std::chrono_literals;
 
-// ---- the adapter
-// -----------------------------------------------------------------------------------------------------
+// ---- the adapter ----
 
 struct mhd_streams {
   std::mutex guard;  // of all calls into streams: the server's thread reads them, the timer's polls them
@@ -72,8 +71,7 @@ class mhd_stream {
   ssewire::pull_stream<ssewire::subscription> stream_;  // last: it ends before what its hook needs
 };
 
-// ---- a server
-// --------------------------------------------------------------------------------------------------------
+// ---- a server ----
 
 struct server {
   ssewire::broker broker{{.replay = {.max_bytes = 64 << 20}}};

@@ -418,7 +418,7 @@ TEST_CASE("the memory of a log stays within what replay_limits::max_bytes says, 
   }
 }
 
-// ---- tags, publishers' IDs, and what is taken back
+// ---- tags, publishers' IDs, and what is taken back ----
 
 namespace {
 

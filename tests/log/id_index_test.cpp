@@ -23,8 +23,7 @@ namespace {
 
 using ssewire::detail::siphash;
 
-// ---- the hash
-// --------------------------------------------------------------------------------------------------
+// ---- the hash ----
 
 TEST_CASE("the hash is SipHash-1-3") {
   std::string bytes;
@@ -122,8 +121,7 @@ TEST_CASE("numbers in a row do not collide, and fill buckets evenly by their hig
   }
 }
 
-// ---- the index
-// -------------------------------------------------------------------------------------------------
+// ---- the index ----
 
 struct memory {
   static inline std::size_t live_bytes = 0;

@@ -214,7 +214,7 @@ TEST_CASE("an event goes when it is older than max_age, also the newest, and its
   CHECK(b.after(id(2)).outcome() == resume_outcome::up_to_date);
 }
 
-// ---- publishers' own IDs
+// ---- publishers' own IDs ----
 
 namespace {
 

@@ -110,7 +110,7 @@ TEST_CASE("what a program sends goes between the source's events, and has no ID"
   CHECK(to.taken == "id: 1\ndata: a\n\ndata: own\n\n");
 }
 
-// ---- a replay buffer
+// ---- a replay buffer ----
 
 std::string frame(std::string_view id, std::string_view data) {
   return "id: " + std::string(id) + "\ndata: " + std::string(data) + "\n\n";

@@ -97,8 +97,7 @@ stream make(peer& to, broker* of, ssewire::stream_options const& how = {}) {
 
 std::vector<close_reason> once(close_reason why) { return {why}; }
 
-// ---- without a broker
-// ----------------------------------------------------------------------------------------------
+// ---- without a broker ----
 
 TEST_CASE("what is queued is sent in its order, and then the stream is finished") {
   peer to;
@@ -199,8 +198,7 @@ TEST_CASE("a stream that ends takes nothing more") {
   }
 }
 
-// ---- preamble and framing
-// ------------------------------------------------------------------------------------------
+// ---- preamble and framing ----
 
 TEST_CASE("the preamble comes first and outside the framing") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -350,8 +348,7 @@ TEST_CASE("a pump ends although there is always more") {
   CHECK(to.offers.size() <= 16);
 }
 
-// ---- waiting
-// -------------------------------------------------------------------------------------------------------
+// ---- waiting ----
 
 TEST_CASE("after `again` nothing is offered until writable, whatever happens") {
   broker b;
@@ -571,8 +568,7 @@ TEST_CASE("a pump from inside the writer does nothing and says so") {
   CHECK(to.taken == position_event(0));
 }
 
-// ---- heartbeats
-// ----------------------------------------------------------------------------------------------------
+// ---- heartbeats ----
 
 TEST_CASE("a heartbeat is a comment, and only an idle stream sends it") {
   for (auto const body : {framing::raw, framing::chunked}) {
@@ -604,8 +600,7 @@ TEST_CASE("a heartbeat is a comment, and only an idle stream sends it") {
   }
 }
 
-// ---- how a stream ends
-// ---------------------------------------------------------------------------------------------
+// ---- how a stream ends ----
 
 TEST_CASE("a writer that breaks its contract loses its stream") {
   using enum write_status;
@@ -893,8 +888,7 @@ TEST_CASE("a lagging stream whose policy is close ends with that reason, without
   CHECK(decode_chunked(to.taken).ended);
 }
 
-// ---- notices and same bytes
-// ----------------------------------------------------------------------------------------
+// ---- notices and same bytes ----
 
 template <class Writer> void notices_are_kept(framing body) {
   // gap + position, then the events; at every offset the writer takes no more, and the log moves on
@@ -1020,8 +1014,7 @@ TEST_CASE("what is queued is offered in 16 KiB at most, too, where the same byte
   }
 }
 
-// ---- writers of all kinds
-// ------------------------------------------------------------------------------------------
+// ---- writers of all kinds ----
 
 struct plain_writer {
   std::string* to;
@@ -1082,8 +1075,7 @@ TEST_CASE("a writer that does not ask for the same bytes is offered all pieces a
   CHECK(s.writer().pieces == 3);  // head, frames and tail, gathered
 }
 
-// ---- the decoder itself
-// --------------------------------------------------------------------------------------------
+// ---- the decoder itself ----
 
 TEST_CASE("the decoder of chunks tells good from bad") {
   std::string const good = "3\r\nabc\r\n1f\r\n" + std::string(31, 'x') + "\r\n0\r\n\r\n";

@@ -42,7 +42,7 @@ void check(write_result got, write_status status, std::size_t bytes) {
   CHECK(got.bytes == bytes);
 }
 
-// ---- string_writer
+// ---- string_writer ----
 
 TEST_CASE("a string_writer appends all pieces, behind what the string holds") {
   std::string to = "HTTP/1.1 200 OK\r\n\r\n";
@@ -95,7 +95,7 @@ TEST_CASE("a stream on a string_writer goes on when there is room, and loses not
   CHECK(stream.reason() == ssewire::close_reason::finished);
 }
 
-// ---- ostream_writer
+// ---- ostream_writer ----
 
 // Takes down what was written, and when it was flushed.
 struct watched_ostream {
@@ -162,7 +162,7 @@ TEST_CASE("a broker's stream goes into an ostream, by serve_blocking") {
   CHECK(to.str().find("data: 2\n\n") != std::string::npos);
 }
 
-// ---- callback_writer
+// ---- callback_writer ----
 
 struct calls {
   std::vector<std::string> got;

@@ -213,7 +213,7 @@ class scheduler {
     return *only;
   }
 
-  // ---- for tasks
+  // ---- for tasks ----
 
   /// A point where another task may go first. Outside of tasks it does nothing.
   void step() {
@@ -291,7 +291,7 @@ class scheduler {
     if (point) step();
   }
 
-  // ---- for explore()
+  // ---- for explore() ----
 
   struct choice {
     std::size_t taken = 0;

@@ -143,7 +143,7 @@ TEST_CASE("the script goes before what it answers otherwise") {
   CHECK(to.offers[0] - 3 == to.offers[1]);
 }
 
-// ---- what no driver may do
+// ---- what no driver may do ----
 
 struct rough {
   peer to;

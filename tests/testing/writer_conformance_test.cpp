@@ -62,7 +62,7 @@ TEST_CASE("right writers are right for every seed and any room") {
   }
 }
 
-// ---- ready writers
+// ---- ready writers ----
 
 struct string_server {
   std::string to;
@@ -167,7 +167,7 @@ TEST_CASE(
   CHECK(scripted.to->violations == "");
 }
 
-// ---- what is not checked
+// ---- what is not checked ----
 
 struct silent_server {
   try_writer connect(driver_calls& d) { return {std::make_shared<connection>(d)}; }
@@ -181,7 +181,7 @@ TEST_CASE("a harness whose peer never reads anything is told so, and what was no
   CHECK(report.text().find("not checked: that the response ends") != std::string::npos);
 }
 
-// ---- it comes to an end, and says why
+// ---- it comes to an end, and says why ----
 
 // A loop that says writable() in each turn, as one that polls does.
 template <class Writer> struct polls_room : in_memory<Writer> {

@@ -45,7 +45,7 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
 
   cohort(leader_key const& key, std::shared_ptr<core> const& of) : leader_key(key), waiting(true), at(of) {}
 
-  // ---- places
+  // ---- places ----
 
   [[nodiscard]] bool empty() const noexcept { return in_step_ == 0; }
 
@@ -84,7 +84,7 @@ class cohort : public leader_key, public waiting, public idle_node<cohort<Seat, 
     return {waits ? ahead_ : 0, in_round_ && !waits && flight ? began_ : this->seen};
   }
 
-  // ---- the round
+  // ---- the round ----
 
   // Begins a round. Every stream in step is offered the flight, the write that they share, one after the
   // other. If the flight is null, every stream must pull for itself. The leader already stands `ahead` events

@@ -75,7 +75,7 @@ template <class Traits> struct in_step {
     return fresh;
   }
 
-  // ---- leaders
+  // ---- leaders ----
 
   // The context of the leader that `s` may follow. Null: there is none, and `room_for_one` says whether the
   // channel may have another leader.
@@ -118,7 +118,7 @@ template <class Traits> struct in_step {
     at.state_.hooks.destroy(held, leader);
   }
 
-  // ---- streams in step
+  // ---- streams in step ----
 
   enum class parked : unsigned char {
     // Not parked: there is something to pull.
@@ -213,7 +213,7 @@ template <class Traits> struct in_step {
     return open;
   }
 
-  // ---- pull and park for all streams in step
+  // ---- pull and park for all streams in step ----
 
   struct pulled {
     bool for_all = false;      // the batch goes to all streams in step
