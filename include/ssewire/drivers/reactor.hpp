@@ -421,7 +421,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (s.alone == nullptr || (!s.alone->queued() && !s.alone->stream.sending())) slots_.erase(s);
   }
 
-  // ---- streams in step ------------------------------------------------------------------------------------
+  // ---- streams in step ----
 
   // The stream is in step, and its writer is being called.
   [[nodiscard]] static bool is_offered(seat const& s) noexcept {
@@ -632,7 +632,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     cohorts_.free_if_unused(c);
   }
 
-  // ---- time -----------------------------------------------------------------------------------------------
+  // ---- time ----
 
   void beat() noexcept {
     if (timing_.heartbeat <= steady_duration::zero()) return;

@@ -5,7 +5,7 @@
 // A stream is *in step* while it is idle, owes nothing, has nothing of its own to send, and stands where its
 // cohort's leader does (in_step.hpp). A stream in step has a place in the cohort. Its cursor and its activity
 // are the cohort's, and only its writer is left of it. A stream falls out when anything happens to it alone:
-// it gets back what a stream needs that goes alone.
+// it then gets back what it needs to send alone.
 #pragma once
 
 #include <ssewire/broker/batch.hpp>

@@ -59,8 +59,8 @@ template <class Traits> class segment {
     Traits::deallocate(this, bytes);
   }
 
-  // Drops the log's own reference. Readers that still send from the page keep it; `ledger`, if it is not
-  // empty, then counts the bytes of the page.
+  // Drops the log's own reference. Readers that still send from the page keep it; `ledger`, if it refers to a
+  // counter, then counts the bytes of the page.
   void forget(pinned_bytes const& ledger) noexcept {
     // While the log's lock is held here, only a holder of a reference can take another. So if the log's own
     // reference is the only one, no other can appear.
@@ -132,7 +132,7 @@ template <class Traits> class segment {
   }
 
   [[nodiscard]] std::size_t end_of(std::size_t index) const noexcept {
-    if (capacity_ > largest_bytes) return capacity_ - entries_bytes(1);  // its only frame
+    if (capacity_ > largest_bytes) return capacity_ - entries_bytes(1);  // the end of its only frame
     std::uint16_t border = 0;
     (memcpy)(&border, entry(index), 2);
     return border;
