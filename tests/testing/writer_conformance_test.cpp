@@ -233,7 +233,7 @@ struct says_again_for_ever : try_writer {
 TEST_CASE("a writer that answers again for ever is told, whatever the loop says") {
   polls_room<says_again_for_ever> polling;
   complains(check_writer(polling, quick()),
-            "one event: answered `again` with no bytes each time it was told writable()");
+            "one event: answered `again` with no bytes after each writable()");
   in_memory<says_again_for_ever> idle;
   complains(check_writer(idle, quick()), "answered `again`, and then nobody said writable()");
 }

@@ -194,8 +194,8 @@ struct reads_too_far : try_writer {
     return {answer.status, (std::min)(answer.bytes, pieces.front().size())};
   }
 };
-TEST_CASE("wrong: reads behind the end of a piece") {
-  complains_of<reads_too_far>("read behind the end of a piece, which is no C string: take its size()");
+TEST_CASE("wrong: reads past the end of a piece") {
+  complains_of<reads_too_far>("read past the end of a piece, which is no C string: take its size()");
 }
 
 struct completes_twice : completing_writer {

@@ -79,7 +79,7 @@ class byte_ledger {
              place(at);
     }
     if (got.front() == fence) {
-      return "read behind the end of a piece, which is no C string: take its size()" + place(at);
+      return "read past the end of a piece, which is no C string: take its size()" + place(at);
     }
     auto const found = taken_.find(got);
     if (found != taken_.npos && found < at) {

@@ -119,7 +119,7 @@ class driven_connection {
       since_ = clock::now();
     } else if (++in_vain_ > 50 && clock::now() - since_ > run_.patience()) {
       run_.silent = true;
-      problem("answered `again` with no bytes each time it was told writable(), although the peer read "
+      problem("answered `again` with no bytes after each writable(), although the peer read "
               "everything");
     } else if (in_vain_ > 1) {
       rest();

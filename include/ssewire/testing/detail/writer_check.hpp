@@ -35,7 +35,7 @@ class writer_check {
 
   testing::conformance_report run() {
     run_check("one event", [&](connection& c) { c.send({64}) && finish(c); });
-    run_check("two events, one behind the other",
+    run_check("two events, one after the other",
               [&](connection& c) { c.send({64}) && c.send({80}) && finish(c); });
     run_check("a gathered write of three pieces", [&](connection& c) { c.send({24, 40, 32}) && finish(c); });
     run_check("pieces small and large", [&](connection& c) { c.send({5000, 24, 9000, 16}) && finish(c); });
