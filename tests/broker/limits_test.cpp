@@ -552,6 +552,20 @@ TEST_CASE("an evicted stream counts against the limits until it is closed") {
 
 // ---- the counters ----
 
+TEST_CASE("counts by a word are those of the arrays; for a word that is none the count is 0") {
+  ssewire::broker_stats s;
+  s.refusals[static_cast<std::size_t>(errc::event_too_large)] = 1;
+  s.closes[static_cast<std::size_t>(close_reason::lagged)] = 2;
+  s.trims[static_cast<std::size_t>(trim_cause::age)] = 3;
+  s.resumes[static_cast<std::size_t>(resume_outcome::gap)] = 4;
+  CHECK(s.count(errc::event_too_large) == 1);
+  CHECK(s.count(close_reason::lagged) == 2);
+  CHECK(s.count(trim_cause::age) == 3);
+  CHECK(s.count(resume_outcome::gap) == 4);
+  CHECK(s.count(errc::user_full) == 0);
+  CHECK(s.count(static_cast<close_reason>(99)) == 0);
+}
+
 TEST_CASE("trims are counted by their cause, and add up") {
   ssewire::broker_options options;
   options.replay.max_events = 2;

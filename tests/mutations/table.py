@@ -34,7 +34,7 @@ MUTATIONS = [
       ("if (log_.lost_through() > reading.sequence)", "if (log_.lost_through() >= reading.sequence)"),
       tests="log/replay_buffer"),
     M("channels.made_again_without_a_past", "G2",
-      ("fresh->history.continue_behind(before.position, before.id);", ""),
+      ("fresh->history.continue_after(before.position, before.id);", ""),
       tests="broker/channel_table broker/broker"),
 
     # ---- G3: no duplicate ----

@@ -8,6 +8,7 @@ with "opt-in", the room is not in the umbrella; a header in backticks after "opt
 - Nobody includes another room's detail/, but for the pairs in MAY_LOOK_INTO.
 - detail/ holds nothing that a user can name: all of it is in namespace ssewire::detail. It has at most 15 files.
 - A header has at most 400 lines, but for those in LONG, which may not grow; one in adapters/ at most 120.
+- README.md, docs/ and their like name, in backticks, only files that exist.
 - The umbrella includes every public header that is not opt-in, and no header of it includes one that is.
 """
 import argparse
@@ -150,6 +151,16 @@ def check_spdx(root, errors):
                 errors.append(f"{path.relative_to(root)}: the first line is not '{SPDX}'")
 
 
+def check_documents(root, errors):
+    """A document names files that are there. Words in capitals stand for a name of the reader's choice."""
+    there = ["/" + path.relative_to(root).as_posix() for folder in ("include", "tests", "examples", "bench")
+             for path in (root / folder).rglob("*.*")]
+    for document in sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md")]):
+        for name in re.findall(r"`([\w./]+\.(?:hpp|cpp|py))`", document.read_text(encoding="utf-8")):
+            if not re.search(r"[A-Z]", name) and not any(path.endswith("/" + name) for path in there):
+                errors.append(f"{document.relative_to(root)}: there is no {name}")
+
+
 def check_macros(root, compiler, opt_in, errors):
     command = [compiler, "-std=c++20", "-dM", "-E", "-x", "c++", f"-I{root / 'include'}", "-"]
     source = "".join(f"#include <ssewire/{name}>\n" for name in [UMBRELLA, *opt_in])
@@ -165,6 +176,7 @@ def check(root, compiler):
     headers = read_headers(root, errors)
     opt_in = check_rooms(root, headers, errors)
     check_spdx(root, errors)
+    check_documents(root, errors)
     check_macros(root, compiler, opt_in, errors)
     return errors, len(headers)
 

@@ -135,6 +135,12 @@ class Rooms(unittest.TestCase):
     def test_refuses_a_missing_licence_line(self):
         self.refuses("tests/x.cpp: the first line", "tests/x.cpp", "int x;\n")
 
+    def test_refuses_a_document_that_names_a_file_which_is_not_there(self):
+        self.refuses("README.md: there is no core/b.hpp", "README.md", "Include `core/b.hpp`.")
+
+    def test_accepts_a_document_that_names_files_and_placeholders(self):
+        self.assertEqual(self.errors({"README.md": "Include `core/a.hpp`, write `NAME_test.cpp`."}), "")
+
     def test_refuses_a_macro_left_defined(self):
         self.refuses("SSEWIRE_DETAIL_X is still defined", "include/ssewire/core/end.hpp", rooms.SPDX + "\n")
 

@@ -5,8 +5,10 @@
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
+#include <ssewire/log/resume_outcome.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -93,6 +95,24 @@ struct broker_stats {
   std::uint64_t log_bytes = 0;
   /// Trimmed memory that unfinished writes still reference now, in bytes.
   std::uint64_t pinned_bytes = 0;
+
+  /// Of `refusals`, those with this error.
+  [[nodiscard]] constexpr std::uint64_t count(errc error) const noexcept { return at(refusals, error); }
+  /// Of `closes`, those with this reason.
+  [[nodiscard]] constexpr std::uint64_t count(close_reason why) const noexcept { return at(closes, why); }
+  /// Of `trims`, those with this cause.
+  [[nodiscard]] constexpr std::uint64_t count(trim_cause why) const noexcept { return at(trims, why); }
+  /// Of `resumes`, those with this outcome.
+  [[nodiscard]] constexpr std::uint64_t count(resume_outcome what) const noexcept {
+    return at(resumes, what);
+  }
+
+ private:
+  template <std::size_t N, class Enum>
+  static constexpr std::uint64_t at(std::array<std::uint64_t, N> const& counts, Enum value) noexcept {
+    auto const index = static_cast<std::size_t>(value);
+    return index < N ? counts[index] : 0;
+  }
 };
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -25,14 +25,15 @@ enum class errc : unsigned char {
   type_has_control,
   /// The event ID contains CR, LF or NUL.
   id_has_control,
-  /// The event type begins with "ssewire.": these types are the library's own.
+  /// The event type is the library's own: it begins with "ssewire.", or it is broker_options::gap_type or
+  /// position_type.
   type_reserved,
   /// No log takes this event ID: it is empty, over 128 bytes, not all visible ASCII, or looks like one of the
   /// library's.
   id_refused,
   /// The channel still holds another event with this ID.
   id_in_use,
-  /// The serialized event exceeds replay_limits::max_bytes of the log that would keep it.
+  /// The serialized event exceeds replay_limits::max_bytes of the log that would keep it, or 1 GiB.
   event_too_large,
   /// The output span is smaller than serialized_size(); nothing was written.
   buffer_too_small,
@@ -113,8 +114,9 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::id_has_control:
     return "the event ID contains CR, LF or NUL; nothing was written; fix the caller";
   case errc::type_reserved:
-    return "event types that begin with \"ssewire.\" belong to the library; nothing was published; use "
-           "another type";
+    return "the event type is one of the library's: it begins with \"ssewire.\", or it is the broker's "
+           "gap_type or "
+           "position_type; nothing was published; use another type";
   case errc::id_refused:
     return "an event ID of your own must have 1 to 128 bytes of visible ASCII and not look like the "
            "broker's; send() takes no ID on a stream with a source; nothing was done";

@@ -57,7 +57,7 @@ template <class Traits> class channel_table {
       auto const hash = by_name_.hash_function().of;
       auto fresh = std::make_unique<channel>(name, hash, max_bytes_, pins_);
       auto const before = forgotten_.last_loss(hash(name));
-      fresh->history.continue_behind(before.position, before.id);
+      fresh->history.continue_after(before.position, before.id);
       fresh->index = all_.size();
       if (all_.capacity() == all_.size()) all_.reserve(all_.size() * 2 + 8);
       by_age_.reserve(all_.capacity());  // so that add_events() never allocates

@@ -39,9 +39,9 @@ template <class Traits> class lifecycle {
   explicit lifecycle(broker_state<Traits>& state) noexcept : state_(state) {}
 
   // Whether the broker takes new subscribers and events.
-  [[nodiscard]] bool is_open() const noexcept { return phase_ == lifetime::open; }
-  [[nodiscard]] bool is_draining() const noexcept { return phase_ == lifetime::draining; }
-  [[nodiscard]] bool is_closed() const noexcept { return phase_ == lifetime::closed; }
+  [[nodiscard]] bool is_open() const noexcept { return lifetime_ == lifetime::open; }
+  [[nodiscard]] bool is_draining() const noexcept { return lifetime_ == lifetime::draining; }
+  [[nodiscard]] bool is_closed() const noexcept { return lifetime_ == lifetime::closed; }
 
   void tick(steady_time now) noexcept {
     auto const& options = state_.options;
@@ -71,7 +71,7 @@ template <class Traits> class lifecycle {
 
   void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
     lock held(state_.guard);
-    if (is_open()) phase_ = lifetime::draining;
+    if (is_open()) lifetime_ = lifetime::draining;
     spread_ms_ = spread_ms;
     schedule_.begin(now, deadline);
     for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
@@ -79,7 +79,7 @@ template <class Traits> class lifecycle {
 
   void close_all() noexcept {
     lock held(state_.guard);
-    phase_ = lifetime::closed;
+    lifetime_ = lifetime::closed;
     for_each_subscriber(held, [&](subscriber& s) { evict(held, s, close_reason::drained); });
     state_.hooks.end_presence(held);
   }
@@ -155,7 +155,7 @@ template <class Traits> class lifecycle {
   watermarks quiet_ages_;
   drain_schedule schedule_;
   std::uint64_t spread_ms_ = 0;  // of the drain's reconnection times
-  lifetime phase_ = lifetime::open;
+  lifetime lifetime_ = lifetime::open;
 };
 
 }  // namespace detail

@@ -77,16 +77,16 @@ template <class Traits> struct in_step {
 
   // ---- leaders ----
 
-  // The context of the leader that `s` may follow. Null: there is none, and `room_for_one` says whether the
+  // The context of the leader that `s` may follow. Null: there is none, and `try_again` says whether the
   // channel may have another leader.
-  static void* find(subscription const& s, leader_key const& key, bool& room_for_one) noexcept {
+  static void* find(subscription const& s, leader_key const& key, bool& try_again) noexcept {
     lock const held(s.core_->state_.guard);
     std::size_t count = 0;
     for (auto* leader = s.state_->begin()->of->leaders; leader != nullptr;
          leader = leader->next_leader, ++count) {
       if (*static_cast<leader_key const*>(leader->hook.context) == key) return leader->hook.context;
     }
-    room_for_one = count < max_leaders;
+    try_again = count < max_leaders;
     return nullptr;
   }
 

@@ -85,7 +85,7 @@ template <class Traits> class entry_log {
   [[nodiscard]] std::optional<std::uint64_t> lost_id() const noexcept { return lost_id_; }
 
   // Makes a new log continue a removed one, whose last lost event had this position and this hash of its ID.
-  void continue_behind(std::uint64_t position, std::optional<std::uint64_t> id) noexcept {
+  void continue_after(std::uint64_t position, std::optional<std::uint64_t> id) noexcept {
     lost_through_ = position;
     lost_id_ = id;
   }
