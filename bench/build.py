@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compiles the bench, always in the same way whatever the build around it does: its figures are about these flags."""
+"""Compiles the programs of bench/ and tests/cost/, always in the same way: their figures are about these flags."""
 import concurrent.futures
 import pathlib
 import subprocess
@@ -11,41 +11,53 @@ FLAGS = ("-std=c++20", "-O3", "-DNDEBUG")  # and no -march: what a distribution 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wsign-conversion")
 INCLUDES = tuple(f"-I{ROOT / name}" for name in ("include", "tests", "bench"))
 PORTABLE = ("-DSSEWIRE_DETAIL_PORTABLE",)  # the path without SSE2: another program, for the same names mean other code
+ROWS = ("bench/rows.cpp", *sorted(path.relative_to(ROOT).as_posix() for path in (HERE / "rows").glob("*.cpp")))
+PROGRAMS = {
+    "wire": ("bench/wire.cpp", *ROWS),
+    "broker": ("bench/broker.cpp", "bench/delivery.cpp"),
+    "fanout": ("bench/fanout.cpp",),
+    "wire_counts": ("tests/cost/wire_counts.cpp", *ROWS),
+    "broker_counts": ("tests/cost/broker_counts.cpp",),
+    "fanout_counts": ("tests/cost/fanout_counts.cpp",),
+}
+LIBRARIES = {"wire": ("-lbenchmark",), "broker": ("-lbenchmark",)}
 
 
-def newest_source():
-    roots = (ROOT / "include", HERE, ROOT / "tests" / "support")
-    return max(path.stat().st_mtime for root in roots for path in root.rglob("*.[ch]pp"))
-
-
-def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+def run(command, **options):
+    """What the command prints; ends the program where it fails."""
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          **options)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[:8000]}")
     return done.stdout
 
 
-def build(program, compiler, work, extra=(), rows=True):
-    """Builds bench/<program>.cpp, by default with the rows of the wire format; answers its path. `work` keeps the objects
-    for the next time."""
+def without_google_benchmark(compiler):
+    """Why the timing rows cannot be built, or None."""
+    done = subprocess.run((compiler, "-E", "-x", "c++", "-"), input="#include <benchmark/benchmark.h>\n", text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return None if done.returncode == 0 else "Google Benchmark not found (Debian: libbenchmark-dev; ./dev bench installs it)"
+
+
+def build(program, compiler, work, extra=()):
+    """Builds one of PROGRAMS; answers its path. `work` keeps the objects for the next time."""
     work.mkdir(parents=True, exist_ok=True)
     command = (compiler, *FLAGS, *WARNINGS, *extra, *INCLUDES)
     stamp = work / "command"
-    fresh_after = newest_source()
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != repr(command):
-        fresh_after = float("inf")
+        for other in work.glob("*.o"):
+            other.unlink()
+        stamp.write_text(repr(command), encoding="utf-8")
+    newest = max(path.stat().st_mtime for name in ("include", "bench", "tests/cost", "tests/support")
+                 for path in (ROOT / name).rglob("*.[ch]pp"))
 
     def compile_one(source):
-        target = work / f"{source.parent.name}_{source.stem}.o"
-        if not target.exists() or target.stat().st_mtime <= fresh_after:
-            run((*command, "-c", source, "-o", target))
+        target = work / source.replace("/", "_").replace(".cpp", ".o")
+        if not target.exists() or target.stat().st_mtime <= newest:
+            run((*command, "-c", ROOT / source, "-o", target))
         return target
 
-    sources = [HERE / f"{program}.cpp"]
-    if rows:
-        sources += [HERE / "rows.cpp", *sorted((HERE / "rows").glob("*.cpp"))]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        objects = list(pool.map(compile_one, sources))
-    run((compiler, *objects, "-pthread", "-o", work / program))
-    stamp.write_text(repr(command), encoding="utf-8")
+        objects = list(pool.map(compile_one, PROGRAMS[program]))
+    run((compiler, *objects, "-pthread", *LIBRARIES.get(program, ()), "-o", work / program))
     return work / program

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // fanout_loop.hpp - a server of event streams on epoll, reduced to what sending needs, and two ways for it
-// to send: the library's reactor, and bare system calls. fanout_server.cpp puts it on loopback,
+// to send: the library's reactor, and bare system calls. fanout.cpp puts it on loopback,
 // fanout_counts.cpp counts it in-process.
 //
-// A control connection publishes, one line each, and asks for figures:  P DATA   an event   M   a line of
-// figures, see mark()
+// A control connection publishes, one line each, and asks for figures:
+//   P DATA   an event
+//   M        a line of figures, see mark()
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/reactor.hpp>
 
-#include <counting.hpp>
+#include <cost/counting.hpp>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>

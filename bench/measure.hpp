@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// measure.hpp - what a row of a bench is, and how rows are checked and timed: what the benches share.
-// In one round each row of a group runs once, the next round begins with another of them: what disturbs the
-// machine disturbs the rows of a group alike, and their ratio in a round is worth more than the ratio of
-// their averages.
+// measure.hpp - what a row of a bench is, and how what it delivers is checked. timing.hpp times rows,
+// tests/cost/ counts them.
 #pragma once
 
 #include <ssewire/core/event.hpp>
@@ -13,7 +11,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -65,6 +62,7 @@ struct row {
   std::function<void()> run;  // the whole corpus once
   std::function<digest()> tell;        // not timed: what it delivers; empty where nothing is delivered
   std::function<void()> prepare = {};  // not timed: before each run; may be empty
+  int threads = 1;                     // more: so many run it at once, and it is timed by the clock
 };
 
 /// Rows that are compared: the same bytes, cut in the same way.
@@ -107,56 +105,13 @@ inline bool check(std::vector<group> const& groups) {
       auto const told = r.tell();
       if (told == g.expected) continue;
       ++wrong;
-      std::printf("wrong %s %c %zu %s: %llu events with hash %08x, expected %llu with %08x\n", g.task.c_str(),
-                  g.corpus, g.chunk, r.name.c_str(), static_cast<unsigned long long>(told.events), told.hash,
-                  static_cast<unsigned long long>(g.expected.events), g.expected.hash);
+      std::fprintf(stderr, "wrong %s %c %zu %s: %llu events with hash %08x, expected %llu with %08x\n",
+                   g.task.c_str(), g.corpus, g.chunk, r.name.c_str(),
+                   static_cast<unsigned long long>(told.events), told.hash,
+                   static_cast<unsigned long long>(g.expected.events), g.expected.hash);
     }
   }
   return wrong == 0;
-}
-
-// A sample shorter than this would tell more about the clock.
-inline constexpr double sample_seconds = 0.003;
-
-// Of processor time: what else runs on the core meanwhile does not count.
-inline double seconds_of(row const& r, std::size_t times) {
-  std::clock_t spent = 0;
-  if (!r.prepare) {
-    auto const begin = std::clock();
-    for (std::size_t i = 0; i < times; ++i) r.run();
-    spent = std::clock() - begin;
-  } else {
-    for (std::size_t i = 0; i < times; ++i) {
-      r.prepare();
-      auto const begin = std::clock();
-      r.run();
-      spent += std::clock() - begin;
-    }
-  }
-  return static_cast<double>(spent) / CLOCKS_PER_SEC / static_cast<double>(times);
-}
-
-/// Prints for each row a line: row TASK CORPUS CHUNK NAME BYTES SECONDS-OF-EACH-ROUND...
-inline void time_rows(group const& g, std::size_t rounds) {
-  std::vector<std::size_t> times;
-  for (auto const& r : g.rows) {
-    (void)seconds_of(r, 1);
-    times.push_back(1 + static_cast<std::size_t>(sample_seconds / (seconds_of(r, 1) + 1e-6)));
-  }
-  std::vector<std::vector<double>> samples(g.rows.size());
-  for (std::size_t round = 0; round < rounds; ++round) {
-    for (std::size_t k = 0; k < g.rows.size(); ++k) {
-      auto const i = (round + k) % g.rows.size();
-      samples[i].push_back(seconds_of(g.rows[i], times[i]));
-    }
-  }
-  for (std::size_t i = 0; i < g.rows.size(); ++i) {
-    std::printf("row %s %c %zu %s %zu", g.task.c_str(), g.corpus, g.chunk, g.rows[i].name.c_str(),
-                g.rows[i].bytes);
-    for (double const seconds : samples[i]) std::printf(" %.9f", seconds);
-    std::printf("\n");
-  }
-  std::fflush(stdout);
 }
 
 /// Writes the corpora that peers get as files, and prints for each a line: corpus NAME EVENTS HASH

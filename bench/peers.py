@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Programs of other languages on the same corpora: each is built from its pinned version and is a process of its own.
 
-A parser (`measure`) gets as arguments the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It
-prints a line for each corpus and chunk size: row CORPUS CHUNK EVENTS HASH SECONDS-OF-EACH-ROUND... NAME
+A parser gets `parse`, the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It prints
+  row CORPUS CHUNK EVENTS HASH SECONDS-OF-EACH-ROUND... NAME
 The seconds are the lesser of the clock's and the processor's: what else runs here does not slow a peer down, nor does
 it pay for a garbage collector that runs on another core.
 The hash is FNV-1a of 32 bits over "id LF type LF data LF LF" of all events; "message" stands for an absent type. A peer
 whose events or hash differ from the corpus's is not reported with a time but by name, as is one that cannot be had.
 
-A store of events (`stores`) gets the directory, the number of rounds, and how many events a client has missed, several
+A store of events gets `replay`, the directory, the number of rounds, and how many events a client has missed, several
 times. It holds the newest 100,000 of the corpus's events, their IDs numbers of 7 digits on (a) and of 10 on (b), and prints
   memory CORPUS EVENTS BYTES-ON-THE-WIRE BYTES-OF-MEMORY NAME
   replay CORPUS MISSED SECONDS-OF-EACH-ROUND... NAME        finding the ID, and looking at each event behind it
@@ -43,7 +43,7 @@ def prepare(command, work, log, **environment):
         raise Absent(f"it cannot be fetched or built here; see {log.relative_to(log.parents[3])}")
 
 
-def version_of(command):
+def version_of(*command):
     told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
     return told.strip().splitlines()[0] if told.strip() else "unknown"
 
@@ -52,16 +52,16 @@ def version_of(command):
 def npm_package(work, log):
     node, npm = tool("node"), tool("npm")
     prepare((npm, "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000"), work, log)
-    return (node, work / "peer.mjs"), {}, f"node {version_of((node, '--version'))}"
+    return (node, work / "peer.mjs"), {}, f"node {version_of(node, '--version')}"
 
 
-def go_sse(work, log):
+def go_module(work, log):
     go = tool("go")
     prepare((go, "build", "-o", "peer", "."), work, log, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly")
-    return (work / "peer",), {}, version_of((go, "version")).split()[2]
+    return (work / "peer",), {}, version_of(go, "version").split()[2]
 
 
-def eventsource_stream(work, log):
+def cargo_crate(work, log):
     cargo = tool("cargo")
     prepare((cargo, "generate-lockfile"), work, log)
     lock = (work / "Cargo.lock").read_text(encoding="utf-8")
@@ -70,81 +70,60 @@ def eventsource_stream(work, log):
     if locked != sorted(pinned):
         raise Absent("the registry has other crates than checksums.txt says")
     prepare((cargo, "build", "--release", "--locked", "--target-dir", "target"), work, log)
-    rustc = version_of(("rustc", "--version")) if shutil.which("rustc") else "rustc"
-    return (work / "target/release/ssewire-bench-eventsource-stream",), {}, " ".join(rustc.split()[:2])
+    return (work / "target/release/ssewire-bench-eventsource-stream",), {}, " ".join(version_of("rustc", "--version").split()[:2])
 
 
-def httpx_sse(work, log):
+def pip_package(work, log):
     prepare((sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade",
              "--require-hashes", "--target", "packages", "-r", "requirements.txt"), work, log)
     return ((sys.executable, "-B", work / "peer.py"), {"PYTHONPATH": str(work / "packages")},
             f"Python {sys.version.split()[0]}")
 
 
-PEERS = {
-    "eventsource-parser": (npm_package, "3.1.1"),
-    "go-sse": (go_sse, "0.11.0"),
-    "eventsource-stream": (eventsource_stream, "0.2.3"),
-    "httpx-sse": (httpx_sse, "0.4.3"),
+PEERS = {  # name -> (version, how it is made)
+    "eventsource-parser": ("3.1.1", npm_package),
+    "go-sse": ("0.11.0", go_module),
+    "eventsource-stream": ("0.2.3", cargo_crate),
+    "httpx-sse": ("0.4.3", pip_package),
+    "better-sse": ("0.16.1", npm_package),
 }
+KINDS = {"parse": ("eventsource-parser", "go-sse", "eventsource-stream", "httpx-sse"), "replay": ("go-sse", "better-sse")}
 
 
-STORES = {
-    "go-sse": (go_sse, "0.11.0", "go_sse_store"),
-    "better-sse": (npm_package, "0.16.1", "better_sse"),
-}
-
-
-def output_of(make, folder, work, *arguments):
-    """Builds a peer and runs it; answers what runs it and the lines it prints."""
-    directory = work / folder
-    shutil.copytree(HERE / folder, directory, dirs_exist_ok=True)
+def measure(name, kind, work, corpora, expected, rounds, numbers):
+    """What runs it; its rows: {"kind", "corpus", "label"} with {"chunk", "seconds"}, {"missed", "seconds"}, {"events",
+    "wire", "held"}, or {"missed", "gives"} where that is wrong. `expected`: corpus -> (events, hash)."""
+    version, make = PEERS[name]
+    directory = work / name.replace("-", "_")
+    shutil.copytree(HERE / directory.name, directory, dirs_exist_ok=True)
     log = directory / "build.log"
     log.unlink(missing_ok=True)
     try:
         command, environment, runs_on = make(directory, log)
     except subprocess.TimeoutExpired:
         raise Absent("fetching or building it took too long") from None
-    done = subprocess.run((*command, *map(str, arguments)), stdout=subprocess.PIPE, text=True, check=False,
-                          env={**os.environ, **environment})
+    done = subprocess.run([*map(str, (*command, kind, corpora, rounds, *numbers))], stdout=subprocess.PIPE, text=True,
+                          check=False, env={**os.environ, **environment})
     if done.returncode != 0:
         raise Absent(f"its driver failed with exit status {done.returncode}")
-    return runs_on, done.stdout.splitlines()
-
-
-def measure(name, work, corpora, expected, rounds, chunks):
-    """Rows {name, peer, version, runs_on, corpus, chunk, seconds}. `expected`: corpus -> (events, hash)."""
-    make, version = PEERS[name]
-    runs_on, lines = output_of(make, name.replace("-", "_"), work, corpora, rounds, *chunks)
     rows = []
-    for line in lines:
-        _, corpus, chunk, events, digest, *rest = line.split(" ", 5 + rounds)
-        if (int(events), digest) != expected[corpus]:
-            raise Absent(f"it yields {events} events with hash {digest} of corpus ({corpus}) in chunks of {chunk}; "
-                         f"there are {expected[corpus][0]} with {expected[corpus][1]}")
-        rows.append({"name": rest[-1], "peer": name, "version": version, "runs_on": runs_on, "corpus": corpus,
-                     "chunk": int(chunk), "seconds": [float(sample) for sample in rest[:-1]]})
-    if len({(row["corpus"], row["chunk"]) for row in rows}) != len(expected) * len(chunks):
-        raise Absent("its driver left something out")
-    return rows
-
-
-def stores(name, work, corpora, rounds, missed):
-    """Rows {name, peer, version, runs_on, corpus} with either {events, wire, held} or {missed, seconds}, or, where what
-    it gives is wrong, {missed, gives}."""
-    make, version, folder = STORES[name]
-    runs_on, lines = output_of(make, folder, work, corpora, rounds, *missed)
-    rows = []
-    for line in lines:
-        kind, corpus, rest = line.split(" ", 2)
-        figures = {"memory": 3, "replay": 1 + rounds, "wrong": 2}[kind]
-        *values, label = rest.split(" ", figures)
-        row = {"name": label, "peer": name, "version": version, "runs_on": runs_on, "corpus": corpus}
-        if kind == "memory":
+    for line in done.stdout.splitlines():
+        what, corpus, rest = line.split(" ", 2)
+        *values, label = rest.split(" ", {"row": 3 + rounds, "memory": 3, "replay": 1 + rounds, "wrong": 2}[what])
+        row = {"kind": what, "corpus": corpus, "label": label.replace(name, f"{name} {version}", 1)}
+        if what == "row":
+            chunk, events, digest, *samples = values
+            if (int(events), digest) != expected[corpus]:
+                raise Absent(f"it yields {events} events with hash {digest} of corpus ({corpus}) in chunks of {chunk}; "
+                             f"there are {expected[corpus][0]} with {expected[corpus][1]}")
+            row.update(chunk=int(chunk), seconds=[*map(float, samples)])
+        elif what == "memory":
             row.update(zip(("events", "wire", "held"), map(int, values)))
-        elif kind == "replay":
-            row.update(missed=int(values[0]), seconds=[float(sample) for sample in values[1:]])
+        elif what == "replay":
+            row.update(missed=int(values[0]), seconds=[*map(float, values[1:])])
         else:
             row.update(missed=int(values[0]), gives=int(values[1]))
         rows.append(row)
-    return rows
+    if kind == "parse" and len({(row["corpus"], row["chunk"]) for row in rows}) != len(expected) * len(numbers):
+        raise Absent("its driver left something out")
+    return f"{name} {version} on {runs_on}", rows

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { createParser } from "eventsource-parser";
 
-const [directory, rounds, ...chunks] = process.argv.slice(2);
+const [, directory, rounds, ...chunks] = process.argv.slice(2);
 
 function cut(bytes, chunk) {
   const pieces = [];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// main.go - go-sse on the bench's corpora. Arguments and output: see ../../peers.py.
+// main.go - go-sse on the bench's corpora: its parser, and its replayer as a store. See ../../peers.py.
 package main
 
 import (
@@ -7,12 +7,49 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/tmaxmax/go-sse"
 )
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func number(text string) int { return must(strconv.Atoi(text)) }
+
+func processor() time.Duration {
+	var used syscall.Rusage
+	must(0, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+func seconds(times int, run func()) float64 {
+	begin, used := time.Now(), processor()
+	for range times {
+		run()
+	}
+	return min(time.Since(begin), processor()-used).Seconds() / float64(times)
+}
+
+// samples of at least so many seconds, one for each round.
+func samples(rounds int, least float64, run func()) string {
+	times := 1 + int(least/(seconds(2, run)+1e-7))
+	var text strings.Builder
+	for range rounds {
+		fmt.Fprintf(&text, " %.9f", seconds(times, run))
+	}
+	return text.String()
+}
+
+// ---- the parser ----
 
 // chunks gives the bytes as a socket would: at most size of them for each Read.
 type chunks struct {
@@ -31,9 +68,7 @@ func (c *chunks) Read(to []byte) (int, error) {
 
 func parse(stream []byte, chunk int, onEvent func(*sse.Event)) {
 	for event, err := range sse.Read(&chunks{stream, chunk}, nil) {
-		if err != nil {
-			panic(err)
-		}
+		must(0, err)
 		onEvent(&event)
 	}
 }
@@ -61,49 +96,108 @@ func touch(e *sse.Event) {
 	}
 }
 
-func processor() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		panic(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
-func seconds(stream []byte, chunk, times int) float64 {
-	begin, used := time.Now(), processor()
-	for range times {
-		parse(stream, chunk, touch)
-	}
-	return min(time.Since(begin), processor()-used).Seconds() / float64(times)
-}
-
-func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		panic(err)
-	}
-	return n
-}
-
-func main() {
-	directory, rounds := os.Args[1], number(os.Args[2])
-	for _, corpus := range []string{"a", "b", "c"} {
-		stream, err := os.ReadFile(directory + "/" + corpus + ".txt")
-		if err != nil {
-			panic(err)
-		}
-		for _, argument := range os.Args[3:] {
-			chunk := number(argument)
-			told := digest(stream, chunk)
-			times := 1 + int(0.05/seconds(stream, chunk, 1))
-			fmt.Print("row ", corpus, " ", chunk, " ", told)
-			for range rounds {
-				fmt.Printf(" %.9f", seconds(stream, chunk, times))
-			}
-			fmt.Println(" go-sse")
-		}
+func measureParser(corpus string, stream []byte, rounds int, sizes []string) {
+	for _, argument := range sizes {
+		chunk := number(argument)
+		told := digest(stream, chunk)
+		fmt.Printf("row %s %d %s%s go-sse\n", corpus, chunk, told, samples(rounds, 0.05, func() { parse(stream, chunk, touch) }))
 	}
 	if events == 0 || touched == 0 {
 		panic("nothing was read")
+	}
+}
+
+// ---- the store ----
+
+const held = 100_000
+
+// digits are the IDs that the other stores have, too; a publisher makes each anew.
+func digits(corpus string, i int) string {
+	if corpus == "a" {
+		return fmt.Sprintf("%07d", i)
+	}
+	return fmt.Sprintf("%010d", i)
+}
+
+// message makes an event of a block of the corpus, with strings of its own.
+func message(block string) *sse.Message {
+	m := &sse.Message{}
+	for _, line := range strings.Split(block, "\n") {
+		switch name, value, _ := strings.Cut(line, ": "); name {
+		case "event":
+			m.Type = sse.Type(strings.Clone(value))
+		case "data":
+			m.AppendData(strings.Clone(value))
+		}
+	}
+	return m
+}
+
+// counter is a client that takes every event and writes none.
+type counter struct{ events int }
+
+func (c *counter) Send(*sse.Message) error { c.events++; return nil }
+func (c *counter) Flush() error            { return nil }
+
+func heap() uint64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+func measureStore(corpus string, stream []byte, rounds int, missed []string, autoIDs bool) {
+	label := "go-sse FiniteReplayer"
+	if autoIDs {
+		label += ", its own IDs"
+	}
+	blocks := strings.Split(strings.TrimSuffix(string(stream), "\n\n"), "\n\n")
+	id := func(i int) string {
+		if autoIDs {
+			return strconv.Itoa(i)
+		}
+		return digits(corpus, i)
+	}
+	wire := 0
+	before := heap()
+	// One more than it is to hold: filled to the last place, it answers the newest ID with all its events.
+	replayer := must(sse.NewFiniteReplayer(held+1, autoIDs))
+	for i := range held {
+		m := message(blocks[i%len(blocks)])
+		if !autoIDs {
+			m.ID = sse.ID(id(i))
+		}
+		wire += len(must(replayer.Put(m, []string{"news"})).String())
+	}
+	fmt.Println("memory", corpus, held, wire, heap()-before, label)
+	for _, argument := range missed {
+		behind := number(argument)
+		got := 0
+		replay := func() {
+			client := counter{}
+			last := sse.ID(id(held - 1 - behind))
+			must(0, replayer.Replay(sse.Subscription{Client: &client, LastEventID: last, Topics: []string{"news"}}))
+			got = client.events
+		}
+		if replay(); got != behind {
+			fmt.Println("wrong", corpus, behind, got, label)
+			continue
+		}
+		fmt.Printf("replay %s %d%s %s\n", corpus, behind, samples(rounds, 0.003, replay), label)
+	}
+	runtime.KeepAlive(replayer)
+}
+
+func main() {
+	kind, directory, rounds, numbers := os.Args[1], os.Args[2], number(os.Args[3]), os.Args[4:]
+	for _, corpus := range []string{"a", "b", "c"} {
+		stream := must(os.ReadFile(directory + "/" + corpus + ".txt"))
+		if kind == "parse" {
+			measureParser(corpus, stream, rounds, numbers)
+		} else if corpus != "c" {
+			measureStore(corpus, stream, rounds, numbers, false)
+			measureStore(corpus, stream, rounds, numbers, true)
+		}
 	}
 }

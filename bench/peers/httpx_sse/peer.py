@@ -37,7 +37,7 @@ def seconds(chunks, times):
 
 
 def main():
-    directory, rounds, *sizes = sys.argv[1:]
+    _, directory, rounds, *sizes = sys.argv[1:]
     for corpus in "abc":
         stream = pathlib.Path(directory, f"{corpus}.txt").read_bytes()
         for size in map(int, sizes):

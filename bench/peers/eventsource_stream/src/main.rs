@@ -80,11 +80,11 @@ fn seconds(bytes: &[u8], chunk: usize, times: usize, seen: &mut Seen) -> f64 {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let rounds: usize = arguments[2].parse().unwrap();
+    let rounds: usize = arguments[3].parse().unwrap();
     let mut seen = Seen::default();
     for corpus in ["a", "b", "c"] {
-        let bytes = std::fs::read(format!("{}/{corpus}.txt", arguments[1])).unwrap();
-        for chunk in &arguments[3..] {
+        let bytes = std::fs::read(format!("{}/{corpus}.txt", arguments[2])).unwrap();
+        for chunk in &arguments[4..] {
             let chunk: usize = chunk.parse().unwrap();
             let told = digest(&bytes, chunk);
             let times = 1 + (0.05 / seconds(&bytes, chunk, 1, &mut seen)) as usize;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // wire_counts.cpp - runs each row once inside measured(), for counts.py to count its instructions with
 // callgrind.
-//   wire_counts run           one line for each call of measured(), in their order: count TASK CORPUS CHUNK
-//   NAME BYTES wire_counts allocations   each row twice; the same lines with the allocations of the second
-//   run behind
+//   wire_counts check         every row delivers what the corpus says; exit status 1 if one does not
+//   wire_counts run           one line for each call of measured(), in their order:
+//                             count TASK CORPUS CHUNK NAME BYTES
+//   wire_counts allocations   each row twice; the same lines with the allocations of the second run behind
 // Beside the bench's rows there is a line of 512 KiB and one of 1 MiB, in chunks of 16 bytes and of 1: twice
 // the bytes must be twice the work.
-#include <counting.hpp>
+#include <cost/counting.hpp>
 #include <rows.hpp>
 
 #include <cstdio>
@@ -29,8 +30,9 @@ bool left_out(bench::group const& g, bench::row const& r) { return r.name == "ge
 
 int main(int count, char** arguments) {
   std::string_view const command = count == 2 ? arguments[1] : "";
+  if (command == "check") return bench::check(bench::wire_bench().groups) ? 0 : 1;
   if (command != "run" && command != "allocations") {
-    std::fprintf(stderr, "usage: wire_counts run | allocations\n");
+    std::fprintf(stderr, "usage: wire_counts check | run | allocations\n");
     return 2;
   }
   bench::print_head();

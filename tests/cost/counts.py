@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Counts instructions, allocations and memory of the benches and holds them to limits: a gate, for counts do not vary.
+"""Counts instructions, allocations, memory and system calls and holds them to limits: a gate, for counts do not vary.
 
 The limits on instructions are those of g++ 12 on x86-64. With another compiler the counts are printed, and only what
 holds for every compiler is checked: twice the bytes are twice the work, a warm parser allocates nothing; a log's memory,
@@ -8,6 +8,8 @@ in system calls, instructions, allocations and memory.
 Exit status 1: a limit is missed. 77, with the reason: there is no valgrind that works. Takes about a minute.
 """
 import argparse
+import collections
+import json
 import math
 import os
 import pathlib
@@ -18,9 +20,11 @@ import subprocess
 import sys
 import tempfile
 
-import build
-import fanout_run
-from fanout_run import Case
+BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
+sys.path.insert(0, str(BENCH))
+import build  # noqa: E402
+import fanout_run  # noqa: E402
+from fanout_run import Case  # noqa: E402
 
 # Instructions a byte of the stream: (task, chunk, row) -> corpus -> limit. A count may exceed it by SLACK. A string has to
 # be made longer, and its new end zeroed, which the span's aim does not allow for: its limits are what it has reached.
@@ -269,13 +273,35 @@ def read_fanout_memory(program):
     return {tuple(line.split()[:2]): float(line.split()[2]) for line in printed.splitlines()}
 
 
-def measure_fanout(program, programs):
-    """The compiler's name and the path; then what fanout_checks takes: rows, memory, and for each of SYSTEM_CALLS its
-    figures and what strace saw, or None."""
-    trace = fanout_run.no_strace() is None
-    runs = [(case, *(fanout_run.traced(programs, "ours", case) if trace else (fanout_run.run(programs, "ours", case), None)))
+def no_strace():
+    """Why system calls cannot be looked at from outside, or None."""
+    if shutil.which("strace") is None:
+        return "strace not found; ./dev test installs it"
+    probe = subprocess.run(("strace", "-c", "-o", os.devnull, "true"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           check=False)
+    return "strace may not trace here" if probe.returncode != 0 else None
+
+
+def traced(program, case):
+    """The figures, and how often strace saw the server make each call between the two marks: all of its threads'."""
+    with tempfile.TemporaryDirectory() as scratch:
+        log = pathlib.Path(scratch, "log")
+        figures = fanout_run.run(program, "ours", case, ("strace", "-f", "-qq", "-s", "8", "-o", log))
+        parts = re.split(r'^.*\bwrite\(\d+, "mark .*\n', log.read_text(encoding="utf-8", errors="replace"), flags=re.M)
+    if len(parts) != 3:
+        sys.exit("strace did not see the marks")
+    seen = collections.Counter(re.findall(r"^(?:\d+ +)?(\w+)\(", parts[1], re.M))
+    seen.subtract(fanout_run.OF_A_MARK)
+    del seen["clock_gettime"]  # the mark's; and the loop's, where the kernel has no faster way to tell the time
+    return figures, seen
+
+
+def measure_fanout(program, server):
+    """What fanout_checks takes: rows, memory, and for each of SYSTEM_CALLS its figures and what strace saw, or None."""
+    trace = no_strace() is None
+    runs = [(case, *(traced(server, case) if trace else (fanout_run.run(server, "ours", case), None)))
             for case in SYSTEM_CALLS]
-    return *count(program), read_fanout_memory(program), runs
+    return count(program)[1], read_fanout_memory(program), runs
 
 
 def fanout_checks(rows, memory, runs):
@@ -314,37 +340,65 @@ def measure_broker(program):
     return head, rows, read_memory(program), count_holds(program)
 
 
+def further(wire, broker, fanout):
+    """(what, figure): counts without a limit, for the tables of docs/benchmarks/counts.md."""
+    for row in wire:
+        if row["corpus"] != "l" and row["row"] not in ("memchr_whole", "memcpy"):  # they repeat an instruction, and each counts
+            yield f"instructions a byte, {of(row)}", row["instructions"] / row["bytes"]
+    _, rows, memory, holds = broker
+    for row in rows:
+        if row["task"] in ("publish", "lookup"):
+            yield (f"instructions of one {row['task']} ({row['corpus']}): {row['row'].replace('_', ' ')}",
+                   row["instructions"] / row["bytes"])
+    for (name, corpus), held in memory.items():
+        if name not in OVERHEAD:
+            yield (f"memory beyond the wire's bytes, the allocator's too, one of {held['events']:,} ({corpus}): "
+                   f"{name.replace('_', ' ')}", (held["taken"] - held["wire"]) / held["events"])
+    for name, hold in holds.items():
+        yield f"instructions under the lock, {name.replace('_', ' ')}: the longest time of those looked at", hold["most"]
+    rows, memory, _ = fanout
+    for row in find(rows, task="deliver"):
+        yield (f"instructions a delivery, 1,000 subscribers, bursts of {row['chunk']}: {row['row'].replace('_', ' ')}",
+               row["instructions"] / row["bytes"])
+    for (kind, name), size in memory.items():
+        if kind == "idle":
+            yield f"memory of one of 10,000 subscribers, the allocator's too: {name}", size
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--compiler", default=os.environ.get("CXX", "c++"), help="default: CXX, or c++")
     arguments.add_argument("--work", type=pathlib.Path, default=build.ROOT / "build" / "bench" / "default",
                            help="where to build; default: build/bench/default")
     arguments.add_argument("--werror", action="store_true", help="warnings are errors")
+    arguments.add_argument("--json", type=pathlib.Path, help="writes all counts to this file, too")
     options = arguments.parse_args()
     if reason := missing():
-        print(f"SKIPPED: the counts of the bench: {reason}")
+        print(f"SKIPPED: the counts: {reason}")
         return 77
     extra = ("-Werror",) if options.werror else ()
-    # What a wrong row costs is no news.
-    build.run((build.build("wire", options.compiler, options.work, extra), "check"))
-    build.run((build.build("broker", options.compiler, options.work, extra, rows=False), "check"))
-    head, rows = count(build.build("wire_counts", options.compiler, options.work, extra))
-    broker = measure_broker(build.build("broker_counts", options.compiler, options.work, extra, rows=False))
-    fanout = measure_fanout(build.build("fanout_counts", options.compiler, options.work, extra, rows=False),
-                            fanout_run.build_all(options.compiler, options.work, extra))
+    wire, broker, fanout, server = (build.build(program, options.compiler, options.work, extra)
+                                    for program in ("wire_counts", "broker_counts", "fanout_counts", "fanout"))
+    for program in (wire, broker):
+        build.run((program, "check"))  # what a wrong row costs is no news
+    head, rows = count(wire)
+    of_broker, of_fanout = measure_broker(broker), measure_fanout(fanout, server)
+    done = [*checks(head, rows), *broker_checks(*of_broker), *fanout_checks(*of_fanout)]
     print(f"{head['compiler']}, {head['path']}, {' '.join(build.FLAGS)}")
-    missed = without = 0
-    for what, figure, limit, holds in (*checks(head, rows), *broker_checks(*broker), *fanout_checks(*fanout[1:])):
+    for what, figure, limit, holds in done:
         word = {True: "ok", False: "MISSED", None: "no limit here"}[holds]
         print(f"{figure:9.3f}  {limit:18} {word:13} {what}")
-        missed += holds is False
-        without += holds is None
-    if without:
+    if without := sum(holds is None for *_, holds in done):
         print(f"{without} limits hold for g++ 12 on x86-64 with SSE2 only")
-    if not broker[3]:
+    if not of_broker[3]:
         print("SKIPPED: how long the lock is held: valgrind/callgrind.h not found")
-    if reason := fanout_run.no_strace():
+    if reason := no_strace():
         print(f"SKIPPED: system calls as strace sees them: {reason}")
+    if options.json:
+        options.json.write_text(json.dumps({"compiler": head["compiler"], "checks": done,
+                                            "further": [*further(rows, of_broker, of_fanout)]}, indent=1) + "\n",
+                                encoding="utf-8")
+    missed = sum(holds is False for *_, holds in done)
     print(f"{missed} missed")
     return 1 if missed else 0
 

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: MIT
-// fanout_client.cpp - the subscribers of a fanout_server, and its publisher. One process, one thread, one
-// epoll.
-//   fanout_client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP
-// So many subscribers read; so many more, STALLED, read nothing but the greeting. BURSTS times, BURST events
-// of BYTES bytes of data are published at once, and the next burst when every reader has all of the last:
-// nobody can merge what is not of one burst. WARM-UP bursts before that do not count. Prints a line:
+// fanout.cpp - what a fan-out costs a server: the library's reactor, or the least that can be done.
+//   fanout ours [LOG-EVENTS]   broker, reactor, one sendmsg a write
+//   fanout bare                one send for each event and subscriber, of one buffer that all share
+//   fanout merged              as bare, but one sendmsg for all events of a turn
+// Prints `port NUMBER`. A connection that begins with CTL is the control connection, and its end is the
+// server's; all others subscribe.
+//   fanout client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP
+// SUBSCRIBERS read; STALLED more read nothing but the greeting. BURSTS times, BURST events of BYTES bytes of
+// data are published at once, and the next burst when every reader has all of the last: nobody can merge
+// what is not of one burst. WARM-UP bursts before that do not count. One process, one thread. Prints a line:
 //   fanout CPU CALLS BYTES ALLOCATIONS MEMORY P50 P99 SPAN FRAME
 // the server's, for the bursts that count: nanoseconds, system calls, bytes sent, allocations, growth of
 // memory; then nanoseconds from publishing to receipt, and from a burst's first receipt to its last (the
 // median); a frame's bytes.
+#include <fanout_loop.hpp>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -31,15 +34,59 @@
 
 namespace {
 
-constexpr unsigned longest_life = 300;  // seconds
-constexpr int patience_ms = 20'000;     // for the next bytes
-constexpr std::size_t connects_at_once = 512;
+using bench::must;
 
-void must(bool happened, char const* what) {
-  if (happened) return;
-  std::perror(what);
-  std::exit(1);
+constexpr unsigned longest_life = 300;  // seconds; nobody waits for a bench that hangs
+
+// ---- the server ----
+
+constexpr std::string_view head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                                  "Cache-Control: no-cache\r\nConnection: close\r\n\r\n";
+
+int listen_on_loopback() {
+  int const listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at = {};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const address = reinterpret_cast<sockaddr*>(&at);
+  socklen_t size = sizeof at;
+  must(::bind(listener, address, size) == 0 && ::listen(listener, 4096) == 0 &&
+           ::getsockname(listener, address, &size) == 0,
+       "listen");
+  std::printf("port %d\n", ntohs(at.sin_port));
+  std::fflush(stdout);
+  return listener;
 }
+
+template <class Sender, class... Options> int serve(Options... options) {
+  bench::fanout_loop<Sender> loop(options...);
+  int const listener = listen_on_loopback();
+  loop.listen(listener);
+  // A newcomer has sent its request already, or soon will: this waits for it.
+  auto const arrived = [&] {
+    int const socket = ::accept(listener, nullptr, nullptr);
+    must(socket >= 0, "accept");
+    int const on = 1;
+    timeval const patience = {5, 0};
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    char begins[4];  // and no more: the first command may follow
+    must(::read(socket, begins, sizeof begins) == sizeof begins, "request");
+    if (std::string_view(begins, sizeof begins) == "CTL\n") {
+      loop.obey(socket);
+    } else {
+      loop.add(socket, loop.all, std::string(head));
+    }
+  };
+  while (loop.turn(arrived)) {
+  }
+  return 0;
+}
+
+// ---- the client ----
+
+constexpr int patience_ms = 20'000;  // for the next bytes
+constexpr std::size_t connects_at_once = 512;
 
 std::int64_t now() {
   timespec t;
@@ -182,25 +229,13 @@ std::int64_t quantile(std::vector<std::int64_t>& of, double part) {
   return *at;
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  if (count != 8) {
-    std::fprintf(stderr, "usage: fanout_client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP\n");
-    return 2;
-  }
+void run_client(char** arguments) {
   auto const number = [&](int i) {
     return static_cast<std::size_t>(std::strtoull(arguments[i], nullptr, 10));
   };
-  auto const port = static_cast<int>(number(1));
-  auto const many = number(2), stalled = number(3), burst = number(4), bursts = number(5), bytes = number(6);
-  auto const warm_up = number(7);
-  ::alarm(longest_life);
-  rlimit files = {};
-  ::getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
-
+  auto const port = static_cast<int>(number(2));
+  auto const many = number(3), stalled = number(4), burst = number(5), bursts = number(6), bytes = number(7);
+  auto const warm_up = number(8);
   readers all;
   for (std::size_t done = 0; done < many + stalled;) {
     std::vector<int> fresh;  // no more than a listening socket lets wait
@@ -246,4 +281,25 @@ int main(int count, char** arguments) {
   std::printf(" %lld %lld %lld %zu\n", static_cast<long long>(quantile(latencies, 0.5)),
               static_cast<long long>(quantile(latencies, 0.99)), static_cast<long long>(quantile(spans, 0.5)),
               frame);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  std::string_view const how = count > 1 ? arguments[1] : "";
+  ::alarm(longest_life);
+  bench::raise_file_limit();
+  if (how == "client" && count == 9) {
+    run_client(arguments);
+    return 0;
+  }
+  if (how == "ours") {
+    ssewire::broker_options options;
+    if (count > 2) options.replay = {std::strtoull(arguments[2], nullptr, 10), std::size_t{1} << 30};
+    return serve<bench::through_reactor<>>(options);
+  }
+  if (how == "bare") return serve<bench::bare>(bench::bare::way::send_each);
+  if (how == "merged") return serve<bench::bare>(bench::bare::way::all_pending);
+  std::fprintf(stderr, "usage: fanout ours [LOG-EVENTS] | bare | merged | client ...\n");
+  return 2;
 }

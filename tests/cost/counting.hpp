@@ -80,8 +80,8 @@ extern "C" [[gnu::noinline]] void measured(bench::row const& r) { r.run(); }
 
 namespace bench {
 
-/// Runs each row inside measured(), in their order, and prints a line for each: count TASK CORPUS CHUNK NAME
-/// BYTES With `allocations` a second time, and the allocations of that behind the line.
+/// Runs a row inside measured(), and prints a line: count TASK CORPUS CHUNK NAME BYTES
+/// With `allocations` a second time, and the allocations of that behind the line.
 inline void count_row(group const& g, row const& r, bool allocations) {
   auto const once = [&] {
     if (r.prepare) r.prepare();

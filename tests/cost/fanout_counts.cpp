@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fanout_counts.cpp - what a fan-out costs in instructions, allocations and memory, for counts.py. The loop,
-// the writer and the system calls are those of fanout_server.cpp; the subscribers are pairs of sockets in
+// the writer and the system calls are those of fanout.cpp; the subscribers are pairs of sockets in
 // this process.
 //   fanout_counts run           each row once inside measured(): count TASK CORPUS CHUNK NAME BYTES
 //   fanout_counts allocations   each row twice; the same lines with the allocations of the second run behind
