@@ -9,9 +9,8 @@
   report   writes docs/benchmarks.md, docs/benchmarks/ and the picture from the files in build/bench
   check    builds everything; every row's output is right
 
-The rows of a group run in turn in one process that stays on one core, and a ratio is taken within a round; see
-timing.hpp. Peers are processes of their own. Times are reported, never a gate.
-Exit status 1: something yields wrong results, or does not build. 77: Google Benchmark is missing.
+Times are reported, never a gate. Exit status 1: something yields wrong results, or does not build. 77, of check: Google
+Benchmark is missing.
 """
 import argparse
 import json
@@ -42,9 +41,6 @@ FANOUT = {
     "10,000": (Case(10_000, 30, warm_up=3), ("ours", "bare")),
     "burst": (Case(1_000, 25, burst=16), ("ours", "bare", "merged")),
 }
-# So much is published beforehand that the stalled ones' sockets are full; their log holds all of it.
-READERS = Case(20, 5_000, data_bytes=4_000, warm_up=1_000, log_events=20_000)
-STALLED = Case(20, 5_000, stalled=20, data_bytes=4_000, warm_up=1_000, log_events=20_000)
 
 
 def progress(text):
@@ -52,9 +48,9 @@ def progress(text):
 
 
 def machine(options):
-    names = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M) \
-        if os.path.exists("/proc/cpuinfo") else []
-    return {"cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(), "architecture": platform.machine(),
+    info = pathlib.Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.*)$", info.read_text(encoding="utf-8"), re.M) if info.exists() else ()
+    return {"cpu": next(iter(names), platform.machine()), "cores": os.cpu_count(), "architecture": platform.machine(),
             "system": f"{platform.system()} {platform.release().split('-')[0]}", "libc": " ".join(platform.libc_ver()),
             "compiler": build.run((options.compiler, "--version")).splitlines()[0], "flags": " ".join(build.FLAGS)}
 
@@ -68,8 +64,7 @@ def time_rows(program, rounds):
         sys.exit("a row is wrong and was not timed")
     rows = {}
     for each in json.loads(told)["benchmarks"]:
-        time = each["real_time" if each["threads"] > 1 else "cpu_time"]
-        rows.setdefault(re.sub(r"/min_time:.*", "", each["name"]), []).append(time / each["bytes"])
+        rows.setdefault(re.sub(r"/min_time:.*", "", each["name"]), []).append(each["cpu_time"] / each["bytes"])
     return rows
 
 
@@ -80,10 +75,7 @@ def run_peers(kind, program, numbers, options):
     told = [line.split() for line in build.run((program, "write", corpora)).splitlines()]
     expected = {corpus: (int(events), digest) for _, corpus, events, digest in told}
     result = {"peers": [], "peer_rows": [], "skipped": []}
-    for name in peers.KINDS[kind]:
-        if options.quick:
-            result["skipped"].append(f"{name}: --quick")
-            continue
+    for name in peers.KINDS[kind] if not options.quick else ():
         progress(f"{name}, in its own process")
         try:
             runs_on, rows = peers.measure(name, kind, options.work / "peers", corpora, expected, 7, numbers)
@@ -91,23 +83,19 @@ def run_peers(kind, program, numbers, options):
             result["skipped"].append(f"{name}: {why}")
             continue
         result["peers"].append(runs_on)
-        for row in rows:
-            if kind == "parse":
-                size = (corpora / f"{row['corpus']}.txt").stat().st_size
-                row["ns"] = [sample / size * 1e9 for sample in row.pop("seconds")]
-            elif "seconds" in row:
-                row["ns"] = [sample * 1e9 for sample in row.pop("seconds")]
         result["peer_rows"] += rows
+        for row in rows:
+            each = (corpora / f"{row['corpus']}.txt").stat().st_size if kind == "parse" else 1
+            if "seconds" in row:
+                row["ns"] = [sample / each * 1e9 for sample in row.pop("seconds")]
     return result
 
 
 def wire(options):
     program = build.build("wire", options.compiler, options.work / "default")
-    result = {"rows": time_rows(program, options.rounds), "portable": {}}
-    if platform.machine() in ("x86_64", "AMD64"):
-        portable = build.build("wire", options.compiler, options.work / "portable", build.PORTABLE)
-        result["portable"] = time_rows(portable, options.rounds)
-    return {**result, **run_peers("parse", program, CHUNKS, options)}
+    portable = build.build("wire", options.compiler, options.work / "portable", build.PORTABLE)
+    return {"rows": time_rows(program, options.rounds), "portable": time_rows(portable, options.rounds),
+            **run_peers("parse", program, CHUNKS, options)}
 
 
 def broker(options):
@@ -125,17 +113,15 @@ def broker(options):
 def fanout(options):
     """CASE/SERVER/WHAT -> the figures of the rounds, the order of the servers alternating."""
     program = build.build("fanout", options.compiler, options.work / "default")
-    jobs = {name: [(kind, kind, case) for kind in kinds] for name, (case, kinds) in FANOUT.items()}
-    jobs["stalled"] = [("ours", "ours", STALLED), ("without", "ours", READERS)]
     rows = {}
     for number in range(options.rounds):
         progress(f"round {number + 1} of {options.rounds}")
-        for name, each in jobs.items():
-            for row, kind, case in each if number % 2 == 0 else reversed(each):
-                figures = fanout_run.run(program, kind, case)
+        for name, (case, servers) in FANOUT.items():
+            for server in servers if number % 2 == 0 else reversed(servers):
+                figures = fanout_run.run(program, server, case)
                 figures["cpu_ns"] /= case.deliveries
-                for what in ("cpu_ns", "p50_ns", "p99_ns", "span_ns"):
-                    rows.setdefault(f"{name}/{row}/{what}", []).append(figures[what])
+                for what in report.WHATS:
+                    rows.setdefault(f"{name}/{server}/{what}", []).append(figures[what])
     return {"rows": rows, "skipped": []}
 
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <ssewire/broker/broker.hpp>
-#include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/wire/parser.hpp>
 #include <ssewire/wire/serializer.hpp>
 
@@ -15,7 +14,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <deque>
 #include <memory>
 #include <string>
@@ -62,7 +60,7 @@ ssewire::position_id publish_one(ssewire::basic_broker<Traits>& to, corpus const
   auto e = event_of(r);
   if (what == with::own_id) e.id = ssewire::event_id::from(r.id).value;
   auto const done = to.publish(news, e, {.tag = what == with::tag ? i + 1 : 0});
-  must(static_cast<bool>(done), "publish");
+  must(done, "publish");
   return done.value;
 }
 
@@ -113,34 +111,28 @@ struct digest_of {
 
 // ---- publish ----
 
-/// The events of a corpus, again and again.
-class event_ring {
- public:
-  explicit event_ring(corpus const& c) {
-    for (auto const& r : c.records) events_.push_back(event_of(r));
-  }
-  ssewire::event const& next() {
-    if (++at_ == events_.size()) at_ = 0;
-    return events_[at_];
-  }
-
- private:
-  std::vector<ssewire::event> events_;
-  std::size_t at_ = 0;
-};
-
 inline constexpr std::size_t publishes_a_run = 1'000;
 
-template <class Traits> row publish_row(std::string name, corpus const& c) {
-  // With the limits it has by default.
-  auto const broker = std::make_shared<ssewire::basic_broker<Traits>>();
-  auto const events = std::make_shared<event_ring>(c);
+/// `publish_one` gets the corpus's events, again and again, and each one's number in the run.
+template <class Publish> row publish_row(std::string name, corpus const& c, Publish publish_one) {
   row made{.name = std::move(name), .bytes = publishes_a_run, .run = {}, .tell = {}};
-  made.run = [broker, events] {
+  auto const events = std::make_shared<std::vector<ssewire::event>>();
+  for (auto const& r : c.records) events->push_back(event_of(r));
+  made.run = [events, publish_one, at = std::size_t{0}]() mutable {
     for (std::size_t i = 0; i < publishes_a_run; ++i) {
-      must(static_cast<bool>(broker->publish(news, events->next())), "publish");
+      publish_one((*events)[at], i);
+      if (++at == events->size()) at = 0;
     }
   };
+  return made;
+}
+
+/// With the limits it has by default.
+template <class Traits> row broker_row(std::string name, corpus const& c) {
+  auto const broker = std::make_shared<ssewire::basic_broker<Traits>>();
+  auto const made = publish_row(std::move(name), c, [broker](ssewire::event const& e, std::size_t) {
+    must(broker->publish(news, e), "publish");
+  });
   for (int i = 0; i < 10; ++i) made.run();
   must(broker->stats().trimmed > publishes_a_run, "the log is full");
   return made;
@@ -148,55 +140,37 @@ template <class Traits> row publish_row(std::string name, corpus const& c) {
 
 /// What publish cannot do without: the event's bytes with an ID of that length.
 inline row serialize_row(corpus const& c) {
-  auto const events = std::make_shared<event_ring>(c);
   auto const out = std::make_shared<std::array<char, 4096>>();
-  row made{.name = "serialize", .bytes = publishes_a_run, .run = {}, .tell = {}};
-  made.run = [events, out] {
-    for (std::size_t i = 0; i < publishes_a_run; ++i) {
-      auto e = events->next();
-      e.id = ssewire::position_id(1, i);
-      keep(out->data() + ssewire::serialize(e, *out).value);
-    }
-  };
-  return made;
+  return publish_row("serialize", c, [out](ssewire::event e, std::size_t i) {
+    e.id = ssewire::position_id(1, i);
+    keep(out->data() + ssewire::serialize(e, *out).value);
+  });
 }
 
 /// The stand-in for a bounded one: frames in a deque, the oldest one out.
 inline row deque_row(corpus const& c) {
-  auto const events = std::make_shared<event_ring>(c);
   auto const held = std::make_shared<std::deque<std::shared_ptr<std::string const>>>();
-  row made{.name = "frames", .bytes = publishes_a_run, .run = {}, .tell = {}};
-  made.run = [events, held] {
-    for (std::size_t i = 0; i < publishes_a_run; ++i) {
-      auto e = events->next();
-      e.id = ssewire::position_id(1, i);
-      std::string text;
-      ssewire::serialize(e, text);
-      held->push_back(std::make_shared<std::string const>(std::move(text)));
-      if (held->size() > 1024) held->pop_front();
-    }
-  };
-  return made;
+  return publish_row("frames", c, [held](ssewire::event e, std::size_t i) {
+    e.id = ssewire::position_id(1, i);
+    std::string text;
+    ssewire::serialize(e, text);
+    held->push_back(std::make_shared<std::string const>(std::move(text)));
+    if (held->size() > 1024) held->pop_front();
+  });
 }
 
 template <class Traits, class Unlocked> group publish_group(corpus const& c) {
   group made{.task = "publish", .corpus = c.name};
-  made.rows = {publish_row<Traits>("broker", c), publish_row<Unlocked>("broker_without_lock", c),
+  made.rows = {broker_row<Traits>("broker", c), broker_row<Unlocked>("broker_without_lock", c),
                serialize_row(c), deque_row(c)};
   return made;
 }
 
 // ---- replay ----
 
-template <class Traits>
-row broker_replay_row(std::shared_ptr<filled_broker<Traits>> const& filled, std::size_t missed) {
-  auto const replay = [filled, missed](auto visit) {
-    auto got = filled->broker.subscribe(news, {.last_event_id = filled->id_before(missed)});
-    must(static_cast<bool>(got), "subscribe");
-    ssewire::basic_batch<Traits> batch;
-    pull_all(got.value, batch, visit);
-  };
-  row made{.name = "broker", .bytes = 1, .run = {}, .tell = {}};
+/// `replay` calls what it is given with the bytes of each event missed.
+template <class Replay> row replay_row(std::string name, Replay replay) {
+  row made{.name = std::move(name), .bytes = 1, .run = {}, .tell = {}};
   made.run = [replay] {
     std::uint64_t sum = 0;
     replay(touch{sum});
@@ -232,23 +206,6 @@ inline std::shared_ptr<frames_store> filled_frames(corpus const& c) {
   return made;
 }
 
-inline row frames_replay_row(corpus const& c, std::shared_ptr<frames_store> const& store,
-                             std::size_t missed) {
-  auto const id = numbered(c, full_log - 1 - missed).id;
-  row made{.name = "frames", .bytes = 1, .run = {}, .tell = {}};
-  made.run = [store, id] {
-    std::uint64_t sum = 0;
-    store->after(id, touch{sum});
-    keep(&sum);
-  };
-  made.tell = [store, id] {
-    digest told;
-    store->after(id, digest_of{told});
-    return told;
-  };
-  return made;
-}
-
 inline digest newest(corpus const& c, std::size_t missed) {
   digest told;
   for (auto i = full_log - missed; i < full_log; ++i) told({}, {}, c.records[i % c.records.size()].data);
@@ -263,8 +220,17 @@ template <class Traits> std::vector<group> replay_groups(corpus const& c, bool s
   for (auto const missed : missed_counts) {
     made.push_back(
         {.task = "replay", .corpus = c.name, .chunk = missed, .expected = newest(c, missed), .rows = {}});
-    made.back().rows.push_back(broker_replay_row(filled, missed));
-    if (stand_in) made.back().rows.push_back(frames_replay_row(c, frames, missed));
+    auto& rows = made.back().rows;
+    rows.push_back(replay_row("broker", [filled, missed](auto visit) {
+      auto got = filled->broker.subscribe(news, {.last_event_id = filled->id_before(missed)});
+      must(got, "subscribe");
+      ssewire::basic_batch<Traits> batch;
+      pull_all(got.value, batch, visit);
+    }));
+    if (!stand_in) continue;
+    rows.push_back(replay_row("frames", [frames, id = numbered(c, full_log - 1 - missed).id](auto visit) {
+      frames->after(id, visit);
+    }));
   }
   return made;
 }

@@ -14,19 +14,18 @@ PORTABLE = ("-DSSEWIRE_DETAIL_PORTABLE",)  # the path without SSE2: another prog
 ROWS = ("bench/rows.cpp", *sorted(path.relative_to(ROOT).as_posix() for path in (HERE / "rows").glob("*.cpp")))
 PROGRAMS = {
     "wire": ("bench/wire.cpp", *ROWS),
-    "broker": ("bench/broker.cpp", "bench/delivery.cpp"),
+    "broker": ("bench/broker.cpp",),
     "fanout": ("bench/fanout.cpp",),
     "wire_counts": ("tests/cost/wire_counts.cpp", *ROWS),
     "broker_counts": ("tests/cost/broker_counts.cpp",),
     "fanout_counts": ("tests/cost/fanout_counts.cpp",),
 }
-LIBRARIES = {"wire": ("-lbenchmark",), "broker": ("-lbenchmark",)}
+LIBRARIES = dict.fromkeys(("wire", "broker"), ("-lbenchmark",))
 
 
-def run(command, **options):
+def run(command):
     """What the command prints; ends the program where it fails."""
-    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                          **options)
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[:8000]}")
     return done.stdout

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-// corpora.hpp - what the benches parse and serialize, the same on every machine: about 2 MB each, from fixed
-// seeds.
+// corpora.hpp - what the benches parse and serialize: about 2 MB each, from fixed seeds.
 //   (a) tokens of a language model: one line of JSON, 156 bytes an event
 //   (b) notifications: id, event and data, 76 bytes an event
 //   (c) 16 KiB events of 205 lines of 80 bytes
-//   (d) (c) with line ends drawn from LF, CR and CRLF; for the serializer only, for on the wire it is (c)
-//   again (u) (a) with the token in Greek, Japanese and emoji: the price of looking at UTF-8 where there is
-//   some
+//   (d) (c) with line ends drawn from LF, CR and CRLF; for the serializer only: on the wire it is (c) again
+//   (u) (a) with the token in Greek, Japanese and emoji: the price of looking at UTF-8 where there is some
 #pragma once
 
 #include <support/random.hpp>
@@ -14,7 +12,6 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +19,13 @@
 namespace bench {
 
 inline constexpr std::size_t corpus_bytes = 2'000'000;
+
+/// A bench of what did not happen would be a fast one.
+template <class Result> void must(Result const& happened, char const* what) {
+  if (happened) return;
+  std::fprintf(stderr, "failed: %s\n", what);
+  std::exit(1);
+}
 
 /// One event as a program holds it. Empty: the field is absent.
 struct record {
@@ -96,11 +100,7 @@ template <class Make> corpus make(char name, std::size_t event_bytes, Make make_
     auto const before = made.stream.size();
     made.records.push_back(make_record(made.records.size()));
     append_event(made.stream, made.records.back());
-    if (made.stream.size() - before != event_bytes) {
-      std::fprintf(stderr, "corpus (%c): an event has %zu bytes, not %zu\n", name,
-                   made.stream.size() - before, event_bytes);
-      std::exit(1);
-    }
+    must(made.stream.size() - before == event_bytes, "events of the size that the figures are about");
   }
   return made;
 }
@@ -146,10 +146,7 @@ inline corpus corpus_d() {
   for (auto& r : mixed.records) {
     std::string text;
     for (char const c : r.data) {
-      if (c == '\n')
-        text += draw.pick(ends);
-      else
-        text += c;
+      text += c == '\n' ? draw.pick(ends) : std::string_view(&c, 1);
     }
     r.data = text;
   }

@@ -5,14 +5,13 @@
 //   fanout merged              as bare, but one sendmsg for all events of a turn
 // Prints `port NUMBER`. A connection that begins with CTL is the control connection, and its end is the
 // server's; all others subscribe.
-//   fanout client PORT SUBSCRIBERS STALLED BURST BURSTS BYTES WARM-UP
-// SUBSCRIBERS read; STALLED more read nothing but the greeting. BURSTS times, BURST events of BYTES bytes of
-// data are published at once, and the next burst when every reader has all of the last: nobody can merge
-// what is not of one burst. WARM-UP bursts before that do not count. One process, one thread. Prints a line:
-//   fanout CPU CALLS BYTES ALLOCATIONS MEMORY P50 P99 SPAN FRAME
-// the server's, for the bursts that count: nanoseconds, system calls, bytes sent, allocations, growth of
-// memory; then nanoseconds from publishing to receipt, and from a burst's first receipt to its last (the
-// median); a frame's bytes.
+//   fanout client PORT SUBSCRIBERS BURST BURSTS WARM-UP
+// BURSTS times, BURST events of 150 bytes of data are published at once, and the next burst when every
+// subscriber has all of the last: nobody can merge what is not of one burst. WARM-UP bursts before that do
+// not count. One process, one thread. Prints a line:
+//   fanout CPU CALLS ALLOCATIONS P50 P99 SPAN
+// the server's for the bursts that count, CPU in nanoseconds; then nanoseconds from publishing to receipt,
+// and from a burst's first receipt to its last (the median).
 #include <fanout_loop.hpp>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,13 +22,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -38,6 +38,18 @@ using bench::must;
 
 constexpr unsigned longest_life = 300;  // seconds; nobody waits for a bench that hangs
 
+sockaddr_in loopback(int port) {
+  sockaddr_in at = {};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(static_cast<std::uint16_t>(port));
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return at;
+}
+
+void set(int socket, int level, int option, auto const& value) {
+  must(::setsockopt(socket, level, option, &value, sizeof value) == 0, "setsockopt");
+}
+
 // ---- the server ----
 
 constexpr std::string_view head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -45,9 +57,7 @@ constexpr std::string_view head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-s
 
 int listen_on_loopback() {
   int const listener = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto at = loopback(0);
   auto* const address = reinterpret_cast<sockaddr*>(&at);
   socklen_t size = sizeof at;
   must(::bind(listener, address, size) == 0 && ::listen(listener, 4096) == 0 &&
@@ -66,10 +76,8 @@ template <class Sender, class... Options> int serve(Options... options) {
   auto const arrived = [&] {
     int const socket = ::accept(listener, nullptr, nullptr);
     must(socket >= 0, "accept");
-    int const on = 1;
-    timeval const patience = {5, 0};
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+    set(socket, SOL_SOCKET, SO_RCVTIMEO, timeval{5, 0});
     char begins[4];  // and no more: the first command may follow
     must(::read(socket, begins, sizeof begins) == sizeof begins, "request");
     if (std::string_view(begins, sizeof begins) == "CTL\n") {
@@ -88,28 +96,16 @@ template <class Sender, class... Options> int serve(Options... options) {
 constexpr int patience_ms = 20'000;  // for the next bytes
 constexpr std::size_t connects_at_once = 512;
 
-std::int64_t now() {
-  timespec t;
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
+std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
-int connect_to(int port, std::string_view first, bool stalled) {
+int connect_to(int port, std::string_view first) {
   int const socket = ::socket(AF_INET, SOCK_STREAM, 0);
   must(socket >= 0, "socket");
-  linger const reset = {1, 0};  // no port waits for the dead
-  ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  int const on = 1;
-  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  int const little = 4096;  // so that it is soon full
-  if (stalled) ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
-  timeval const patience = {patience_ms / 1000, 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(static_cast<std::uint16_t>(port));
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  must(::connect(socket, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "connect");
+  set(socket, SOL_SOCKET, SO_LINGER, linger{1, 0});  // no port waits for the dead
+  set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(socket, SOL_SOCKET, SO_RCVTIMEO, timeval{patience_ms / 1000, 0});
+  auto const at = loopback(port);
+  must(::connect(socket, reinterpret_cast<sockaddr const*>(&at), sizeof at) == 0, "connect");
   must(::send(socket, first.data(), first.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(first.size()),
        "request");
   return socket;
@@ -126,13 +122,11 @@ void await_greeting(int socket) {
   }
 }
 
-struct figures {
-  std::array<std::int64_t, 5> value = {};
-};
+using figures = std::array<long long, 3>;
 
 class publisher {
  public:
-  explicit publisher(int port) : socket_(connect_to(port, "CTL\n", false)) {}
+  explicit publisher(int port) : socket_(connect_to(port, "CTL\n")) {}
 
   void send(std::string_view lines) const {
     for (; !lines.empty();) {
@@ -145,13 +139,8 @@ class publisher {
     send("M\n");
     std::array<char, 256> line = {};
     must(::recv(socket_, line.data(), line.size() - 1, 0) > 0, "mark");
-    figures f;
-    auto const* at = line.data() + 5;
-    for (auto& value : f.value) {
-      char* end = nullptr;
-      value = std::strtoll(at, &end, 10);
-      at = end;
-    }
+    figures f = {};
+    must(std::sscanf(line.data(), "mark %lld %lld %lld", &f[0], &f[1], &f[2]) == 3, "mark");
     return f;
   }
 
@@ -160,11 +149,9 @@ class publisher {
 };
 
 // Data of a fixed length that begins with the time.
-std::string data_of(std::size_t bytes, std::int64_t time) {
-  std::array<char, 24> digits;
-  std::snprintf(digits.data(), digits.size(), "%020lld", static_cast<long long>(time));
-  std::string data = digits.data();
-  for (std::size_t i = data.size(); i < bytes; ++i) data += static_cast<char>('a' + i % 26);
+std::string data_of(std::int64_t time) {
+  auto data = bench::detail::digits(static_cast<std::size_t>(time), 20);
+  while (data.size() < 150) data += static_cast<char>('a' + data.size() % 26);
   return data;
 }
 
@@ -206,13 +193,9 @@ class readers {
   }
 
   // From the first event that all have: the others are as long.
-  std::size_t learn_frame() {
+  void learn_frame() {
     frame_ = got_.front();
-    for (auto& got : got_) {
-      must(got == frame_, "frames of different length");
-      got = 0;
-    }
-    return frame_;
+    for (auto& got : got_) must(std::exchange(got, 0) == frame_, "frames of different length");
   }
 
  private:
@@ -234,18 +217,16 @@ void run_client(char** arguments) {
     return static_cast<std::size_t>(std::strtoull(arguments[i], nullptr, 10));
   };
   auto const port = static_cast<int>(number(2));
-  auto const many = number(3), stalled = number(4), burst = number(5), bursts = number(6), bytes = number(7);
-  auto const warm_up = number(8);
+  auto const many = number(3), burst = number(4), bursts = number(5), warm_up = number(6);
   readers all;
-  for (std::size_t done = 0; done < many + stalled;) {
+  for (std::size_t done = 0; done < many;) {
     std::vector<int> fresh;  // no more than a listening socket lets wait
-    while (fresh.size() < connects_at_once && done + fresh.size() < many + stalled) {
-      fresh.push_back(
-          connect_to(port, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", done + fresh.size() >= many));
+    for (; fresh.size() < connects_at_once && done < many; ++done) {
+      fresh.push_back(connect_to(port, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     }
     for (int const socket : fresh) {
       await_greeting(socket);
-      if (done++ < many) all.add(socket);
+      all.add(socket);
     }
   }
 
@@ -255,7 +236,7 @@ void run_client(char** arguments) {
   std::vector<std::int64_t> spans;
   auto const publish = [&](std::size_t events) {
     auto const began = now();
-    auto const data = data_of(bytes, began);
+    auto const data = data_of(began);
     std::string lines;
     for (std::size_t i = 0; i < events; ++i) lines += "P " + data + "\n";
     times.clear();
@@ -264,7 +245,7 @@ void run_client(char** arguments) {
     for (auto& time : times) time -= began;
   };
   publish(1);
-  auto const frame = all.learn_frame();
+  all.learn_frame();
   for (std::size_t i = 0; i < warm_up; ++i) publish(burst);
   latencies.reserve(many * bursts);
   auto const before = to.mark();
@@ -275,12 +256,11 @@ void run_client(char** arguments) {
   }
   auto const after = to.mark();
   std::printf("fanout");
-  for (std::size_t i = 0; i < after.value.size(); ++i) {
-    std::printf(" %lld", static_cast<long long>(after.value[i] - before.value[i]));
+  for (std::size_t i = 0; i < after.size(); ++i) std::printf(" %lld", after[i] - before[i]);
+  for (auto const figure : {quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(spans, 0.5)}) {
+    std::printf(" %lld", static_cast<long long>(figure));
   }
-  std::printf(" %lld %lld %lld %zu\n", static_cast<long long>(quantile(latencies, 0.5)),
-              static_cast<long long>(quantile(latencies, 0.99)), static_cast<long long>(quantile(spans, 0.5)),
-              frame);
+  std::printf("\n");
 }
 
 }  // namespace
@@ -289,7 +269,7 @@ int main(int count, char** arguments) {
   std::string_view const how = count > 1 ? arguments[1] : "";
   ::alarm(longest_life);
   bench::raise_file_limit();
-  if (how == "client" && count == 9) {
+  if (how == "client" && count == 7) {
     run_client(arguments);
     return 0;
   }

@@ -44,39 +44,20 @@ inline void raise_file_limit() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/// The system calls of a server that has its subscribers. What follows makes them here only.
+/// Counts the system calls of a server that has its subscribers.
 struct system_calls {
   std::uint64_t made = 0;
-  std::uint64_t sent = 0;  // bytes
 
   ssize_t send(int to, void const* bytes, std::size_t size) noexcept {
-    return sent_now(::send(to, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT));
+    ++made;
+    return ::send(to, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   ssize_t send(int to, iovec* parts, std::size_t count) noexcept {
     msghdr m = {};
     m.msg_iov = parts;
     m.msg_iovlen = count;
-    return sent_now(::sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT));
-  }
-  int wait(int epoll, epoll_event* events, int most, int timeout_ms) noexcept {
     ++made;
-    return ::epoll_wait(epoll, events, most, timeout_ms);
-  }
-  ssize_t read(int from, char* to, std::size_t most) noexcept {
-    ++made;
-    return ::read(from, to, most);
-  }
-  void signal(int event) noexcept {
-    std::uint64_t const one = 1;
-    ++made;
-    must(::write(event, &one, sizeof one) == sizeof one, "eventfd");
-  }
-
- private:
-  ssize_t sent_now(ssize_t bytes) noexcept {
-    ++made;
-    if (bytes > 0) sent += static_cast<std::uint64_t>(bytes);
-    return bytes;
+    return ::sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 };
 inline system_calls calls;
@@ -111,33 +92,30 @@ struct fanout_traits : ssewire::default_traits {
   static void deallocate(void* memory_of, std::size_t) noexcept { counted_free(memory_of); }
 };
 
-/// Streams that a reactor can serve together, and two that it has to look at one by one.
-enum class kind_of_stream : unsigned char { plain, filtered, on_two_channels };
+/// Streams that a reactor can serve together.
+struct subscribe_plainly {
+  auto operator()(auto& broker, std::string_view channel) const { return broker.subscribe(channel); }
+};
 
-template <class Traits = fanout_traits> class through_reactor {
+template <class Traits = fanout_traits, class Subscribe = subscribe_plainly> class through_reactor {
  public:
-  explicit through_reactor(ssewire::broker_options options = {}, kind_of_stream kind = kind_of_stream::plain)
-      : broker_(options), kind_(kind) {}
+  explicit through_reactor(ssewire::broker_options options = {}) : broker_(options) {}
   ~through_reactor() { ::close(wake_); }
 
   [[nodiscard]] int wake_descriptor() const noexcept { return wake_; }
 
   std::uint64_t add(int socket, std::string_view channel, std::string preamble) {
-    ssewire::subscribe_options options;
-    if (kind_ == kind_of_stream::filtered) options.filter = [](ssewire::event_header const&) { return true; };
-    std::array<std::string_view, 2> const channels = {channel, "quiet"};
-    auto const count = kind_ == kind_of_stream::on_two_channels ? 2u : 1u;
-    auto from = broker_.subscribe(std::span(channels).first(count), std::move(options));
-    must(static_cast<bool>(from), "subscribe");
+    auto from = Subscribe()(broker_, channel);
+    must(from, "subscribe");
     auto const added =
         streams_.add(socket_writer{socket}, std::move(from.value), {.preamble = std::move(preamble)});
-    must(static_cast<bool>(added), "add");
+    must(added, "add");
     return std::uint64_t{added.value.generation} << 32 | added.value.slot;
   }
   void writable(std::uint64_t token) { streams_.writable(id_of(token)); }
   void remove(std::uint64_t token) { streams_.close(id_of(token), ssewire::close_reason::peer_gone); }
   void publish(std::string_view channel, std::string_view data) {
-    must(static_cast<bool>(broker_.publish(channel, {.data = data})), "publish");
+    must(broker_.publish(channel, {.data = data}), "publish");
   }
 
   /// Sends what there is; says how long the loop may wait.
@@ -166,11 +144,14 @@ template <class Traits = fanout_traits> class through_reactor {
     return {static_cast<std::uint32_t>(token), static_cast<std::uint32_t>(token >> 32)};
   }
   // As if the publisher were on another thread. Edge-triggered, it need not be read.
-  static void wake(void* self) noexcept { calls.signal(static_cast<through_reactor*>(self)->wake_); }
+  static void wake(void* self) noexcept {
+    std::uint64_t const one = 1;
+    ++calls.made;
+    must(::write(static_cast<through_reactor*>(self)->wake_, &one, sizeof one) == sizeof one, "eventfd");
+  }
 
   int wake_ = ::eventfd(0, EFD_NONBLOCK);
   ssewire::basic_broker<Traits> broker_;
-  kind_of_stream kind_;
   ssewire::basic_reactor<socket_writer, Traits> streams_{{&wake, this}, {none_due, none_due}};
 };
 
@@ -202,24 +183,21 @@ class bare {
   }
   void publish(std::string_view, std::string_view data) {
     if (used_ == frames_.size()) frames_.emplace_back();
-    auto& frame = frames_[used_++];
-    frame.assign(bare_head).append(data).append("\n\n");
-    if (way_ == way::all_pending) return;
-    for (int const socket : subscribers_) send_all(socket, frame);
-    used_ = 0;
+    frames_[used_++].assign(bare_head).append(data).append("\n\n");
   }
   int flush() {
-    if (used_ == 0) return -1;
     parts_.clear();
     std::size_t bytes = 0;
-    for (std::size_t i = 0; i < used_; ++i) {
-      parts_.push_back({frames_[i].data(), frames_[i].size()});
-      bytes += frames_[i].size();
+    for (auto& frame : std::span(frames_).first(std::exchange(used_, 0))) {
+      bytes += frame.size();
+      parts_.push_back({frame.data(), frame.size()});
+      if (way_ == way::all_pending) continue;
+      for (int const socket : subscribers_) send_all(socket, frame);
     }
+    if (parts_.empty() || way_ == way::send_each) return -1;
     for (int const socket : subscribers_) {
       must(calls.send(socket, parts_.data(), parts_.size()) == static_cast<ssize_t>(bytes), "sendmsg");
     }
-    used_ = 0;
     return -1;
   }
 
@@ -245,7 +223,6 @@ template <class Sender> class fanout_loop {
   }
   ~fanout_loop() { ::close(epoll_); }
   fanout_loop(fanout_loop const&) = delete;
-  fanout_loop& operator=(fanout_loop const&) = delete;
 
   void add(int socket, std::string_view channel = all, std::string preamble = {}) {
     auto const token = sender_.add(socket, channel, std::move(preamble));
@@ -285,7 +262,8 @@ template <class Sender> class fanout_loop {
   }
 
   std::size_t look(int wait_ms) {
-    auto const found = calls.wait(epoll_, events_.data(), static_cast<int>(events_.size()), wait_ms);
+    ++calls.made;
+    auto const found = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), wait_ms);
     return found > 0 ? static_cast<std::size_t>(found) : 0;
   }
 
@@ -306,7 +284,8 @@ template <class Sender> class fanout_loop {
   }
 
   bool read_commands() {
-    auto const n = calls.read(control_, text_.data() + begun_, text_.size() - begun_);
+    ++calls.made;
+    auto const n = ::read(control_, text_.data() + begun_, text_.size() - begun_);
     if (n <= 0) return false;
     std::string_view left(text_.data(), begun_ + static_cast<std::size_t>(n));
     for (std::size_t end; (end = left.find('\n')) != left.npos; left.remove_prefix(end + 1)) {
@@ -319,17 +298,14 @@ template <class Sender> class fanout_loop {
     return true;
   }
 
-  // mark CPU-NANOSECONDS SYSTEM-CALLS BYTES-SENT ALLOCATIONS MEMORY-HELD. The answer's own call does not
-  // count.
+  // mark CPU-NANOSECONDS SYSTEM-CALLS ALLOCATIONS. The answer's own call does not count.
   void mark() {
     timespec used;
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    std::array<char, 200> line;
-    auto const size =
-        std::snprintf(line.data(), line.size(), "mark %lld %llu %llu %zu %zu\n",
-                      static_cast<long long>(used.tv_sec) * 1'000'000'000 + used.tv_nsec,
-                      static_cast<unsigned long long>(calls.made),
-                      static_cast<unsigned long long>(calls.sent), memory.allocations, memory.taken);
+    auto const cpu = std::int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+    std::array<char, 100> line;
+    auto const size = std::snprintf(line.data(), line.size(), "mark %lld %zu %zu\n",
+                                    static_cast<long long>(cpu), std::size_t{calls.made}, memory.allocations);
     must(::write(control_, line.data(), static_cast<std::size_t>(size)) == size, "mark");
   }
 

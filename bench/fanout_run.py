@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 PATIENCE = 120  # seconds for one run; they take about two
-FIELDS = ("cpu_ns", "calls", "bytes", "allocations", "memory", "p50_ns", "p99_ns", "span_ns", "frame")
+FIELDS = ("cpu_ns", "calls", "allocations", "p50_ns", "p99_ns", "span_ns")
 OF_A_MARK = ("epoll_wait", "read")  # the server's calls for the question that ends what is measured
 
 
@@ -17,19 +17,12 @@ class Case:
     subscribers: int
     bursts: int
     burst: int = 1
-    stalled: int = 0
-    data_bytes: int = 150
     warm_up: int = 5
     log_events: int = 0
 
     @property
     def deliveries(self):
         return self.subscribers * self.burst * self.bursts
-
-    @property
-    def sends(self):
-        """The calls if all events of a burst go to a subscriber in one."""
-        return self.subscribers * self.bursts
 
 
 def start(command, which):
@@ -45,12 +38,10 @@ def start(command, which):
 
 
 def port_of(server):
-    if not select.select([server.stdout], [], [], PATIENCE)[0]:
-        sys.exit("the server says nothing")
-    word, _, port = server.stdout.readline().partition(" ")
-    if word != "port":
-        sys.exit(f"the server failed: {server.wait(PATIENCE)}")
-    return int(port)
+    said = server.stdout.readline() if select.select([server.stdout], [], [], PATIENCE)[0] else ""
+    if not said.startswith("port "):
+        sys.exit(f"the server does not say its port: {said}")
+    return int(said.split()[1])
 
 
 def run(program, kind, case, under=()):
@@ -59,8 +50,7 @@ def run(program, kind, case, under=()):
     server = start((*under, program, kind, *options), min)
     client = None
     try:
-        client = start((program, "client", port_of(server), case.subscribers, case.stalled, case.burst, case.bursts,
-                        case.data_bytes, case.warm_up), max)
+        client = start((program, "client", port_of(server), case.subscribers, case.burst, case.bursts, case.warm_up), max)
         told, _ = client.communicate(timeout=PATIENCE)
         if client.returncode != 0 or not told.startswith("fanout "):
             sys.exit(f"the client failed with {kind}, {case}")

@@ -3,10 +3,9 @@
 
 A parser gets `parse`, the directory of the corpora (a.txt, b.txt, c.txt), the number of rounds, and chunk sizes. It prints
   row CORPUS CHUNK EVENTS HASH SECONDS-OF-EACH-ROUND... NAME
-The seconds are the lesser of the clock's and the processor's: what else runs here does not slow a peer down, nor does
-it pay for a garbage collector that runs on another core.
-The hash is FNV-1a of 32 bits over "id LF type LF data LF LF" of all events; "message" stands for an absent type. A peer
-whose events or hash differ from the corpus's is not reported with a time but by name, as is one that cannot be had.
+The seconds are the lesser of the clock's and the processor's: a peer pays neither for what else runs here nor for a garbage
+collector on another core. The hash is FNV-1a of 32 bits over "id LF type LF data LF LF" of all events, "message" for an absent
+type. A peer whose events differ from the corpus's is not reported with a time but by name, as is one that cannot be had.
 
 A store of events gets `replay`, the directory, the number of rounds, and how many events a client has missed, several
 times. It holds the newest 100,000 of the corpus's events, their IDs numbers of 7 digits on (a) and of 10 on (b), and prints
@@ -19,7 +18,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 HERE = pathlib.Path(__file__).resolve().parent / "peers"
 
@@ -44,8 +42,8 @@ def prepare(command, work, log, **environment):
 
 
 def version_of(*command):
-    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-    return told.strip().splitlines()[0] if told.strip() else "unknown"
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    return next(iter(told.splitlines()), "unknown")
 
 
 # Each answers the command that runs the peer, what else its environment needs, and what runs it.
@@ -73,21 +71,12 @@ def cargo_crate(work, log):
     return (work / "target/release/ssewire-bench-eventsource-stream",), {}, " ".join(version_of("rustc", "--version").split()[:2])
 
 
-def pip_package(work, log):
-    prepare((sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade",
-             "--require-hashes", "--target", "packages", "-r", "requirements.txt"), work, log)
-    return ((sys.executable, "-B", work / "peer.py"), {"PYTHONPATH": str(work / "packages")},
-            f"Python {sys.version.split()[0]}")
-
-
 PEERS = {  # name -> (version, how it is made)
     "eventsource-parser": ("3.1.1", npm_package),
     "go-sse": ("0.11.0", go_module),
     "eventsource-stream": ("0.2.3", cargo_crate),
-    "httpx-sse": ("0.4.3", pip_package),
-    "better-sse": ("0.16.1", npm_package),
 }
-KINDS = {"parse": ("eventsource-parser", "go-sse", "eventsource-stream", "httpx-sse"), "replay": ("go-sse", "better-sse")}
+KINDS = {"parse": ("eventsource-parser", "go-sse", "eventsource-stream"), "replay": ("go-sse",)}
 
 
 def measure(name, kind, work, corpora, expected, rounds, numbers):
@@ -114,8 +103,7 @@ def measure(name, kind, work, corpora, expected, rounds, numbers):
         if what == "row":
             chunk, events, digest, *samples = values
             if (int(events), digest) != expected[corpus]:
-                raise Absent(f"it yields {events} events with hash {digest} of corpus ({corpus}) in chunks of {chunk}; "
-                             f"there are {expected[corpus][0]} with {expected[corpus][1]}")
+                raise Absent(f"of corpus ({corpus}) in chunks of {chunk} it yields {events} events with hash {digest}")
             row.update(chunk=int(chunk), seconds=[*map(float, samples)])
         elif what == "memory":
             row.update(zip(("events", "wire", "held"), map(int, values)))

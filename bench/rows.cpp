@@ -10,8 +10,8 @@ namespace {
 group parse_group(corpus const& c, std::size_t chunk) {
   group made{.task = "parse", .corpus = c.name, .chunk = chunk};
   for (auto const& r : c.records) made.expected(r.id, r.type, r.data);
-  for (auto const row_of : {parse_callback, parse_callback_bytes, parse_pull, parse_memchr_per_line,
-                            parse_memchr_whole, parse_memcpy, parse_getline}) {
+  for (auto const row_of :
+       {parse_callback, parse_callback_bytes, parse_pull, parse_memchr_per_line, parse_getline}) {
     made.rows.push_back(row_of(c, chunk));
   }
   return made;
@@ -25,12 +25,6 @@ group serialize_group(corpus const& c) {
     made.rows.push_back(row_of(p));
   }
   return made;
-}
-
-std::vector<corpus> all_corpora() {
-  std::vector<corpus> all;
-  for (auto const make : {corpus_a, corpus_b, corpus_c, corpus_d, corpus_u}) all.push_back(make());
-  return all;
 }
 
 }  // namespace
@@ -47,7 +41,7 @@ prepared::prepared(corpus const& from) : records(from.records) {
   }
 }
 
-wire_bench::wire_bench() : corpora(all_corpora()) {
+wire_bench::wire_bench() : corpora({corpus_a(), corpus_b(), corpus_c(), corpus_d(), corpus_u()}) {
   for (auto const& c : corpora) {
     if (c.name == 'd') continue;
     groups.push_back(parse_group(c, 65536));

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,13 +36,10 @@ struct counting_sink {
   }
 };
 
-using parse_row_of = row (*)(corpus const&, std::size_t chunk);
 row parse_callback(corpus const&, std::size_t chunk);
 row parse_callback_bytes(corpus const&, std::size_t chunk);
 row parse_pull(corpus const&, std::size_t chunk);
 row parse_memchr_per_line(corpus const&, std::size_t chunk);
-row parse_memchr_whole(corpus const&, std::size_t chunk);
-row parse_memcpy(corpus const&, std::size_t chunk);
 row parse_getline(corpus const&, std::size_t chunk);
 
 /// What is to be written, its types and IDs checked before anything is measured.
@@ -63,13 +59,11 @@ row serialize_span(shared_prepared const&);
 row serialize_memcpy(shared_prepared const&);
 row serialize_append(shared_prepared const&);
 
-/// The corpora and what is done with each; the rows look into it, so it must outlive them and stay where it
-/// is.
+/// The corpora and what is done with each. The rows look into it: it must outlive them and not move.
 class wire_bench {
  public:
   wire_bench();
   wire_bench(wire_bench const&) = delete;
-  wire_bench& operator=(wire_bench const&) = delete;
 
   std::vector<corpus> const corpora;  // a, b, c, d, u
   std::vector<group> groups;

@@ -9,8 +9,8 @@ import report
 def wire_result(slower=()):
     """Ours take 8 ns in even rounds and 80 in odd ones, the references a hundred times as long, as do those in `slower`."""
     rows = {}
-    for (task, places, row, against), aims in report.WIRE_AIMS.items():
-        for place, aim in zip(places, aims):
+    for (task, row, against), aims in report.WIRE_AIMS.items():
+        for place in aims:
             rows.setdefault(f"{task}/{place}/{row}", [8, 80] * 4)
             rows[f"{task}/{place}/{against}"] = [each * 100 for each in rows[f"{task}/{place}/{row}"]]
     for key in slower:
@@ -20,9 +20,7 @@ def wire_result(slower=()):
 
 class Ratios(unittest.TestCase):
     def test_a_ratio_is_taken_within_a_round(self):
-        # The medians are equal, and the ratio of the means is 1.
-        self.assertEqual(report.ratio([1, 2, 30], [30, 1, 2]), [1 / 30, 2, 15])
-        self.assertEqual(report.ratio([1, 10, 100], [2, 20, 200]), [0.5, 0.5, 0.5])
+        self.assertEqual(report.ratio([1, 2, 30], [30, 1, 2]), [1 / 30, 2, 15])  # though the medians are equal
         with self.assertRaises(ValueError):
             report.ratio([1, 2, 3], [1, 2])
 
@@ -37,8 +35,8 @@ class Ratios(unittest.TestCase):
         rows = {f"1,000/{row}/{what}": [1.0] * 3 for row in ("ours", "bare") for what in report.WHATS}
         for factor, says in ((1.05, True), (1.051, False)):
             rows["1,000/ours/cpu_ns"] = [factor] * 3
-            by_what = {ours: good for ours, *_, good in report.fanout_ratios({"rows": rows})}
-            self.assertEqual(by_what["1,000/ours/cpu_ns"], says)
+            by_what = {what: good for _, _, what, *_, good in report.fanout_ratios({"rows": rows})}
+            self.assertEqual(by_what["CPU a delivery, 1,000 subscribers"], says)
 
 
 class Page(unittest.TestCase):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// callback.cpp - ssewire's parser with its limits and retry: as it is by default, and with bytes that are
-// not UTF-8 left as they are. Both run the same code, so that their difference is the price of the repair.
+// callback.cpp - ssewire's parser as it is by default, and with bytes that are not UTF-8 left as they are.
+// Both run the same code, so that their difference is the price of the repair.
 #include <ssewire/wire/parser.hpp>
 
 #include <rows.hpp>

@@ -12,8 +12,7 @@
 namespace bench {
 namespace {
 
-/// "L": finds every LF and does nothing else. No parser that visits lines one by one with memchr can be
-/// faster.
+/// Finds every LF and does nothing else. No parser that goes from line to line with memchr can be faster.
 struct memchr_per_line {
   template <class Sink> void feed(std::string_view bytes, Sink& sink) {
     auto const* at = bytes.data();
@@ -26,22 +25,6 @@ struct memchr_per_line {
       at = end + 1;
     }
   }
-};
-
-/// One search for a byte that is not there: how fast memory can be looked at.
-struct memchr_whole {
-  template <class Sink> void feed(std::string_view bytes, Sink& sink) {
-    sink.touched += std::memchr(bytes.data(), 1, bytes.size()) == nullptr;
-  }
-};
-
-struct memcpy_chunk {
-  template <class Sink> void feed(std::string_view bytes, Sink&) {
-    if (to.size() < bytes.size()) to.resize(bytes.size());
-    std::memcpy(to.data(), bytes.data(), bytes.size());
-    keep(to.data());
-  }
-  std::string to;
 };
 
 /// The usual parser: collect up to a blank line, then getline. Knows LF only.
@@ -117,13 +100,6 @@ row parse_memchr_per_line(corpus const& c, std::size_t chunk) {
   return reference_row<memchr_per_line>("memchr_per_line", c, chunk);
 }
 
-row parse_memchr_whole(corpus const& c, std::size_t chunk) {
-  return reference_row<memchr_whole>("memchr_whole", c, chunk);
-}
-
-row parse_memcpy(corpus const& c, std::size_t chunk) {
-  return reference_row<memcpy_chunk>("memcpy", c, chunk);
-}
 row parse_getline(corpus const& c, std::size_t chunk) {
   return parse_row<getline_parser>("getline", c, chunk);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// span.cpp - ssewire's serializer into memory of the caller's, with so much room that nothing is counted
-// first.
+// span.cpp - ssewire's serializer into the caller's memory, with room enough that nothing is counted first.
 #include <ssewire/wire/serializer.hpp>
 
 #include <rows.hpp>

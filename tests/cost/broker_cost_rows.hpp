@@ -5,6 +5,8 @@
 //   channels   one call for `bytes` channels
 #pragma once
 
+#include <ssewire/log/replay_buffer.hpp>
+
 #include <broker_rows.hpp>
 
 #include <array>

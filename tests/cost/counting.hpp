@@ -10,8 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <string_view>
-#include <vector>
+#include <string>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -79,6 +78,28 @@ inline void counted_free(void* memory_of) noexcept {
 extern "C" [[gnu::noinline]] void measured(bench::row const& r) { r.run(); }
 
 namespace bench {
+
+/// "g++ 12.2.0"
+inline std::string compiler() {
+#if defined(__clang__)
+  return "clang++ " + std::to_string(__clang_major__) + "." + std::to_string(__clang_minor__) + "." +
+         std::to_string(__clang_patchlevel__);
+#else
+  return "g++ " + std::to_string(__GNUC__) + "." + std::to_string(__GNUC_MINOR__) + "." +
+         std::to_string(__GNUC_PATCHLEVEL__);
+#endif
+}
+
+/// The library's: "SSE2" or "portable".
+inline std::string path() {
+#if defined(__x86_64__) && !defined(SSEWIRE_DETAIL_PORTABLE)
+  return "SSE2";
+#else
+  return "portable";
+#endif
+}
+
+inline void print_head() { std::printf("compiler %s\npath %s\n", compiler().c_str(), path().c_str()); }
 
 /// Runs a row inside measured(), and prints a line: count TASK CORPUS CHUNK NAME BYTES
 /// With `allocations` a second time, and the allocations of that behind the line.

@@ -35,6 +35,21 @@ struct steady_traits : bench::fanout_traits {
 };
 using ours = bench::through_reactor<steady_traits>;
 
+// Streams that a reactor has to look at one by one.
+struct subscribe_filtered {
+  auto operator()(auto& broker, std::string_view channel) const {
+    ssewire::subscribe_options options;
+    options.filter = [](ssewire::event_header const&) { return true; };
+    return broker.subscribe(channel, std::move(options));
+  }
+};
+struct subscribe_to_two {
+  auto operator()(auto& broker, std::string_view channel) const {
+    std::array<std::string_view, 2> const channels = {channel, "quiet"};
+    return broker.subscribe(channels);
+  }
+};
+
 std::string const data(150, 'x');
 constexpr std::size_t log_events = 64;
 constexpr std::size_t frame_bytes = bench::bare_head.size() + 150 + 2;
@@ -262,10 +277,11 @@ int main(int count, char** arguments) {
   bool const allocations = command == "allocations";
   ssewire::broker_options options;
   options.replay.max_events = log_events;
-  using bench::kind_of_stream;
   count_deliveries<ours>("ours", allocations, options);
-  count_deliveries<ours>("filtered", allocations, options, kind_of_stream::filtered);
-  count_deliveries<ours>("two_channels", allocations, options, kind_of_stream::on_two_channels);
+  count_deliveries<bench::through_reactor<steady_traits, subscribe_filtered>>("filtered", allocations,
+                                                                              options);
+  count_deliveries<bench::through_reactor<steady_traits, subscribe_to_two>>("two_channels", allocations,
+                                                                            options);
   count_deliveries<bench::bare>("bare", allocations, bench::bare::way::send_each);
   for (std::size_t const channels : {10u, 10'000u}) count_publish(channels, allocations, options);
   for (std::size_t const stalled : {0u, 20u}) count_beside_stalled(stalled, allocations);

@@ -68,7 +68,9 @@ func (c *chunks) Read(to []byte) (int, error) {
 
 func parse(stream []byte, chunk int, onEvent func(*sse.Event)) {
 	for event, err := range sse.Read(&chunks{stream, chunk}, nil) {
-		must(0, err)
+		if err != nil {
+			panic(err)
+		}
 		onEvent(&event)
 	}
 }
@@ -111,14 +113,6 @@ func measureParser(corpus string, stream []byte, rounds int, sizes []string) {
 
 const held = 100_000
 
-// digits are the IDs that the other stores have, too; a publisher makes each anew.
-func digits(corpus string, i int) string {
-	if corpus == "a" {
-		return fmt.Sprintf("%07d", i)
-	}
-	return fmt.Sprintf("%010d", i)
-}
-
 // message makes an event of a block of the corpus, with strings of its own.
 func message(block string) *sse.Message {
 	m := &sse.Message{}
@@ -148,17 +142,13 @@ func heap() uint64 {
 }
 
 func measureStore(corpus string, stream []byte, rounds int, missed []string, autoIDs bool) {
-	label := "go-sse FiniteReplayer"
+	// The IDs that the other stores have, too; a publisher makes each anew.
+	label, format := "go-sse FiniteReplayer", map[string]string{"a": "%07d", "b": "%010d"}[corpus]
 	if autoIDs {
-		label += ", its own IDs"
+		label, format = label+", its own IDs", "%d"
 	}
+	id := func(i int) sse.EventID { return sse.ID(fmt.Sprintf(format, i)) }
 	blocks := strings.Split(strings.TrimSuffix(string(stream), "\n\n"), "\n\n")
-	id := func(i int) string {
-		if autoIDs {
-			return strconv.Itoa(i)
-		}
-		return digits(corpus, i)
-	}
 	wire := 0
 	before := heap()
 	// One more than it is to hold: filled to the last place, it answers the newest ID with all its events.
@@ -166,7 +156,7 @@ func measureStore(corpus string, stream []byte, rounds int, missed []string, aut
 	for i := range held {
 		m := message(blocks[i%len(blocks)])
 		if !autoIDs {
-			m.ID = sse.ID(id(i))
+			m.ID = id(i)
 		}
 		wire += len(must(replayer.Put(m, []string{"news"})).String())
 	}
@@ -176,8 +166,8 @@ func measureStore(corpus string, stream []byte, rounds int, missed []string, aut
 		got := 0
 		replay := func() {
 			client := counter{}
-			last := sse.ID(id(held - 1 - behind))
-			must(0, replayer.Replay(sse.Subscription{Client: &client, LastEventID: last, Topics: []string{"news"}}))
+			from := sse.Subscription{Client: &client, LastEventID: id(held - 1 - behind), Topics: []string{"news"}}
+			must(0, replayer.Replay(from))
 			got = client.events
 		}
 		if replay(); got != behind {
