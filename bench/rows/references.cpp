@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// references.cpp - what parsers and serializers are held against: searching, copying, and what one writes by hand.
+// references.cpp - what the rows are held against: searching, copying, and what one writes by hand.
 #include <rows.hpp>
 
 #include <cstddef>

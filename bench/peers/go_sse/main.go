@@ -177,6 +177,7 @@ func measureStore(corpus string, stream []byte, rounds int, missed []string, aut
 		fmt.Printf("replay %s %d%s %s\n", corpus, behind, samples(rounds, 0.003, replay), label)
 	}
 	runtime.KeepAlive(replayer)
+	runtime.KeepAlive(blocks) // it was there before, and is no part of the store
 }
 
 func main() {
