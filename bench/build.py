@@ -14,7 +14,7 @@ PORTABLE = ("-DSSEWIRE_DETAIL_PORTABLE",)  # the path without SSE2: another prog
 ROWS = ("bench/rows.cpp", *sorted(path.relative_to(ROOT).as_posix() for path in (HERE / "rows").glob("*.cpp")))
 PROGRAMS = {
     "wire": ("bench/wire.cpp", *ROWS),
-    "broker": ("bench/broker.cpp",),
+    "broker": ("bench/broker.cpp", "bench/delivery.cpp"),
     "fanout": ("bench/fanout.cpp",),
     "wire_counts": ("tests/cost/wire_counts.cpp", *ROWS),
     "broker_counts": ("tests/cost/broker_counts.cpp",),

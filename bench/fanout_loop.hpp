@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fanout_loop.hpp - a server of event streams on epoll, reduced to what sending needs, and two ways for it
-// to send: the library's reactor, and bare system calls. fanout.cpp puts it on loopback,
-// fanout_counts.cpp counts it in-process.
+// to send: the library's reactor, and bare system calls. fanout.cpp times it, fanout_counts.cpp counts it.
 //
 // A control connection publishes, one line each, and asks for figures:
 //   P DATA   an event
@@ -101,7 +100,6 @@ template <class Traits = fanout_traits, class Subscribe = subscribe_plainly> cla
  public:
   explicit through_reactor(ssewire::broker_options options = {}) : broker_(options) {}
   ~through_reactor() { ::close(wake_); }
-
   [[nodiscard]] int wake_descriptor() const noexcept { return wake_; }
 
   std::uint64_t add(int socket, std::string_view channel, std::string preamble) {
@@ -167,9 +165,7 @@ class bare {
   };
 
   explicit bare(way how) : way_(how) {}
-
   [[nodiscard]] int wake_descriptor() const noexcept { return -1; }
-
   std::uint64_t add(int socket, std::string_view, std::string preamble) {
     preamble += greeting;
     send_all(socket, preamble);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// measure.hpp - what a row of a bench is, and how what it delivers is checked. timing.hpp times rows,
-// tests/cost/ counts them.
+// measure.hpp - a bench's rows, and the check of what they deliver. timing.hpp times, tests/cost/ counts.
 #pragma once
 
 #include <ssewire/core/event.hpp>

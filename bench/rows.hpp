@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// rows.hpp - the rows of parser and serializer, and the list of them. wire.cpp times them, wire_counts.cpp
-// counts them.
+// rows.hpp - the rows of parser and serializer. wire.cpp times them, wire_counts.cpp counts them.
 //
 // Each row is a source of its own in rows/: a compiler that gets many of them at once inlines less of each
 // (g++ 12 makes the parser half as fast then), and a program has one.
