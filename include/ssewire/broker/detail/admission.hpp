@@ -4,7 +4,6 @@
 
 #include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/lifecycle.hpp>
-#include <ssewire/broker/detail/membership.hpp>
 #include <ssewire/broker/detail/resume.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>

@@ -5,12 +5,12 @@
 #include <ssewire/broker/detail/subscriber.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/try_call.hpp>
+#include <ssewire/log/detail/indexed_heap.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 #include <ssewire/log/detail/tombstones.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,7 +32,7 @@ template <class Traits> class channel_table {
 
   // `max_bytes` limits each channel's log.
   channel_table(siphash hash, std::size_t max_bytes, std::size_t max_forgotten, pinned_bytes pins)
-      : by_name_(0, name_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
+      : by_name_(0, keyed_hash{hash}), max_bytes_(max_bytes), forgotten_(max_forgotten),
         pins_(std::move(pins)) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
@@ -72,7 +72,7 @@ template <class Traits> class channel_table {
   // For a channel without members and events. The table remembers only up to where it had lost events.
   void drop(channel& c) noexcept {
     forgotten_.remember(by_name_.hash_function().of(c.name), {c.history.lost_through(), c.history.lost_id()});
-    if (c.age_index != nowhere) remove_from_ages(c.age_index);
+    if (c.age_index != not_in_heap) by_age_.remove(c);
     all_.back()->index = c.index;
     all_[c.index] = all_.back();
     all_.pop_back();
@@ -84,87 +84,35 @@ template <class Traits> class channel_table {
 
   // The channel holds events now: those just appended are the newest of all channels.
   void add_events(channel& c) noexcept {
-    if (c.age_index != nowhere) return;
-    c.age_index = by_age_.size();
-    by_age_.push_back({oldest_position(c), &c});
-    rise(c.age_index);
+    if (c.age_index == not_in_heap) by_age_.add(oldest_position(c), c);
   }
 
   // The channel that holds the oldest event of all, or null if no channel holds an event. Amortised O(log
   // n): trimming leaves a heap key too low; it is corrected when it reaches the top.
   [[nodiscard]] channel* oldest() noexcept {
     while (!by_age_.empty()) {
-      auto& first = by_age_.front();
+      auto const first = by_age_.first();
       if (first.of->history.events() == 0) {
-        remove_from_ages(0);
+        by_age_.remove(*first.of);
         continue;
       }
       auto const position = oldest_position(*first.of);
-      if (first.position == position) return first.of;
-      first.position = position;
-      sink(0);
+      if (first.key == position) return first.of;
+      by_age_.raise_first(position);
     }
     return nullptr;
   }
 
  private:
-  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
-
-  struct name_hash {
-    siphash of;
-
-    std::size_t operator()(std::string_view text) const noexcept {
-      return of(text) & (std::numeric_limits<std::size_t>::max)();
-    }
-  };
-
-  // An element of a binary heap, where the parent of i is (i - 1) / 2.
-  struct aged {
-    std::uint64_t position;  // a lower bound: no event of the channel is older
-    channel* of;
-  };
-
   static std::uint64_t oldest_position(channel const& c) noexcept {
     return c.history.position_of(c.history.first_ordinal());
   }
 
-  void put(std::size_t at, aged const& what) noexcept {
-    by_age_[at] = what;
-    what.of->age_index = at;
-  }
-
-  void rise(std::size_t at) noexcept {
-    auto const what = by_age_[at];
-    for (; at != 0 && by_age_[(at - 1) / 2].position > what.position; at = (at - 1) / 2)
-      put(at, by_age_[(at - 1) / 2]);
-    put(at, what);
-  }
-
-  void sink(std::size_t at) noexcept {
-    auto const what = by_age_[at];
-    for (auto child = 2 * at + 1; child < by_age_.size(); child = 2 * at + 1) {
-      if (child + 1 < by_age_.size() && by_age_[child + 1].position < by_age_[child].position) ++child;
-      if (by_age_[child].position >= what.position) break;
-      put(at, by_age_[child]);
-      at = child;
-    }
-    put(at, what);
-  }
-
-  void remove_from_ages(std::size_t at) noexcept {
-    by_age_[at].of->age_index = nowhere;
-    auto const last = by_age_.back();
-    by_age_.pop_back();
-    if (at == by_age_.size()) return;
-    put(at, last);
-    rise(at);
-    sink(last.of->age_index);
-  }
-
-  std::unordered_map<std::string_view, std::unique_ptr<channel>, name_hash>
+  std::unordered_map<std::string_view, std::unique_ptr<channel>, keyed_hash>
       by_name_;  // the key: its channel's name
   std::vector<channel*> all_;
-  std::vector<aged> by_age_;
+  // The key: no event of the channel has a lower position.
+  indexed_heap<std::uint64_t, channel, &channel::age_index> by_age_;
   std::size_t max_bytes_;
   tombstones forgotten_;
   pinned_bytes pins_;

@@ -11,7 +11,7 @@
 #include <ssewire/broker/detail/control_events.hpp>
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/lifecycle.hpp>
-#include <ssewire/broker/detail/membership.hpp>
+#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/publisher.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>

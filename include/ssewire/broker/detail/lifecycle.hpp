@@ -6,7 +6,7 @@
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/drain_schedule.hpp>
 #include <ssewire/broker/detail/hook_runner.hpp>
-#include <ssewire/broker/detail/membership.hpp>
+#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
 #include <ssewire/broker/options.hpp>

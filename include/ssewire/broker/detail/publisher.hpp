@@ -6,7 +6,6 @@
 
 #include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/lifecycle.hpp>
-#include <ssewire/broker/detail/membership.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>

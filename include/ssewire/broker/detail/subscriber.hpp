@@ -4,7 +4,6 @@
 #pragma once
 
 #include <ssewire/broker/detail/channel.hpp>
-#include <ssewire/broker/detail/membership.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/close_reason.hpp>

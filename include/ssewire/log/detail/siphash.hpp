@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -72,6 +73,15 @@ struct siphash {
   static std::uint64_t word_at(char const* at) noexcept {
     return byte(at[0]) | byte(at[1]) << 8 | byte(at[2]) << 16 | byte(at[3]) << 24 | byte(at[4]) << 32 |
            byte(at[5]) << 40 | byte(at[6]) << 48 | byte(at[7]) << 56;
+  }
+};
+
+// The same for the standard library's tables.
+struct keyed_hash {
+  siphash of;
+
+  std::size_t operator()(std::string_view text) const noexcept {
+    return of(text) & (std::numeric_limits<std::size_t>::max)();
   }
 };
 
