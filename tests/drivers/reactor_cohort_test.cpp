@@ -1564,26 +1564,77 @@ TEST_CASE("the n-th allocation fails while a stream in step falls out, however i
   CHECK(ended_while_sending > 1);
 }
 
-TEST_CASE("a stream that was in step is who it was: its user, its policy, its time to come back") {
-  crowd c(2, {}, {.replay = {.max_events = 3}, .max_subscribers_per_user = 1});
-  c.to.push_back(std::make_unique<peer>());
-  auto from = c.b.subscribe("c", {.lag = lag_policy::close, .user = "somebody"});
-  REQUIRE(from);
-  auto const added = c.r->add(scripted_writer(*c.to.back()), std::move(from.value));
-  c.ids.push_back(added.value);
+TEST_CASE("a stream that was in step is what it was: its policy, its time to come back") {
+  crowd c(2, {}, {.replay = {.max_events = 3}});
+  auto const lagging = c.join({}, lag_policy::close);
   c.run();
   CHECK(c.publish("in step") == 1);
   c.run();
-  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::user_full);
-  c.to[2]->script.push_back(answer::again());
+  c.to[lagging]->script.push_back(answer::again());
   (void)c.publish("out");
   c.run();
-  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::user_full);
   for (int i = 0; i < 5; ++i) (void)c.publish("lost");
-  c.let_go(2);
+  c.let_go(lagging);
   c.run();
-  CHECK(c.to[2]->closed == once(close_reason::lagged));
-  CHECK(c.b.subscribe("c", {.user = "somebody"}).error == errc::ok);
+  CHECK(c.to[lagging]->closed == once(close_reason::lagged));
+}
+
+TEST_CASE(
+    "a stream that may have to be ended from outside is not in step: one of a user, one that expires, one "
+    "whose ID is known") {
+  crowd c(2);
+  CHECK(c.publish("in step") == 1);
+  c.run();
+  auto const alone = [&](ssewire::subscribe_options const& how, bool with_id) {
+    auto from = c.b.subscribe("c", how);
+    REQUIRE(from);
+    if (with_id) REQUIRE(from->id());
+    c.to.push_back(std::make_unique<peer>());
+    c.ids.push_back(c.r->add(scripted_writer(*c.to.back()), std::move(from.value)).value);
+    c.run();
+    auto const hooks = c.publish("x");
+    c.run();
+    return hooks;
+  };
+  CHECK(alone({.user = "somebody"}, false) == 2);
+  CHECK(alone({.expires = at(60s)}, false) == 3);
+  CHECK(alone({}, true) == 4);
+  CHECK(alone({}, false) == 4);
+}
+
+TEST_CASE("closing a channel ends the streams in step on it, with what they are to get before that") {
+  for (bool const on_the_way : {false, true}) {
+    CAPTURE(on_the_way);
+    crowd c(5);
+    auto const elsewhere = c.join({}, lag_policy::tell, "d");
+    c.run();
+    CHECK(c.publish("before") == 1);
+    if (!on_the_way) c.run();
+    c.to[1]->script.push_back(answer::again());
+    auto const closed = c.b.close_channel("c", ssewire::event{.type = "bye", .data = "late"});
+    REQUIRE(closed);
+    CHECK(*closed == 5);
+    (void)c.publish("after");
+    CHECK(c.publish("for others", "d") == 1);
+    c.run();
+    for (std::size_t i = 0; i < 5; ++i) {
+      CAPTURE(i);
+      CHECK(c.to[i]->closed == once(close_reason::channel_closed));
+      CHECK(c.to[i]->taken.find("after") == std::string::npos);
+      if (i != 1) CHECK(c.to[i]->taken.ends_with("event: bye\ndata: late\n\n"));
+    }
+    CHECK(c.to[elsewhere]->closed.empty());
+    CHECK(c.to[elsewhere]->taken.ends_with("data: for others\n\n"));
+    // Those that come now are in step with each other, not with a leader that has ended.
+    auto const first = c.join();
+    auto const second = c.join();
+    c.run();
+    CHECK(c.publish("anew") == 1);
+    c.run();
+    for (auto const i : {first, second}) CHECK(c.to[i]->taken.ends_with("data: anew\n\n"));
+    CHECK(c.b.subscribers("c") == 2);
+    CHECK(c.b.stats().closes[static_cast<std::size_t>(close_reason::channel_closed)] == 5);
+  }
 }
 
 TEST_CASE("streams in step end with their broker, and what they were told is why") {

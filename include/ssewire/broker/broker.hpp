@@ -11,6 +11,7 @@
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/channel_names.hpp>
 #include <ssewire/core/clock.hpp>
+#include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
@@ -19,12 +20,15 @@
 #include <ssewire/core/result.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/try_call.hpp>
+#include <ssewire/wire/serializer.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -118,8 +122,9 @@ template <class Traits = default_traits> class basic_broker {
   ///   refused as an empty one is.
   /// @param options   Where the stream starts, its filter, its user, and more. Borrowed for the call.
   /// @return          The subscription, or why there is none: no_channel, channel_name_refused,
-  ///   too_many_channels, too_many_subscribers, channel_full, user_full, closed, no_memory. On an error
-  ///   nothing has changed.
+  ///   too_many_channels, too_many_subscribers, channel_full, user_full, user_key_refused, too_many_users,
+  ///   connects_too_often, revoked, closed, no_memory. On an error nothing has changed, except that a connect
+  ///   that a channel's limit refused counts for max_connects_per_user_per_minute.
   /// @par Complexity  Expected O(names). Under the lock a search in each channel's log, O(log n) in the
   ///   events that it holds; with start_at::last as many searches as the logarithm of all positions.
   [[nodiscard]] result<subscription> subscribe(channel_names channels,
@@ -165,6 +170,67 @@ template <class Traits = default_traits> class basic_broker {
   ///   released after every 64.
   void tick(steady_time now) noexcept { core_->tick(now); }
 
+  /// Ends all streams of a user, from any thread: a token was revoked, a user signed out.
+  ///
+  /// Nothing that is published after this call has returned is offered to these streams. A parked stream is
+  /// woken. Its driver ends it at its next turn, in order, with close_reason::revoked; if its writer is stuck,
+  /// its driver drops it. The subscription counts as open until its driver has done that, but no longer for
+  /// its user.
+  ///
+  /// This is no ban: a client comes back, and then the program refuses it. A request that was authenticated
+  /// before this call and subscribes after it would slip through: pass closes() as subscribe_options::as_of.
+  ///
+  /// @param user      subscribe_options::user of the streams. Borrowed for the call.
+  /// @param farewell  An event without an ID that each client gets before the end, if its writer takes it.
+  ///   Borrowed for the call.
+  /// @return          How many streams this call has ended; or why nothing was done: id_refused (the farewell
+  ///   has an ID), event_too_large, no_memory. An absent or empty user has no streams.
+  /// @par Complexity  O(streams of the user); the lock is released after each hook, at the latest after 64
+  ///   streams.
+  result<std::uint64_t> close_user(optional_text user, std::optional<event> const& farewell = {}) noexcept {
+    auto const last_words = serialized(farewell);
+    if (!last_words) return {0, last_words.error};
+    if (user.value().empty()) return {0, errc::ok};
+    return {core_->close_user(user.value(), *last_words), errc::ok};
+  }
+
+  /// Ends all streams that follow a channel, from any thread: an answer is complete, a room was closed. They
+  /// end as with close_user(), with close_reason::channel_closed, also those that follow other channels too.
+  /// The channel and its events stay.
+  ///
+  /// @param channel   Borrowed for the call.
+  /// @param farewell  As for close_user().
+  /// @return          How many subscriptions the channel had. Errors as for close_user().
+  /// @par Complexity  O(subscribers); the lock is released after every 64.
+  result<std::uint64_t> close_channel(optional_text channel,
+                                      std::optional<event> const& farewell = {}) noexcept {
+    auto const last_words = serialized(farewell);
+    if (!last_words) return {0, last_words.error};
+    return {core_->close_channel(channel.value(), *last_words), errc::ok};
+  }
+
+  /// Ends one stream, from any thread, as close_user() does.
+  ///
+  /// @param one       From basic_subscription::id().
+  /// @param why       The reason that the stream ends with.
+  /// @param farewell  As for close_user().
+  /// @return          Whether this call has ended it: false if it has ended already. Errors as for
+  ///   close_user().
+  /// @par Complexity  Expected O(1); takes the lock.
+  result<bool> close(subscription_id one, close_reason why = close_reason::removed,
+                     std::optional<event> const& farewell = {}) noexcept {
+    auto const last_words = serialized(farewell);
+    if (!last_words) return {false, last_words.error};
+    if (why == close_reason::none) why = close_reason::removed;
+    return {core_->close_one(one.number, why, *last_words), errc::ok};
+  }
+
+  /// How many calls of close_user() and close_channel() there were: read it before a request is
+  /// authenticated, for subscribe_options::as_of.
+  ///
+  /// @par Complexity  O(1); takes the lock.
+  [[nodiscard]] std::uint64_t closes() const noexcept { return core_->closes(); }
+
   /// How many subscriptions follow a channel now.
   ///
   /// @par Complexity  Expected O(1); takes the lock.
@@ -182,6 +248,18 @@ template <class Traits = default_traits> class basic_broker {
 
  private:
   using core = detail::broker_core<Traits>;
+
+  // A farewell as bytes that all its streams share. Null: there is none.
+  [[nodiscard]] result<std::shared_ptr<std::string const>>
+  serialized(std::optional<event> const& farewell) const noexcept {
+    result<std::shared_ptr<std::string const>> made;
+    if (!farewell) return made;
+    if (farewell->id.has_value()) return {{}, errc::id_refused};
+    if (serialized_size(*farewell) > core_->max_event_bytes()) return {{}, errc::event_too_large};
+    if (!detail::try_call([&] { made.value = std::make_shared<std::string const>(serialize(*farewell)); }))
+      made.error = errc::no_memory;
+    return made;
+  }
 
   std::shared_ptr<core> core_;
 };

@@ -22,9 +22,29 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+/// What happens when a user who has max_subscribers_per_user subscriptions begins one more.
+enum class user_limit : unsigned char {
+  /// The new one is refused, with errc::user_full.
+  refuse_newest,
+  /// The new one is admitted, and the oldest is ended with close_reason::replaced.
+  replace_oldest,
+};
+
+/// The choice in a word, for labels. A static string.
+constexpr std::string_view name(user_limit limit) noexcept {
+  switch (limit) {
+  case user_limit::refuse_newest: return "refuse_newest";
+  case user_limit::replace_oldest: return "replace_oldest";
+  }
+  return "unknown";
+}
+
 /// The limits of a broker. The limits of history trim the oldest events, but never those of the newest
 /// publish. At the other limits the new subscriber or the new event is refused with an error.
 struct broker_options {
+  /// For max_connects_per_user_per_minute.
+  static constexpr std::uint32_t no_limit_per_minute = (std::numeric_limits<std::uint32_t>::max)();
+
   /// The history of each channel.
   replay_limits replay = {};
   /// Events held by all channels together. Over this limit the broker trims the oldest of all.
@@ -53,6 +73,17 @@ struct broker_options {
   std::size_t max_subscribers_per_channel = (std::numeric_limits<std::size_t>::max)();
   /// Subscriptions with the same subscribe_options::user.
   std::size_t max_subscribers_per_user = (std::numeric_limits<std::size_t>::max)();
+  /// What happens when a user with that many subscriptions begins one more.
+  user_limit at_user_limit = user_limit::refuse_newest;
+  /// Subscriptions that one user may begin within a minute, or at once after a minute without any.
+  std::uint32_t max_connects_per_user_per_minute = no_limit_per_minute;
+  /// Users that the broker keeps a record of, about 300 bytes each: those with open subscriptions, and, if
+  /// connects are limited, those with a connect in the last minute. At this limit the broker forgets the
+  /// record that has been without a subscription the longest; if there is none, it refuses a new user.
+  std::size_t max_users = 100'000;
+  /// How long a stream may last; 0: no limit. Each stream gets another time, from 80 % of this to all of it,
+  /// so that streams that began together do not end together. tick() ends it with close_reason::expired.
+  steady_duration longest_life = steady_duration(0);
   /// Channels of one subscription, and of one publish. Each pull, park, join and leave looks at all channels
   /// of a stream.
   std::size_t max_channels_per_stream = 64;
@@ -151,6 +182,17 @@ constexpr std::string_view name(position_events events) noexcept {
   return "unknown";
 }
 
+/// Which subscription of a broker is meant: basic_subscription::id() gives it. An ID is never given again.
+struct subscription_id {
+  /// 0: none.
+  std::uint64_t number = 0;
+
+  /// Whether it names a subscription.
+  [[nodiscard]] explicit constexpr operator bool() const noexcept { return number != 0; }
+  /// Whether both name the same one.
+  friend constexpr bool operator==(subscription_id, subscription_id) noexcept = default;
+};
+
 /// What a publish says of its events besides the events.
 struct publish_options {
   /// A number for filters; it is not sent. It costs 8 bytes for each event on channels where a tag was not 0.
@@ -170,9 +212,19 @@ struct subscribe_options {
   event_filter filter = {};
   /// Whether the stream gets position events.
   position_events position = position_events::sent;
-  /// The user that the stream counts for, for max_subscribers_per_user; absent or empty: it counts for none.
-  /// Borrowed for the call.
+  /// The user that the stream belongs to, up to 128 bytes: for the limits of users and for close_user().
+  /// Absent or empty: it belongs to none. Borrowed for the call.
   optional_text user = {};
+  /// When the stream ends, with close_reason::expired: when its client's token does, for example. tick() ends
+  /// it.
+  std::optional<steady_time> expires = {};
+  /// What basic_broker::closes() returned before the request was authenticated. If the user or a channel was
+  /// closed since then, this call is refused with errc::revoked: the request may have been authenticated
+  /// before the close. Absent: not checked.
+  std::optional<std::uint64_t> as_of = {};
+  /// The time now, for max_connects_per_user_per_minute and longest_life. Absent: the clock is read if one of
+  /// these limits needs it.
+  std::optional<steady_time> now = {};
 };
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -83,6 +83,8 @@ struct broker_stats {
   std::array<std::uint64_t, errc_count> refusals = {};
   /// Subscriptions now.
   std::uint64_t subscribers = 0;
+  /// Users that the broker keeps a record of now: those that count against max_users.
+  std::uint64_t users = 0;
   /// Channels now: those that count against max_channels.
   std::uint64_t channels = 0;
   /// Expired channels remembered now: those that count against max_expired_channels.

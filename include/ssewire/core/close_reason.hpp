@@ -39,10 +39,18 @@ enum class close_reason : unsigned char {
   /// It was still sending events that the log had trimmed, when the memory of all such events exceeded
   /// broker_options::max_pinned_bytes.
   pinned_too_much,
+  /// close_user() ended the streams of its user: the user may not have it any more.
+  revoked,
+  /// subscribe_options::expires or broker_options::longest_life has passed.
+  expired,
+  /// A newer stream of the same user took its place: user_limit::replace_oldest.
+  replaced,
+  /// close_channel() ended the streams of a channel that it followed.
+  channel_closed,
 };
 
 /// How many values close_reason has, `none` among them.
-inline constexpr std::size_t close_reason_count = 12;
+inline constexpr std::size_t close_reason_count = 16;
 
 /// The reason in a word, for logs and counters. A static string.
 constexpr std::string_view name(close_reason reason) noexcept {
@@ -59,6 +67,10 @@ constexpr std::string_view name(close_reason reason) noexcept {
   case close_reason::writer_broke_contract: return "writer_broke_contract";
   case close_reason::no_memory: return "no_memory";
   case close_reason::pinned_too_much: return "pinned_too_much";
+  case close_reason::revoked: return "revoked";
+  case close_reason::expired: return "expired";
+  case close_reason::replaced: return "replaced";
+  case close_reason::channel_closed: return "channel_closed";
   }
   return "unknown";
 }

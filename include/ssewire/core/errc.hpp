@@ -62,6 +62,14 @@ enum class errc : unsigned char {
   channel_full,
   /// The limit of subscribers of one user is reached: the newcomer is refused.
   user_full,
+  /// A user's key exceeds 128 bytes.
+  user_key_refused,
+  /// The limit of users is reached: a new user is refused.
+  too_many_users,
+  /// The user has begun as many subscriptions in the last minute as one user may: the newcomer is refused.
+  connects_too_often,
+  /// The user or a channel was closed after subscribe_options::as_of: the newcomer is refused.
+  revoked,
   /// No channel was named: a subscription and a published event need at least one.
   no_channel,
   /// The broker, stream or parser is closed, or the broker is draining; it takes nothing new.
@@ -97,6 +105,10 @@ constexpr std::string_view name(errc error) noexcept {
   case errc::too_many_subscribers: return "too_many_subscribers";
   case errc::channel_full: return "channel_full";
   case errc::user_full: return "user_full";
+  case errc::user_key_refused: return "user_key_refused";
+  case errc::too_many_users: return "too_many_users";
+  case errc::connects_too_often: return "connects_too_often";
+  case errc::revoked: return "revoked";
   case errc::no_channel: return "no_channel";
   case errc::closed: return "closed";
   case errc::outbox_full: return "outbox_full";
@@ -143,6 +155,14 @@ constexpr std::string_view message(errc error) noexcept {
   case errc::channel_full: return "max_subscribers_per_channel is reached; the client may come back later";
   case errc::user_full:
     return "this user has max_subscribers_per_user subscriptions; close one of them first";
+  case errc::user_key_refused: return "a user's key must have at most 128 bytes; nothing was done";
+  case errc::too_many_users: return "max_users is reached; the client may come back later";
+  case errc::connects_too_often:
+    return "this user has begun max_connects_per_user_per_minute subscriptions within a minute; the client "
+           "may "
+           "come back later";
+  case errc::revoked:
+    return "the user or a channel was closed after subscribe_options::as_of; authenticate the request again";
   case errc::no_channel:
     return "name at least one channel; to leave the last channel, close the subscription; nothing was done";
   case errc::closed:

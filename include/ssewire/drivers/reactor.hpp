@@ -459,8 +459,10 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     });
     auto const stood = leave_place(s, offered);
     if (s.alone == nullptr) return nullptr;
+    bool ended = false;
     s.alone->stream.resume(
-        in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(), s.asleep));
+        in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(), s.asleep, ended));
+    if (ended) s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
     s.alone->sent = 0;
     s.alone->seen = stood.seen;
     return s.alone;
@@ -476,7 +478,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   void end_in_step(seat& s, close_reason why) noexcept {
     s.dead = s.acting = true;
     ++inside_;
-    auto const counted = in_step::close(*s.of->at, *s.of->leader, s.asleep, why);
+    auto const counted = in_step::close(*s.of->at, *s.of->leader, why);
     detail::report_end(s.writer, counted, ending::cut);
     --inside_;
     s.acting = false;

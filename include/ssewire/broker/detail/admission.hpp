@@ -7,8 +7,10 @@
 #include <ssewire/broker/detail/resume.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/detail/users.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
+#include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/extremes.hpp>
@@ -25,7 +27,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -44,14 +46,14 @@ template <class Traits> class admission {
   using membership = detail::membership<Traits>;
   using subscriber = detail::subscriber<Traits>;
 
-  admission(broker_state<Traits>& state, lifecycle<Traits> const& life) noexcept
-      : state_(state), life_(life) {}
+  admission(broker_state<Traits>& state, lifecycle<Traits>& life) noexcept : state_(state), life_(life) {}
 
   // Returns null and the reason if the subscriber is refused. Throws std::bad_alloc; then nothing has
   // changed.
   std::pair<subscriber*, errc> subscribe(std::span<std::string_view const> names,
                                          subscribe_options const& how) {
     auto const last_event_id = how.last_event_id.value();
+    if (how.user.value().size() > user_table<Traits>::max_key_bytes) return {nullptr, errc::user_key_refused};
     std::vector<std::string_view> distinct;
     if (auto const error = state_.logs.take_names(names, distinct); error != errc::ok)
       return {nullptr, error};
@@ -60,20 +62,25 @@ template <class Traits> class admission {
     s->policy = how.lag;
     s->filter = how.filter;
     s->position = how.position;
-    if (auto const user = how.user.value(); !user.empty()) s->user = state_.hash(user) | 1;
     std::optional<std::uint64_t> own_id;  // its hash
     if (good_own_id(last_event_id)) own_id = state_.hash(last_event_id);
+    auto const now = needs_time(how) ? how.now.value_or(std::chrono::steady_clock::now()) : steady_time();
 
     lock held(state_.guard);
     if (!life_.is_open()) return {nullptr, errc::closed};
     if (!state_.is_of_this_process()) return {nullptr, errc::no_memory};
-    if (auto const error = admit(*s, distinct); error != errc::ok) return {nullptr, error};
+    auto const expires = life_.end_of_life(state_.joined + 1, how.expires, now);
+    if (expires) state_.expiries.reserve_one_more();
+    subscriber* replaced = nullptr;
+    if (auto const error = admit(*s, distinct, how, now, replaced); error != errc::ok)
+      return {nullptr, error};
     auto const resumes_after =
         resume(*s, last_event_id, own_id, how.start, state_.sequence, state_.ids.unset());
     s->joined_at = s->said = state_.sequence;
-    s->number = ++joined_;
     state_.subscribers.add(*s);
+    if (expires) state_.expiries.add(*expires, *s);
     ++state_.counts.subscribers;
+    if (replaced != nullptr) life_.replace(held, *replaced);
     if (s->filter && s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
     ++state_.counts.resumes[static_cast<std::size_t>(s->outcome)];
     for (auto& m : *s) state_.hooks.tell_presence(held, *m.of);
@@ -90,7 +97,8 @@ template <class Traits> class admission {
     state_.reader.let_go(*s);
     s->now = phase::closed;
     for (auto& m : *s) m.unlink();
-    count_out(why, s->user);
+    state_.retire(*s);
+    count_out(why);
     for (auto& m : *s) leave_channel(held, m);
     s->channels = 0;
     if (s->filtering) {
@@ -169,10 +177,9 @@ template <class Traits> class admission {
 
   // Two parts of close(), which in_step.hpp needs apart: a counted subscriber is gone; a membership is gone.
   // leave_channel() may drop the channel.
-  void count_out(close_reason why, std::uint64_t user) noexcept {
+  void count_out(close_reason why) noexcept {
     --state_.counts.subscribers;
     ++state_.counts.closes[static_cast<std::size_t>(why)];
-    if (user != 0) leave_user(user);
   }
   void leave_channel(lock& held, membership& m) noexcept {
     --m.of->members;
@@ -181,15 +188,61 @@ template <class Traits> class admission {
   }
 
  private:
-  // Adds the subscriber to all of its channels, or to none, also when this throws std::bad_alloc.
-  errc admit(subscriber& s, std::span<std::string_view const> names) {
+  // Whether subscribe() has to know the time.
+  [[nodiscard]] bool needs_time(subscribe_options const& how) const noexcept {
+    return state_.options.longest_life > steady_duration(0) ||
+           (state_.users.limits_connects() && !how.user.value().empty());
+  }
+
+  // Adds the subscriber to its user and to all of its channels, or to none, also when this throws
+  // std::bad_alloc. `replaced` gets the stream that it replaces, if any.
+  errc admit(subscriber& s, std::span<std::string_view const> names, subscribe_options const& how,
+             steady_time now, subscriber*& replaced) {
     if (state_.counts.subscribers >= state_.options.max_subscribers) return errc::too_many_subscribers;
-    if (s.user != 0) {
-      auto const at = users_.find(s.user);
-      if ((at == users_.end() ? 0 : at->second) >= state_.options.max_subscribers_per_user)
-        return errc::user_full;
-      ++users_[s.user];
+    auto const key = how.user.value();
+    if (how.as_of && was_closed_since(*how.as_of, key, names)) return errc::revoked;
+    user_record<Traits>* user = nullptr;
+    if (!key.empty()) {
+      auto error = errc::ok;
+      std::tie(user, error) = state_.users.find_or_make(key);
+      if (user == nullptr) return error;
+      error = admit_to(*user, now, replaced);
+      if (error == errc::ok) error = enter_all(s, names);
+      if (error != errc::ok) {
+        state_.users.drop_if_unused(*user);
+        return error;
+      }
+    } else if (auto const error = enter_all(s, names); error != errc::ok) {
+      return error;
     }
+    s.number = ++state_.joined;
+    if (user != nullptr) state_.users.add(*user, s);
+    return errc::ok;
+  }
+
+  [[nodiscard]] bool was_closed_since(std::uint64_t as_of, std::string_view key,
+                                      std::span<std::string_view const> names) const noexcept {
+    auto const& closes = state_.closes;
+    if (!key.empty() && closes.may_be_closed_since(as_of, state_.hash_of_user(key))) return true;
+    for (auto const name : names) {
+      if (closes.may_be_closed_since(as_of, state_.hash_of_channel(name))) return true;
+    }
+    return false;
+  }
+
+  // Whether one more stream of this user may begin, and which one it replaces.
+  errc admit_to(user_record<Traits>& user, steady_time now, subscriber*& replaced) noexcept {
+    auto const most = state_.options.max_subscribers_per_user;
+    bool const full = user.streams >= most;
+    if (full && (most == 0 || state_.options.at_user_limit == user_limit::refuse_newest))
+      return errc::user_full;
+    if (!state_.users.take_token(user, now)) return errc::connects_too_often;
+    if (full) replaced = user.oldest;
+    return errc::ok;
+  }
+
+  // Adds the subscriber to all of its channels, or to none.
+  errc enter_all(subscriber& s, std::span<std::string_view const> names) noexcept {
     auto error = errc::ok;
     for (auto const name : names) {
       error = enter(s, s.memberships[s.channels], name);
@@ -204,7 +257,7 @@ template <class Traits> class admission {
       --m.of->members;
       state_.logs.drop_if_unused(*m.of);
     }
-    if (s.user != 0) leave_user(s.user);
+    s.channels = 0;
     return error;
   }
 
@@ -248,20 +301,13 @@ template <class Traits> class admission {
     s.outcome = outcome_of_resuming(s);
   }
 
-  void leave_user(std::uint64_t user) noexcept {
-    auto const at = users_.find(user);
-    if (--at->second == 0) users_.erase(at);
-  }
-
   [[nodiscard]] membership* member_of(subscriber const& s, std::string_view name) const noexcept {
     auto* const m = s.find([&](membership const& each) { return each.of->name == name; });
     return m == s.end() ? nullptr : m;
   }
 
   broker_state<Traits>& state_;  // its lock guards what follows
-  lifecycle<Traits> const& life_;
-  std::unordered_map<std::uint64_t, std::size_t> users_;  // hash of the user's key -> open subscriptions
-  std::uint64_t joined_ = 0;                              // subscribers ever admitted
+  lifecycle<Traits>& life_;
 };
 
 }  // namespace detail

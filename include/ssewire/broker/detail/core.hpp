@@ -8,10 +8,10 @@
 
 #include <ssewire/broker/batch.hpp>
 #include <ssewire/broker/detail/admission.hpp>
+#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/control_events.hpp>
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/lifecycle.hpp>
-#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/publisher.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -93,24 +94,25 @@ template <class Traits> class broker_core {
     int questions = 2;       // about own IDs
     int loss_questions = 8;  // about lost events
     for (std::uint64_t asked = 0;;) {
-      if (s.evicted != close_reason::none) return pull_status::closed;
+      if (s.evicted != close_reason::none) return state_.reader.say_farewell(s, out);
       bool const lags = s.lags();
       if (lags && s.filter && loss_questions > 0) {
         --loss_questions;
         bool const passed = state_.reader.pass_losses(held, s, end);
-        if (end.has_come) return pull_status::closed;
+        if (end.has_come) return end.keeps ? pull_status::closed : state_.reader.say_farewell(s, out);
         if (!passed) loss_questions = 0;
         continue;
       }
       if (life_.is_outrun(s)) {
         s.evicted = close_reason::lagged;
+        state_.retire(s);
         return pull_status::closed;
       }
       if (lags || !s.opened || control_events<Traits>::may_say_position(s)) {
         if (questions != 0 && state_.told.wants_to_know(s)) {
           --questions;
           state_.reader.ask_about_own_id(held, s, end);
-          if (end.has_come) return pull_status::closed;
+          if (end.has_come) return end.keeps ? pull_status::closed : state_.reader.say_farewell(s, out);
           continue;
         }
         state_.reader.tell(s, out);
@@ -122,7 +124,7 @@ template <class Traits> class broker_core {
       }
       if (!out.empty()) break;  // a filter may throw, and must not take these control events along
       auto const more = state_.reader.pull_filtered(held, s, out, room, end);
-      if (end.has_come) return pull_status::closed;
+      if (end.has_come) return end.keeps ? pull_status::closed : state_.reader.say_farewell(s, out);
       asked += more;
       if (!out.empty()) break;
       if (more == 0 && s.due != position_due::no) continue;
@@ -203,6 +205,33 @@ template <class Traits> class broker_core {
     life_.drain(now, deadline, spread_ms);
   }
   void close_all() noexcept { life_.close_all(); }
+
+  // ---- ends from outside ----
+
+  using farewell = std::shared_ptr<std::string const>;
+
+  std::uint64_t close_user(std::string_view key, farewell const& last_words) noexcept {
+    return life_.close_user(key, last_words);
+  }
+  std::uint64_t close_channel(std::string_view name, farewell const& last_words) noexcept {
+    return life_.close_channel(name, last_words);
+  }
+  bool close_one(std::uint64_t number, close_reason why, farewell const& last_words) noexcept {
+    return life_.close_one(number, why, last_words);
+  }
+  [[nodiscard]] std::size_t max_event_bytes() const noexcept { return state_.options.replay.max_bytes; }
+  [[nodiscard]] std::uint64_t closes() noexcept {
+    lock const held(state_.guard);
+    return state_.closes.count();
+  }
+  // Throws std::bad_alloc; then nothing has changed. 0: it has ended.
+  std::uint64_t identify(subscriber& s) {
+    lock const held(state_.guard);
+    if (s.evicted != close_reason::none) return 0;
+    state_.with_id.emplace(s.number, &s);
+    s.has_id = true;
+    return s.number;
+  }
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept { return life_.drain_retry_ms(s); }
 
   // ---- counters ----
@@ -213,6 +242,7 @@ template <class Traits> class broker_core {
     all.channels = state_.logs.channels();
     all.expired_channels = state_.logs.expired_channels();
     all.pinned_bytes = state_.logs.pinned();
+    all.users = state_.users.size();
     return all;
   }
 

@@ -11,6 +11,8 @@
 #include <ssewire/core/event_header.hpp>
 #include <ssewire/core/extremes.hpp>
 #include <ssewire/core/position.hpp>
+#include <ssewire/core/pull_status.hpp>
+#include <ssewire/core/try_call.hpp>
 #include <ssewire/log/detail/entry_log.hpp>
 #include <ssewire/log/detail/frame_header.hpp>
 #include <ssewire/log/detail/lost_headers.hpp>
@@ -54,6 +56,14 @@ template <class Traits> class cursor_reader {
   void tell(subscriber& s, batch& out) {
     out.notices_ = events_.tell(s, std::exchange(out.notices_, {}));
     out.bytes_ += out.notices_.size();
+  }
+
+  // The broker has ended the stream: what its client gets before that, once, if there is anything.
+  [[nodiscard]] static pull_status say_farewell(subscriber& s, batch& out) noexcept {
+    auto const last_words = std::exchange(s.farewell, nullptr);
+    if (!last_words || !try_call([&] { out.notices_ = *last_words; })) return pull_status::closed;
+    out.bytes_ = out.notices_.size();
+    return pull_status::ready;
   }
 
   // Asks the filter, without the lock, whether it admits the event whose ID a position event would repeat.

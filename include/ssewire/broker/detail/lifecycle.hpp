@@ -3,10 +3,10 @@
 // streams that lag or hold too much memory.
 #pragma once
 
+#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/drain_schedule.hpp>
 #include <ssewire/broker/detail/hook_runner.hpp>
-#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/detail/state.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
 #include <ssewire/broker/options.hpp>
@@ -19,6 +19,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include <ssewire/core/begin.hpp>
 
@@ -52,6 +56,8 @@ template <class Traits> class lifecycle {
     state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
     end_holders(held);
     auto const half_old = ages_.reached(now, options.replay.max_age / 2);
+    state_.users.pass(now);
+    end_expired(held, now);
     if (is_draining()) schedule_.pass(now);
     bool const overdue = is_draining() && schedule_.deadline_has_come(now);
     for_each_subscriber(held, [&](subscriber& s) {
@@ -75,6 +81,59 @@ template <class Traits> class lifecycle {
     spread_ms_ = spread_ms;
     schedule_.begin(now, deadline);
     for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
+  }
+
+  // ---- from outside ----
+
+  using farewell = std::shared_ptr<std::string const>;
+
+  // Ends the streams that the user has now. Returns how many.
+  std::uint64_t close_user(std::string_view key, farewell const& last_words) noexcept {
+    lock held(state_.guard);
+    state_.closes.add(state_.hash_of_user(key));
+    auto const newest = state_.joined;
+    std::uint64_t ended = 0;
+    for (;; breathe(held, ended++)) {
+      auto const* const user = state_.users.find(key);  // each time: the lock was released
+      if (user == nullptr || user->oldest == nullptr || user->oldest->number > newest) return ended;
+      evict(held, *user->oldest, close_reason::revoked, last_words);
+    }
+  }
+
+  // Ends the streams that follow the channel now. Returns how many subscriptions it had.
+  std::uint64_t close_channel(std::string_view name, farewell const& last_words) noexcept {
+    lock held(state_.guard);
+    state_.closes.add(state_.hash_of_channel(name));
+    auto const* const c = state_.logs.find(name);
+    if (c == nullptr) return 0;
+    auto const members = c->members;
+    for_each_subscriber(held, [&](subscriber& s) {
+      if (s.any([&](membership const& m) { return m.of->name == name; }))
+        evict(held, s, close_reason::channel_closed, last_words);
+    });
+    return members;
+  }
+
+  // Ends the stream with this number. False: it has ended already, or nobody has asked for its ID.
+  bool close_one(std::uint64_t number, close_reason why, farewell const& last_words) noexcept {
+    lock held(state_.guard);
+    auto const at = state_.with_id.find(number);
+    if (at == state_.with_id.end()) return false;
+    evict(held, *at->second, why, last_words);
+    return true;
+  }
+
+  // A newer stream takes the place of this one.
+  void replace(lock& held, subscriber& s) noexcept { evict(held, s, close_reason::replaced); }
+
+  // When a stream that begins at `now` has to end, if it has to.
+  [[nodiscard]] std::optional<steady_time>
+  end_of_life(std::uint64_t number, std::optional<steady_time> expires, steady_time now) const noexcept {
+    auto const longest = state_.options.longest_life;
+    if (longest <= steady_duration(0) || longest > (steady_time::max)() - now) return expires;
+    auto const fifth = static_cast<double>((longest / 5).count()) * departure_of(number);
+    auto const end = now + longest - steady_duration(static_cast<steady_duration::rep>(fifth));
+    return expires ? smaller(*expires, end) : end;
   }
 
   void close_all() noexcept {
@@ -133,12 +192,20 @@ template <class Traits> class lifecycle {
 
   // A drain that has passed its deadline also ends a subscriber that was evicted before and is still sending
   // its last bytes.
-  void evict(lock& held, subscriber& s, close_reason why) noexcept {
+  void evict(lock& held, subscriber& s, close_reason why, farewell const& last_words = {}) noexcept {
     if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
     s.evicted = why;
+    s.farewell = last_words;
+    state_.retire(s);
     (void)s.unpark();
     state_.reader.let_go(s);
     state_.hooks.fire(held, s, wake::evicted);
+  }
+
+  void end_expired(lock& held, steady_time now) noexcept {
+    for (std::size_t step = 0; !state_.expiries.empty() && state_.expiries.first().key <= now;
+         breathe(held, step++))
+      evict(held, *state_.expiries.first().of, close_reason::expired);
   }
 
   template <class Visit> void for_each_subscriber(lock& held, Visit visit) {

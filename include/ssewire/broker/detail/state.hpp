@@ -7,14 +7,20 @@
 #include <ssewire/broker/detail/cursor_reader.hpp>
 #include <ssewire/broker/detail/hook_runner.hpp>
 #include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/detail/users.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/broker/stats.hpp>
+#include <ssewire/core/clock.hpp>
 #include <ssewire/core/wake.hpp>
 #include <ssewire/log/detail/identity.hpp>
+#include <ssewire/log/detail/indexed_heap.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
 #include <cstdint>
 #include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include <ssewire/core/begin.hpp>
 
@@ -30,7 +36,8 @@ template <class Traits> struct broker_state {
 
   explicit broker_state(broker_options const& o)
       : options(o), hash{Traits::epoch()}, logs(options, hash, counts), hooks(o.on_presence),
-        told(options, ids.unset(), sequence, hash, counts), reader(ids.unset(), told, hooks, counts) {}
+        told(options, ids.unset(), sequence, hash, counts), reader(ids.unset(), told, hooks, counts),
+        users(options, hash) {}
 
   broker_options const options;
   siphash const hash;
@@ -44,6 +51,24 @@ template <class Traits> struct broker_state {
   control_events<Traits> told;
   cursor_reader<Traits> reader;
   subscriber_list<Traits> subscribers;
+  std::uint64_t joined = 0;  // subscribers ever admitted
+  user_table<Traits> users;
+  recent_closes closes;
+  indexed_heap<steady_time, subscriber<Traits>, &subscriber<Traits>::expiry_index> expiries;
+  std::unordered_map<std::uint64_t, subscriber<Traits>*> with_id;  // those whose ID the program knows
+
+  // What recent_closes knows a user or a channel by.
+  [[nodiscard]] std::uint64_t hash_of_user(std::string_view key) const noexcept { return hash(key) | 1; }
+  [[nodiscard]] std::uint64_t hash_of_channel(std::string_view name) const noexcept {
+    return hash(name) & ~std::uint64_t{1};
+  }
+
+  // The subscriber has been ended: it counts for its user no more, and nothing ends it again.
+  void retire(subscriber<Traits>& s) noexcept {
+    users.remove(s);
+    if (s.expiry_index != not_in_heap) expiries.remove(s);
+    if (std::exchange(s.has_id, false)) with_id.erase(s.number);
+  }
 
   // In a process that was cloned by fork() the broker begins anew, as another broker. Called only while it
   // is open: one that is ending takes nothing new, and its streams read to the end. False: it cannot begin

@@ -4,15 +4,18 @@
 #pragma once
 
 #include <ssewire/broker/detail/channel.hpp>
+#include <ssewire/broker/detail/users.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/wake.hpp>
+#include <ssewire/log/detail/indexed_heap.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include <ssewire/core/begin.hpp>
@@ -92,7 +95,13 @@ template <class Traits> struct subscriber {
   subscriber* previous_holder = nullptr;
   std::size_t held_bytes = 0;  // size of the pages of its last batch
   std::uint64_t number = 0;    // counts subscribers in the order of joining; 0: a leader (in_step.hpp)
-  std::uint64_t user = 0;      // the hash of its user's key; 0: no user
+  // Its user's record, and its neighbours there. Null: no user, or it has been ended.
+  user_record<Traits>* user = nullptr;
+  subscriber* next_of_user = nullptr;
+  subscriber* previous_of_user = nullptr;
+  std::size_t expiry_index = not_in_heap;  // in the order of expiry
+  // What its client gets before the end, if the broker has ended it.
+  std::shared_ptr<std::string const> farewell;
   lag_policy policy = lag_policy::tell;
   resume_outcome outcome = resume_outcome::fresh;
   gap_cause unplaced = gap_cause::none;  // why its last event ID could not be used
@@ -101,6 +110,7 @@ template <class Traits> struct subscriber {
   phase now = phase::awake;
   position_due due = position_due::no;
   detail::held holds = detail::held::nothing;
+  bool has_id = false;     // the program has asked for its ID
   bool opened = false;     // its first pull has brought the first control events
   bool filtering = false;  // its filter is being called: a close() meanwhile leaves the rest to that pull
   std::shared_ptr<void> keeps;  // the broker's core, if the filter has closed its own subscription

@@ -56,7 +56,6 @@ template <class Traits> struct in_step {
   // What is left of the subscriber of a stream in step. The leader's cursor stands for the stream's.
   struct sleeper {
     std::uint64_t number = 0;
-    std::uint64_t user = 0;
     lag_policy policy = lag_policy::tell;
     resume_outcome outcome = resume_outcome::fresh;
     position_events position = position_events::sent;
@@ -84,7 +83,9 @@ template <class Traits> struct in_step {
     std::size_t count = 0;
     for (auto* leader = s.state_->begin()->of->leaders; leader != nullptr;
          leader = leader->next_leader, ++count) {
-      if (*static_cast<leader_key const*>(leader->hook.context) == key) return leader->hook.context;
+      if (leader->evicted == close_reason::none &&
+          *static_cast<leader_key const*>(leader->hook.context) == key)
+        return leader->hook.context;
     }
     try_again = count < max_leaders;
     return nullptr;
@@ -144,11 +145,13 @@ template <class Traits> struct in_step {
     at.state_.reader.let_go(s);
     if (!at.may_park(s)) return parked::no;
     auto& m = *s.begin();
-    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && !at.life_.is_draining();
+    // What the broker must be able to end by itself keeps its subscriber.
+    bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && s.user == nullptr &&
+                          s.expiry_index == not_in_heap && !s.has_id && !at.life_.is_draining();
     if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
-    if (leader == nullptr || !is_plain || leader->begin()->of != m.of ||
-        (!first && leader->begin()->next_ordinal != m.next_ordinal) || s.now_firing != nullptr ||
-        is_called()) {
+    if (leader == nullptr || !is_plain || leader->evicted != close_reason::none ||
+        leader->begin()->of != m.of || (!first && leader->begin()->next_ordinal != m.next_ordinal) ||
+        s.now_firing != nullptr || is_called()) {
       at.arm(s);
       return parked::alone;
     }
@@ -156,17 +159,18 @@ template <class Traits> struct in_step {
       leader->begin()->next_ordinal = m.next_ordinal;
       at.arm(*leader);
     }
-    left = {s.number, s.user, s.policy, s.outcome, s.position};
+    left = {s.number, s.policy, s.outcome, s.position};
     m.unlink();  // the subscriber may have been parked alone until now
     at.state_.subscribers.remove(s);
     gone.reset(std::exchange(from.state_, nullptr));
     return parked::together;
   }
 
-  // Makes a subscriber again for a stream that was in step, `behind` events behind the leader.
+  // Makes a subscriber again for a stream that was in step, `behind` events before the leader. `ended`: the
+  // broker has ended it.
   [[nodiscard]] static subscription wake(std::shared_ptr<core> const& of, subscriber const& leader,
                                          std::uint64_t behind, std::unique_ptr<subscriber> fresh,
-                                         wake_hook hook, sleeper const& was) noexcept {
+                                         wake_hook hook, sleeper const& was, bool& ended) noexcept {
     auto& at = *of;
     auto& s = *fresh.release();
     lock const held(at.state_.guard);
@@ -176,22 +180,22 @@ template <class Traits> struct in_step {
     s.next_key = leaders_key + 1;
     s.hook = hook;
     s.number = was.number;
-    s.user = was.user;
     s.policy = was.policy;
     s.outcome = was.outcome;
     s.position = was.position;
-    if (at.life_.is_closed()) s.evicted = close_reason::drained;
+    s.evicted = leader.evicted;
+    s.farewell = leader.farewell;
+    ended = s.evicted != close_reason::none;
     at.state_.subscribers.add(s);
     return subscription(of, &s);
   }
 
   // Ends a stream in step, as broker_core::close ends a subscriber. The channel may be gone when this
   // returns.
-  static close_reason close(core& at, subscriber const& leader, sleeper const& was,
-                            close_reason why) noexcept {
+  static close_reason close(core& at, subscriber const& leader, close_reason why) noexcept {
     lock held(at.state_.guard);
-    if (at.life_.is_closed()) why = close_reason::drained;
-    at.admission_.count_out(why, was.user);
+    if (leader.evicted != close_reason::none) why = leader.evicted;
+    at.admission_.count_out(why);
     membership left;
     left.of = leader.begin()->of;
     at.admission_.leave_channel(held, left);
@@ -231,7 +235,8 @@ template <class Traits> struct in_step {
     lock const held(at.state_.guard);
     auto& m = *leader.begin();
     auto const before = m.next_ordinal;
-    bool const for_all = out != nullptr && !at.life_.is_draining() && !at.life_.is_closed() && !m.lags();
+    bool const for_all =
+        out != nullptr && !at.life_.is_draining() && leader.evicted == close_reason::none && !m.lags();
     if (for_all) {
       delivered const until_now{at.state_.counts.delivered, at.state_.counts.delivered_bytes};
       at.state_.reader.merge(leader, *out, room);

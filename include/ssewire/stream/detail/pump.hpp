@@ -93,11 +93,11 @@ template <class Writer, class Source> class pump {
   void evicted() noexcept {
     auto const why = has_source_ ? from_.reason() : close_reason::none;
     if (why == close_reason::none || state_ == stream_state::closed) return;
-    forced_ = why == close_reason::drain_forced;
+    forced_ = why != close_reason::drained;
     if (waits() || inside_writer_ || !owed_.empty()) {
       close(why);
-    } else {
-      end_in_order(why);
+    } else if (state_ == stream_state::idle) {
+      state_ = stream_state::more;  // the next pull brings what is left to say, and then the end
     }
   }
 
