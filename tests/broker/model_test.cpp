@@ -51,8 +51,11 @@ struct client {
   bool is_sending = false;  // a batch, of which something may come back
   unsigned ready = 0;       // wake-ups that came
   unsigned evicted = 0;
-  unsigned owed = 0;  // wake-ups that must have come
-  bool must_evict = false;
+  unsigned owed = 0;                        // wake-ups that must have come
+  close_reason ended = close_reason::none;  // by the broker, which said so by the hook
+  std::string farewell;                     // what it gets before that
+  ssewire::steady_time expires = (ssewire::steady_time::max)();
+  std::uint64_t number = 0;   // in the order of joining
   std::size_t throws_in = 0;  // calls of its filter; 0: never
   std::size_t publishes = 0;  // so often its filter publishes something
 
@@ -83,8 +86,11 @@ struct history {
   std::size_t own_ids;         // of a hundred events
   bool with_admission_limits = false;
   bool telling = false;
-  bool burst = false;   // more events on one channel than a batch has room for runs
-  bool cloned = false;  // this is the child of a fork(), and the broker has not noticed yet
+  bool replaces = false;            // the stream that connects takes the place of another one
+  std::uint64_t joined = 0;         // streams until now
+  std::vector<std::string> closes;  // of users and channels, in order
+  bool burst = false;               // more events on one channel than a batch has room for runs
+  bool cloned = false;              // this is the child of a fork(), and the broker has not noticed yet
 
   history(std::uint64_t seed, ssewire::broker_stats& all) : random(seed), epoch(seed), met(&all) {
     ticks = random.one_in(3) ? 25 : 5;
@@ -114,6 +120,7 @@ struct history {
     if (random.one_in(2)) options.max_subscribers = random.below(5);
     if (random.one_in(2)) options.max_subscribers_per_channel = 1 + random.below(2);
     if (random.one_in(2)) options.max_subscribers_per_user = 1 + random.below(2);
+    if (random.one_in(2)) options.at_user_limit = ssewire::user_limit::replace_oldest;
     if (random.one_in(2)) options.max_channels = 1 + random.below(channel_count);
     if (random.one_in(2)) options.max_channels_per_stream = 1 + random.below(4);
   }
@@ -127,6 +134,7 @@ struct history {
     told.clear();
     refused = {};
     outcomes = {};
+    closes.clear();
     delivered = gaps = bytes_published = 0;
   }
 
@@ -308,9 +316,11 @@ struct history {
       bool const closes = c->model.opened && c->policy == ssewire::lag_policy::close;
       // Of a stream with a filter its next pull decides.
       bool const filtered = c->model.filter.is_set() || c->model.next_filter;
-      if (closes && !filtered && c->model.must_be_closed(model)) c->must_evict = true;
-      if (closes && c->model.may_be_closed(model) && c->evicted != 0) c->must_evict = true;
-      CHECK(c->stream.reason() == (c->must_evict ? close_reason::lagged : close_reason::none));
+      if (c->expires <= now) end(*c, close_reason::expired);
+      bool const lags = closes && ((!filtered && c->model.must_be_closed(model)) ||
+                                   (c->model.may_be_closed(model) && c->evicted != 0));
+      if (lags) end(*c, close_reason::lagged);
+      CHECK(c->stream.reason() == c->ended);
       // It has skipped something behind an ID that will soon be too old.
       if (c->parked && c->model.filter.is_set() && c->model.seen < half_old && c->model.skipped(model)) {
         c->parked = false;
@@ -374,7 +384,77 @@ struct history {
     };
   }
 
-  std::vector<errc> objections_to(std::vector<std::size_t> const& channels, std::string const& user) const {
+  // Whether a user has as many streams that go on as one may have.
+  bool is_full(std::string const& user) const {
+    auto const of_user = [&](auto const& c) {
+      return c->stream && c->ended == close_reason::none && c->user == user;
+    };
+    return !user.empty() &&
+           static_cast<std::size_t>(std::count_if(clients.begin(), clients.end(), of_user)) >=
+               options.max_subscribers_per_user;
+  }
+
+  // Before it has joined: whose place a stream of this user takes.
+  client* replaced_by(std::string const& user) const {
+    client* oldest = nullptr;
+    for (auto const& c : clients) {
+      bool const may = c->stream && c->number != 0 && c->ended == close_reason::none && c->user == user;
+      if (may && (oldest == nullptr || c->number < oldest->number)) oldest = c.get();
+    }
+    return replaces ? oldest : nullptr;
+  }
+
+  // The broker has ended it.
+  static void end(client& c, close_reason why, std::string_view farewell = {}) {
+    if (c.ended != close_reason::none) return;
+    c.ended = why;
+    c.farewell = farewell;
+    c.parked = false;
+  }
+
+  // From outside, and perhaps from inside of whatever goes on.
+  void end_some() {
+    bool const with = random.one_in(2);
+    std::string_view const words = with ? "event: bye\ndata: x\n\n" : "";
+    auto const last = with ? std::optional(ssewire::event{.type = "bye", .data = "x"}) : std::nullopt;
+    auto const end_all = [&](close_reason why, auto matches) {
+      std::uint64_t ended = 0;
+      for (auto& c : clients) {
+        if (!c->stream || c->ended != close_reason::none || !matches(*c)) continue;
+        end(*c, why, words);
+        ++ended;
+      }
+      return ended;
+    };
+    switch (random.below(3)) {
+    case 0: {
+      char const* const users[] = {"u", "v", "nobody"};
+      std::string const user = random.pick(users);
+      auto const ended = real->close_user(user, last);
+      closes.push_back("user " + user);
+      CHECK(*ended == end_all(close_reason::revoked, [&](client const& c) { return c.user == user; }));
+      break;
+    }
+    case 1: {
+      auto const channel = random.below(channel_count);
+      CHECK(*real->close_channel(name_of(channel), last) == followers(channel));
+      closes.push_back("channel " + name_of(channel));
+      end_all(close_reason::channel_closed, [&](client const& c) { return c.model.follows(channel); });
+      break;
+    }
+    default: {
+      auto& c = *clients[random.below(clients.size())];
+      auto const id = c.stream.id();
+      CHECK(bool(id) == (c.stream && c.ended == close_reason::none));
+      CHECK(*real->close(id, close_reason::finished, last) == bool(id));
+      if (id) end(c, close_reason::finished, words);
+    }
+    }
+    CHECK(real->closes() == closes.size());
+  }
+
+  std::vector<errc> objections_to(std::vector<std::size_t> const& channels, std::string const& user,
+                                  std::uint64_t as_of) const {
     std::vector<errc> found;
     auto const count = [&](auto matches) {
       return static_cast<std::size_t>(std::count_if(clients.begin(), clients.end(), matches));
@@ -382,9 +462,14 @@ struct history {
     if (!model.fit(channels)) found.push_back(errc::too_many_channels);
     if (count([](auto const& c) { return bool(c->stream); }) >= options.max_subscribers)
       found.push_back(errc::too_many_subscribers);
-    if (!user.empty() && count([&](auto const& c) { return c->stream && c->user == user; }) >=
-                             options.max_subscribers_per_user)
+    if (options.at_user_limit == ssewire::user_limit::refuse_newest && is_full(user))
       found.push_back(errc::user_full);
+    for (auto i = as_of; i < closes.size(); ++i) {
+      bool const of_user = !user.empty() && closes[i] == "user " + user;
+      if (of_user || std::any_of(channels.begin(), channels.end(),
+                                 [&](auto at) { return closes[i] == "channel " + name_of(at); }))
+        found.push_back(errc::revoked);
+    }
     for (auto const c : channels) {
       if (followers(c) >= options.max_subscribers_per_channel) found.push_back(errc::channel_full);
     }
@@ -413,7 +498,11 @@ struct history {
     if (random.one_in(4)) names.push_back(names[0]);  // counts once
     std::vector<std::string_view> const views(names.begin(), names.end());
     if (channels.size() <= options.max_channels_per_stream) notice();
-    auto const objections = objections_to(channels, user);
+    auto const as_of = random.one_in(3) ? random.below(closes.size() + 1) : closes.size();
+    if (random.one_in(2)) how.as_of = as_of;
+    if (random.one_in(6)) how.expires = now + std::chrono::milliseconds(random.below(2000));
+    auto const objections = objections_to(channels, user, how.as_of.value_or(closes.size()));
+    replaces = is_full(user);
     c.throws_in = c.publishes = 0;
     how.last_event_id = presented;
     auto made = real->subscribe(std::span(views), how);
@@ -426,7 +515,12 @@ struct history {
     c.user = user;
     c.parked = false;
     c.ready = c.evicted = c.owed = 0;
-    c.must_evict = false;
+    c.ended = close_reason::none;
+    c.farewell.clear();
+    c.expires = how.expires.value_or((ssewire::steady_time::max)());
+    c.number = 0;
+    if (auto* const oldest = replaced_by(user)) end(*oldest, close_reason::replaced);
+    c.number = ++joined;
     for (auto const at : channels) {
       model.make(at);
       if (admits.is_set()) model.filter_on(at);
@@ -442,6 +536,7 @@ struct history {
   // True: there was nothing.
   bool pull(client& c) {
     batch pulled;
+    if (c.ended != close_reason::none) return pull_the_end(c);
     auto const room = random.one_in(3) ? support::all_room : random.below(random.one_in(2) ? 300 : 12'000);
     bool const closes = c.model.opened && c.policy == ssewire::lag_policy::close;
     bool const must_close = closes && c.model.must_be_closed(model);
@@ -502,6 +597,18 @@ struct history {
     return false;
   }
 
+  // Of one that the broker has ended: what it is to get before that, and nothing else.
+  bool pull_the_end(client& c) {
+    batch pulled;
+    auto const status = c.stream.pull(pulled, random.below(300));
+    CHECK(support::bytes_of(pulled) == c.farewell);
+    CHECK(status == (c.farewell.empty() ? pull_status::closed : pull_status::ready));
+    CHECK(c.stream.reason() == c.ended);
+    if (!std::exchange(c.farewell, {}).empty()) return false;
+    cut(c);
+    return true;
+  }
+
   // What has gone when so much was taken: all notices of the library, which come first, and whole frames.
   static std::size_t whole_frames(std::string_view bytes, std::size_t taken) {
     for (std::size_t end = 0;;) {
@@ -523,9 +630,10 @@ struct history {
   // Others publish, time passes, and its own writer changes what it follows.
   void while_it_is_sent(client& c) {
     for (auto n = 1 + random.below(4); n != 0; --n) {
-      switch (random.below(4)) {
+      switch (random.below(5)) {
       case 0: tick(); break;
       case 1: change(c); break;
+      case 2: end_some(); break;
       default: publish();
       }
     }
@@ -549,7 +657,7 @@ struct history {
   void park(client& c) {
     auto const& m = c.model;
     bool const may = m.opened && !m.owed_position && !m.is_its_turn && m.due(model) == support::never &&
-                     !m.must_lag(model) && !c.must_evict;
+                     !m.must_lag(model) && c.ended == close_reason::none;
     bool const parked = c.stream.park();
     CHECK((may || !parked));
     if (may && !m.may_have_news(model) && !m.may_lag(model)) CHECK_UNARY(parked);
@@ -569,19 +677,22 @@ struct history {
       if (!may_filter) return;
       auto const admits = some_filter();
       auto const done = c.stream.set_filter(real_filter(c, admits));
-      changes = !c.must_evict;
+      changes = c.ended == close_reason::none;
       CHECK(done == (changes ? errc::ok : errc::closed));
       if (changes) c.model.set_filter(admits);
       for (auto const& p : c.model.places) {
         if (changes && admits.is_set()) model.filter_on(p.channel);
       }
     } else if (follows && random.one_in(4)) {
-      CHECK(c.stream.join(name) == (c.must_evict || model.draining ? errc::closed : errc::ok));
+      CHECK(c.stream.join(name) ==
+            (c.ended != close_reason::none || model.draining ? errc::closed : errc::ok));
       return;
     } else if (follows) {
       auto const only = c.model.places.size() == 1;
-      changes = !c.must_evict && !only;
-      CHECK(c.stream.leave(name) == (c.must_evict ? errc::closed : only ? errc::no_channel : errc::ok));
+      changes = c.ended == close_reason::none && !only;
+      CHECK(c.stream.leave(name) == (c.ended != close_reason::none ? errc::closed
+                                     : only                        ? errc::no_channel
+                                                                   : errc::ok));
       if (changes) c.model.leave(channel);
       model.sweep(followed());
     } else if (may_join) {
@@ -594,7 +705,7 @@ struct history {
 
   bool join(client& c, std::size_t channel) {
     std::vector<errc> objections;
-    if (c.must_evict || model.draining) objections.push_back(errc::closed);
+    if (c.ended != close_reason::none || model.draining) objections.push_back(errc::closed);
     if (c.model.places.size() >= options.max_channels_per_stream || !model.fit({channel}))
       objections.push_back(errc::too_many_channels);
     if (followers(channel) >= options.max_subscribers_per_channel) objections.push_back(errc::channel_full);
@@ -618,7 +729,7 @@ struct history {
 
   static void check_wakes(client const& c) {
     CHECK(c.ready == c.owed);
-    CHECK(c.evicted == (c.must_evict ? 1 : 0));
+    CHECK(c.evicted == (c.ended != close_reason::none ? 1 : 0));
   }
 
   // ---- the whole ----
@@ -659,10 +770,11 @@ struct history {
       if (!c->stream) continue;
       CHECK(c->evicted == 1);
       CHECK(c->stream.reason() != close_reason::none);
+      CHECK(support::pull(c->stream) == c->farewell);
       CHECK_UNARY(support::pull(c->stream).empty());
       c->stream = {};
       c->parked = false;
-      c->must_evict = true;
+      c->ended = close_reason::drained;
     }
     start_broker();
   }
@@ -677,13 +789,14 @@ struct history {
     for (std::size_t i = 0; i < s.trims.size(); ++i) met->trims[i] += s.trims[i];
     for (std::size_t i = 0; i < s.resumes.size(); ++i) met->resumes[i] += s.resumes[i];
     for (std::size_t i = 0; i < s.refusals.size(); ++i) met->refusals[i] += s.refusals[i];
+    for (std::size_t i = 0; i < s.closes.size(); ++i) met->closes[i] += s.closes[i];
   }
 
   // A client's departure is as far into the first half as its retry is into the spread: both are even.
   void take_turns() {
     constexpr std::uint64_t whole = std::uint64_t{1} << 32;
     for (auto& c : clients) {
-      if (!c->stream || c->must_evict) continue;
+      if (!c->stream || c->ended != close_reason::none) continue;
       auto const part =
           static_cast<double>(c->stream.drain_retry().milliseconds - options.least_retry.milliseconds) /
           static_cast<double>(whole);
@@ -705,6 +818,7 @@ struct history {
     latest = deadline - std::chrono::milliseconds(1);
     for (;;) {
       for (int i = 0; i < 3; ++i) publish();
+      if (random.one_in(8)) end_some();
       for (auto& c : clients) {
         if (!c->stream) continue;
         if (random.one_in(3)) change(*c);
@@ -716,7 +830,7 @@ struct history {
       if (now >= deadline - std::chrono::milliseconds(1)) break;
     }
     for (auto& c : clients) {
-      if (!c->stream || c->must_evict) continue;
+      if (!c->stream || c->ended != close_reason::none) continue;
       CHECK(c->stream.reason() == close_reason::none);
       pull_all(*c);  // asks whether it is told that it drains
       if (c->stream) check_wakes(*c);
@@ -726,7 +840,7 @@ struct history {
     for (auto& c : clients) {
       if (!c->stream) continue;
       CHECK(c->evicted ==
-            (c->must_evict ? 2 : 1));  // one that lagged has not stopped since: it hears of force, too
+            (c->ended != close_reason::none ? 2 : 1));  // one that was ended and goes on hears of force, too
       c->stream.close();
     }
   }
@@ -748,6 +862,8 @@ struct history {
         if (random.one_in(3)) restart();
       } else if (what < 47 + ticks) {
         if (random.one_in(3)) clone();
+      } else if (what < 49 + ticks) {
+        end_some();
       } else if (!c.stream) {
         connect(c);
       } else if (what < 83) {
@@ -794,6 +910,9 @@ TEST_CASE("whatever happens, a client gets every event of its channels once and 
   for (auto const n : met.trims) CHECK(n != 0);
   for (auto const n : met.resumes) CHECK(n != 0);
   for (auto const e : {errc::id_in_use, errc::too_many_channels, errc::too_many_subscribers,
-                       errc::channel_full, errc::user_full, errc::closed})
+                       errc::channel_full, errc::user_full, errc::revoked, errc::closed})
     CHECK(met.refusals[static_cast<std::size_t>(e)] != 0);
+  for (auto const why : {close_reason::revoked, close_reason::expired, close_reason::replaced,
+                         close_reason::channel_closed, close_reason::finished, close_reason::lagged})
+    CHECK(met.closes[static_cast<std::size_t>(why)] != 0);
 }
