@@ -123,7 +123,7 @@ MUTATIONS = [
       ("while (counts_.log_bytes > options_.max_log_bytes ||", "while ("),
       tests="broker/limits broker/broker"),
     M("admit.one_more_of_a_user", "G7",
-      ("at->second) >= state_.options.max_subscribers_per_user)", "at->second) > state_.options.max_subscribers_per_user)"),
+      ("bool const full = user.streams >= most;", "bool const full = user.streams > most;"),
       tests="broker/limits"),
 
     # ---- G8: frame integrity ----

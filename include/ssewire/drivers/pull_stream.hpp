@@ -16,6 +16,7 @@
 #include <ssewire/drivers/detail/idle_timer.hpp>
 #include <ssewire/drivers/timing.hpp>
 #include <ssewire/stream/detail/pump.hpp>
+#include <ssewire/stream/detail/writer_calls.hpp>
 #include <ssewire/stream/options.hpp>
 #include <ssewire/stream/source.hpp>
 #include <ssewire/stream/state.hpp>
@@ -86,6 +87,7 @@ struct read_buffer {
   }
   void on_closed(close_reason, ending how) noexcept { end = how; }
 };
+template <> inline constexpr bool is_read_from<read_buffer> = true;
 
 }  // namespace detail
 

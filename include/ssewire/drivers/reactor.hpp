@@ -459,10 +459,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     });
     auto const stood = leave_place(s, offered);
     if (s.alone == nullptr) return nullptr;
-    bool ended = false;
-    s.alone->stream.resume(
-        in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(), s.asleep, ended));
-    if (ended) s.alone->evicted.store(true, std::memory_order_release);  // before it had a hook
+    s.alone->stream.resume(in_step::wake(c.at, *c.leader, stood.behind, std::move(fresh), s.alone->hook(),
+                                         s.asleep, s.alone->evicted));
     s.alone->sent = 0;
     s.alone->seen = stood.seen;
     return s.alone;

@@ -15,6 +15,7 @@
 #include <ssewire/core/wake.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -166,11 +167,12 @@ template <class Traits> struct in_step {
     return parked::together;
   }
 
-  // Makes a subscriber again for a stream that was in step, `behind` events before the leader. `ended`: the
-  // broker has ended it.
+  // Makes a subscriber again for a stream that was in step, `behind` events before the leader. `evicted` is
+  // set if the broker has ended it.
   [[nodiscard]] static subscription wake(std::shared_ptr<core> const& of, subscriber const& leader,
                                          std::uint64_t behind, std::unique_ptr<subscriber> fresh,
-                                         wake_hook hook, sleeper const& was, bool& ended) noexcept {
+                                         wake_hook hook, sleeper const& was,
+                                         std::atomic<bool>& evicted) noexcept {
     auto& at = *of;
     auto& s = *fresh.release();
     lock const held(at.state_.guard);
@@ -185,7 +187,8 @@ template <class Traits> struct in_step {
     s.position = was.position;
     s.evicted = leader.evicted;
     s.farewell = leader.farewell;
-    ended = s.evicted != close_reason::none;
+    if (s.evicted != close_reason::none)
+      evicted.store(true, std::memory_order_release);  // it had no hook yet
     at.state_.subscribers.add(s);
     return subscription(of, &s);
   }

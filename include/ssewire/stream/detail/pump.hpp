@@ -93,7 +93,7 @@ template <class Writer, class Source> class pump {
   void evicted() noexcept {
     auto const why = has_source_ ? from_.reason() : close_reason::none;
     if (why == close_reason::none || state_ == stream_state::closed) return;
-    forced_ = why != close_reason::drained;
+    forced_ = why == close_reason::drain_forced || (!is_read_from<Writer> && why != close_reason::drained);
     if (waits() || inside_writer_ || !owed_.empty()) {
       close(why);
     } else if (state_ == stream_state::idle) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// writer_calls.hpp - the last call that a stream makes to its writer.
+// writer_calls.hpp - the last call that a stream makes to its writer, and whether `again` means that it is stuck.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
@@ -17,6 +17,9 @@ namespace detail {
 template <class Writer> void report_end(Writer& w, close_reason why, ending how) noexcept {
   try_call([&] { w.on_closed(why, how); });
 }
+
+// A writer into the memory of whoever reads: it answers `again` although it is not stuck.
+template <class Writer> inline constexpr bool is_read_from = false;
 
 }  // namespace detail
 

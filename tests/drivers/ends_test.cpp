@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// ends_test.cpp - a stream that is ended from outside, by each driver: its writer is told why, once, on the
+// driver's thread at its next turn; nothing that was published after the call reaches it.
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/drivers/posted_stream.hpp>
+#include <ssewire/drivers/pull_stream.hpp>
+#include <ssewire/drivers/reactor.hpp>
+#include <ssewire/drivers/serve_blocking.hpp>
+
+#include <support/broker_bytes.hpp>
+#include <support/closure_executor.hpp>
+#include <support/scripted_writer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using ssewire::close_reason;
+using ssewire::event;
+using ssewire::steady_time;
+using support::answer;
+using support::peer;
+using support::scripted_writer;
+
+using broker = ssewire::basic_broker<support::epoch_traits>;
+using subscription = ssewire::basic_subscription<support::epoch_traits>;
+
+std::vector<close_reason> once(close_reason why) { return {why}; }
+
+// The ways to end the stream of user "ann", with ID `id`, on channel "c", which expires after 10 s.
+struct way {
+  char const* name;
+  close_reason why;
+  bool says_farewell;
+  void (*end)(broker&, ssewire::subscription_id);
+};
+event const farewell{.type = "bye", .data = "x"};
+constexpr std::string_view farewell_frame = "event: bye\ndata: x\n\n";
+constexpr std::array<way, 5> ways{
+    way{"close_user", close_reason::revoked, false,
+        [](broker& b, auto) { CHECK(*b.close_user("ann") == 1); }},
+    way{"close_user with a farewell", close_reason::revoked, true,
+        [](broker& b, auto) { CHECK(*b.close_user("ann", farewell) == 1); }},
+    way{"close_channel", close_reason::channel_closed, true,
+        [](broker& b, auto) { CHECK(*b.close_channel("c", farewell) == 1); }},
+    way{"close", close_reason::finished, true,
+        [](broker& b, auto id) { CHECK(*b.close(id, close_reason::finished, farewell)); }},
+    way{"tick", close_reason::expired, false, [](broker& b, auto) { b.tick(steady_time() + 10s); }},
+};
+
+struct given {
+  broker b;
+  subscription from;
+  ssewire::subscription_id id;
+
+  given() {
+    auto made = b.subscribe("c", {.user = "ann", .expires = steady_time() + 10s});
+    REQUIRE(made);
+    from = std::move(made.value);
+    id = from.id();
+  }
+  void end(way const& by) {
+    by.end(b, id);
+    REQUIRE(b.publish("c", "after"));
+  }
+  [[nodiscard]] static std::string expected(way const& by) {
+    return support::position_event(0) + std::string(by.says_farewell ? farewell_frame : "");
+  }
+};
+
+enum class doing { waits, is_blocked, sends };
+
+// What the writer answers to its first offer.
+answer first_answer(doing what) {
+  return what == doing::waits        ? answer::take()
+         : what == doing::is_blocked ? answer::again(5)
+                                     : answer::pending();
+}
+
+TEST_CASE("the reactor ends it at its next turn") {
+  for (auto const& by : ways) {
+    for (auto const what : {doing::waits, doing::is_blocked, doing::sends}) {
+      CAPTURE(by.name);
+      given g;
+      peer to;
+      to.script.push_back(first_answer(what));
+      ssewire::basic_reactor<scripted_writer, support::epoch_traits> r;
+      auto const added = r.add(scripted_writer(to), std::move(g.from));
+      REQUIRE(added);
+      while (r.poll(steady_time()).more) {
+      }
+      g.end(by);
+      CHECK(to.closed.empty());
+      while (r.poll(steady_time()).more) {
+      }
+      CHECK(to.closed == once(by.why));
+      CHECK(to.taken == (what == doing::is_blocked ? given::expected(by).substr(0, 5)
+                         : what == doing::sends    ? support::position_event(0)
+                                                   : given::expected(by)));
+      if (to.pending()) {
+        to.landed();
+        r.written(*added, true);
+        while (r.poll(steady_time()).more) {
+        }
+      }
+      CHECK(r.size() == 0);
+      CHECK(g.b.stats().subscribers == 0);
+      CHECK(g.b.stats().count(by.why) == 1);
+    }
+  }
+}
+
+TEST_CASE("a posted stream ends by a task") {
+  for (auto const& by : ways) {
+    for (auto const what : {doing::waits, doing::is_blocked, doing::sends}) {
+      CAPTURE(by.name);
+      given g;
+      peer to;
+      support::closure_executor on;
+      to.script.push_back(first_answer(what));
+      auto const s = ssewire::post_stream(scripted_writer(to), support::post_to{&on}, std::move(g.from));
+      s->start();
+      on.run();
+      g.end(by);
+      CHECK(to.closed.empty());
+      CHECK(on.run() == 1);
+      CHECK(to.closed == once(by.why));
+      CHECK(to.taken == (what == doing::is_blocked ? given::expected(by).substr(0, 5)
+                         : what == doing::sends    ? support::position_event(0)
+                                                   : given::expected(by)));
+      if (to.pending()) {
+        to.landed();
+        s->written(true);
+      }
+      CHECK(s->reason() == by.why);
+      CHECK(g.b.stats().subscribers == 0);
+    }
+  }
+}
+
+TEST_CASE("a pull_stream reads its end, and says why, however small its reads are") {
+  for (auto const& by : ways) {
+    for (std::size_t const size : {1u, 7u, 4096u}) {
+      CAPTURE(by.name);
+      given g;
+      std::vector<ssewire::wake> woken;
+      ssewire::pull_stream<subscription> s(std::move(g.from));
+      auto hook = [&](ssewire::wake why) { woken.push_back(why); };
+      s.set_hook(ssewire::wake_hook::of(hook));
+      std::string text;
+      std::array<char, 4096> room;
+      auto const read_all = [&] {
+        for (;;) {
+          auto const got = s.read(room.data(), size);
+          if (got.status != ssewire::read_status::bytes) return got.status;
+          text.append(room.data(), got.bytes);
+        }
+      };
+      CHECK(read_all() == ssewire::read_status::nothing);
+      REQUIRE(s.park());
+      g.end(by);
+      CHECK(!woken.empty());
+      CHECK(read_all() == ssewire::read_status::complete);
+      CHECK(text == given::expected(by));
+      CHECK(s.reason() == by.why);
+      CHECK(g.b.stats().subscribers == 0);
+    }
+  }
+}
+
+TEST_CASE("serve_blocking wakes, and returns why") {
+  for (auto const& by : ways) {
+    CAPTURE(by.name);
+    given g;
+    peer to;
+    scripted_writer w(to);
+    std::atomic<bool> began = false;
+    to.script.push_back(answer::take().calling([&] { began = true; }));
+    close_reason why = close_reason::none;
+    std::thread serving([&] { why = ssewire::serve_blocking(std::move(g.from), w, {}, {.heartbeat = 0s}); });
+    while (!began) std::this_thread::yield();
+    g.end(by);
+    serving.join();
+    CHECK(why == by.why);
+    CHECK(to.closed == once(by.why));
+    CHECK(to.taken == given::expected(by));
+    CHECK(g.b.stats().subscribers == 0);
+  }
+}
+
+TEST_CASE("a user who signs out while a thread is inside write() is served no more when that returns") {
+  given g;
+  peer to;
+  scripted_writer w(to);
+  to.script.push_back(answer::take().calling([&] { g.end(ways[0]); }));
+  CHECK(ssewire::serve_blocking(std::move(g.from), w, {}, {.heartbeat = 0s}) == close_reason::revoked);
+  CHECK(to.taken == support::position_event(0));
+}
+
+}  // namespace
