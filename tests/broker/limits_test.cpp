@@ -557,6 +557,28 @@ TEST_CASE(
 
 // ---- the counters ----
 
+TEST_CASE("a user's record takes at most 300 bytes, and there are at most max_users of them") {
+  ssewire::broker_options options;
+  options.max_connects_per_user_per_minute = 10;
+  options.max_users = 1000;
+  broker b(options);
+  auto const connect = [&](std::size_t n) {
+    auto key = std::to_string(n);
+    key.resize(128, '.');
+    REQUIRE(b.subscribe("c", {.user = key, .now = ssewire::steady_time() + std::chrono::hours(1)}));
+  };
+  auto const before = meter::held;
+  for (std::size_t n = 0; n < 1000; ++n) connect(n);
+  CHECK(b.stats().users == 1000);
+  CHECK((meter::held - before) / 1000 <= 300);
+  auto const full = meter::held;
+  for (std::size_t n = 1000; n < 5000; ++n) connect(n);
+  CHECK(b.stats().users == 1000);
+  CHECK(meter::held <= full + 1000);
+  b.tick(ssewire::steady_time() + std::chrono::hours(2));
+  CHECK(b.stats().users == 0);
+}
+
 TEST_CASE("counts by a word are those of the arrays; for a word that is none the count is 0") {
   ssewire::broker_stats s;
   s.refusals[static_cast<std::size_t>(errc::event_too_large)] = 1;

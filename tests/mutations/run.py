@@ -26,7 +26,7 @@ import time
 from mutation import BadMutation, overlap, replaced
 from table import MUTATIONS
 
-GUARANTEES = [f"G{i}" for i in range(1, 16)]
+GUARANTEES = [*(f"G{i}" for i in range(1, 16)), "G25"]
 AT_LEAST_EACH = 5
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent

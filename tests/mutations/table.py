@@ -267,4 +267,21 @@ MUTATIONS = [
     M("text.three_bytes_of_four_go", "G15",
       ("n <= 3 && n <= text.size()", "n <= 2 && n <= text.size()"),
       tests="wire/text_buffer"),
+
+    # ---- G25: ended from outside ----
+    M("ends.no_look_at_closes", "G25",
+      ("if (how.as_of && was_closed_since(*how.as_of, key, names)) return errc::revoked;", ""),
+      tests="broker/ends"),
+    M("ends.replaces_the_newest", "G25",
+      ("if (full) replaced = user.oldest;", "if (full) replaced = user.newest;"),
+      tests="broker/ends"),
+    M("ends.farewell_again_and_again", "G25",
+      ("auto const last_words = std::exchange(s.farewell, nullptr);", "auto const last_words = s.farewell;"),
+      tests="broker/ends"),
+    M("ends.the_dead_count_for_their_user", "G25",
+      ("users.remove(s);", "if (s.evicted == close_reason::none) users.remove(s);"),
+      tests="broker/limits broker/ends"),
+    M("ends.in_step_with_a_leader_that_has_ended", "G25",
+      ("if (s.evicted != close_reason::none) evicted.store(true, std::memory_order_release);", ""),
+      tests="drivers/reactor_cohort"),
 ]
