@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// outside_ends_test.cpp - a stream that is ended from outside, by each driver: its writer is told why, once, on the
-// driver's thread at its next turn; nothing that was published after the call reaches it.
+// outside_ends_test.cpp - a stream that is ended from outside, by each driver: its writer is told why, once,
+// on the driver's thread at its next turn; nothing that was published after the call reaches it.
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>

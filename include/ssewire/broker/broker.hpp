@@ -173,9 +173,8 @@ template <class Traits = default_traits> class basic_broker {
   /// Ends all streams of a user, from any thread: a token was revoked, a user signed out.
   ///
   /// Nothing that is published after this call has returned is offered to these streams. A parked stream is
-  /// woken. Its driver ends it at its next turn, in order, with close_reason::revoked; if its writer is stuck,
-  /// its driver drops it. The subscription counts as open until its driver has done that, but no longer for
-  /// its user.
+  /// woken. Its driver ends it at its next turn, in order, with close_reason::revoked. If its writer is
+  /// stuck, its driver drops it. Until then the subscription counts as open, but no longer for its user.
   ///
   /// This is no ban: a client comes back, and then the program refuses it. A request that was authenticated
   /// before this call and subscribes after it would slip through: pass closes() as subscribe_options::as_of.

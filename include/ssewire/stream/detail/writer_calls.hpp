@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// writer_calls.hpp - the last call that a stream makes to its writer, and whether `again` means that it is stuck.
+// writer_calls.hpp - the last call that a stream makes to its writer, and whether `again` means that the
+// writer is stuck.
 #pragma once
 
 #include <ssewire/core/close_reason.hpp>
