@@ -86,11 +86,11 @@ struct history {
   std::size_t own_ids;         // of a hundred events
   bool with_admission_limits = false;
   bool telling = false;
-  bool replaces = false;            // the stream that connects takes the place of another one
-  std::uint64_t joined = 0;         // streams until now
-  std::vector<std::string> closes;  // of users and channels, in order
-  bool burst = false;               // more events on one channel than a batch has room for runs
-  bool cloned = false;              // this is the child of a fork(), and the broker has not noticed yet
+  bool replaces = false;                   // the stream that connects takes the place of another one
+  std::uint64_t joined = 0;                // streams until now
+  std::vector<std::string> closed_before;  // of users and channels, in order
+  bool burst = false;                      // more events on one channel than a batch has room for runs
+  bool cloned = false;  // this is the child of a fork(), and the broker has not noticed yet
 
   history(std::uint64_t seed, ssewire::broker_stats& all) : random(seed), epoch(seed), met(&all) {
     ticks = random.one_in(3) ? 25 : 5;
@@ -134,7 +134,7 @@ struct history {
     told.clear();
     refused = {};
     outcomes = {};
-    closes.clear();
+    closed_before.clear();
     delivered = gaps = bytes_published = 0;
   }
 
@@ -431,14 +431,14 @@ struct history {
       char const* const users[] = {"u", "v", "nobody"};
       std::string const user = random.pick(users);
       auto const ended = real->close_user(user, last);
-      closes.push_back("user " + user);
+      closed_before.push_back("user " + user);
       CHECK(*ended == end_all(close_reason::revoked, [&](client const& c) { return c.user == user; }));
       break;
     }
     case 1: {
       auto const channel = random.below(channel_count);
       CHECK(*real->close_channel(name_of(channel), last) == followers(channel));
-      closes.push_back("channel " + name_of(channel));
+      closed_before.push_back("channel " + name_of(channel));
       end_all(close_reason::channel_closed, [&](client const& c) { return c.model.follows(channel); });
       break;
     }
@@ -450,7 +450,7 @@ struct history {
       if (id) end(c, close_reason::finished, words);
     }
     }
-    CHECK(real->closes() == closes.size());
+    CHECK(real->closes() == closed_before.size());
   }
 
   std::vector<errc> objections_to(std::vector<std::size_t> const& channels, std::string const& user,
@@ -464,10 +464,10 @@ struct history {
       found.push_back(errc::too_many_subscribers);
     if (options.at_user_limit == ssewire::user_limit::refuse_newest && is_full(user))
       found.push_back(errc::user_full);
-    for (auto i = as_of; i < closes.size(); ++i) {
-      bool const of_user = !user.empty() && closes[i] == "user " + user;
+    for (auto i = as_of; i < closed_before.size(); ++i) {
+      bool const of_user = !user.empty() && closed_before[i] == "user " + user;
       if (of_user || std::any_of(channels.begin(), channels.end(),
-                                 [&](auto at) { return closes[i] == "channel " + name_of(at); }))
+                                 [&](auto at) { return closed_before[i] == "channel " + name_of(at); }))
         found.push_back(errc::revoked);
     }
     for (auto const c : channels) {
@@ -498,10 +498,10 @@ struct history {
     if (random.one_in(4)) names.push_back(names[0]);  // counts once
     std::vector<std::string_view> const views(names.begin(), names.end());
     if (channels.size() <= options.max_channels_per_stream) notice();
-    auto const as_of = random.one_in(3) ? random.below(closes.size() + 1) : closes.size();
+    auto const as_of = random.one_in(3) ? random.below(closed_before.size() + 1) : closed_before.size();
     if (random.one_in(2)) how.as_of = as_of;
     if (random.one_in(6)) how.expires = now + std::chrono::milliseconds(random.below(2000));
-    auto const objections = objections_to(channels, user, how.as_of.value_or(closes.size()));
+    auto const objections = objections_to(channels, user, how.as_of.value_or(closed_before.size()));
     replaces = is_full(user);
     c.throws_in = c.publishes = 0;
     how.last_event_id = presented;

@@ -870,3 +870,102 @@ TEST_CASE("close returns when the hook has, and no hook runs behind it") {
     }
   }
 }
+
+// ---- ended from outside ----
+
+namespace {
+
+// Task 0 publishes, task 1 signs the user out and publishes again, task 2 authenticates, subscribes and reads.
+// One stream of the user is parked from the beginning.
+struct signing_out_world {
+  struct bell {
+    std::atomic<int> ready{0};
+    std::atomic<int> evicted{0};
+    void operator()(wake why) noexcept { ++(why == wake::ready ? ready : evicted); }
+  };
+
+  broker b;
+  bell old_bell, new_bell;
+  subscription old, late;
+  errc refused = errc::ok;
+  std::uint64_t seen_closes = 0;
+  std::string got;
+  verdict its;
+  std::function<void(std::string const&)> seen;
+
+  explicit signing_out_world() {
+    old = std::move(b.subscribe("a", {.user = "ann"}).value);
+    old.set_hook(ssewire::wake_hook::of(old_bell));
+    read(old, nullptr);
+    its.must(old.park(), "nothing has been published");
+  }
+
+  static void read(subscription& from, std::string* to) {
+    batch next;
+    while (from.pull(next, all_room) == pull_status::ready) {
+      if (to != nullptr) *to += next.text();
+    }
+  }
+
+  [[nodiscard]] static std::size_t tasks() { return 3; }
+  void run(std::size_t task) {
+    if (task == 0) {
+      (void)b.publish("a", {.data = "before"});
+    } else if (task == 1) {
+      auto const ended = b.close_user("ann", ssewire::event{.type = "bye", .data = "x"});
+      its.must(ended && *ended >= 1, "the parked stream is ended");
+      (void)b.publish("a", {.data = "after"});
+    } else {
+      seen_closes = b.closes();
+      scheduler::get().step();
+      auto made = b.subscribe("a", {.user = "ann", .as_of = seen_closes});
+      refused = made.error;
+      if (!made) return;
+      late = std::move(made.value);
+      late.set_hook(ssewire::wake_hook::of(new_bell));
+      read(late, &got);
+      (void)late.park();
+    }
+  }
+
+  std::string check() {
+    its.must(old.reason() == close_reason::revoked, "the parked stream was not ended");
+    its.must(old_bell.evicted == 1 && old_bell.ready <= 1,
+             "it hears of its end once, and of news at most once");
+    std::string last;
+    read(old, &last);
+    its.must(last == "event: bye\ndata: x\n\n", "the farewell alone is left: " + last);
+    bool const has_after = got.find("data: after") != std::string::npos;
+    std::string outcome;
+    if (refused != errc::ok) {
+      its.must(refused == errc::revoked && seen_closes == 0, "refused without a close since");
+      outcome = "refused";
+    } else if (seen_closes == 0) {
+      its.must(late.reason() == close_reason::revoked, "authenticated before the close, and it goes on");
+      its.must(!has_after, "an event that was published after the close reached the stream");
+      its.must(new_bell.evicted <= 1, "it hears of its end twice");
+      outcome = "ended";
+    } else {
+      its.must(late.reason() == close_reason::none, "authenticated after the close, and it was ended");
+      its.must(new_bell.evicted == 0, "it heard of an end");
+      outcome = has_after ? "stays, and reads on" : "stays";
+    }
+    old.close();
+    late.close();
+    its.must(b.stats().subscribers == 0 && b.stats().users == 0, "something is left");
+    if (its.wrong.empty()) seen(outcome);
+    return its.wrong;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a sign-out ends what was there before it, and lets nobody in who was authenticated before it") {
+  outcomes ends;
+  auto const all = all_schedules("sign-out", [&] {
+    auto w = std::make_unique<signing_out_world>();
+    w->seen = ends.note();
+    return w;
+  });
+  if (all.complete()) CHECK(ends.text() == "ended, refused, stays, stays, and reads on");
+}

@@ -30,6 +30,10 @@ constexpr errc all[] = {
     errc::too_many_subscribers,
     errc::channel_full,
     errc::user_full,
+    errc::user_key_refused,
+    errc::too_many_users,
+    errc::connects_too_often,
+    errc::revoked,
     errc::no_channel,
     errc::closed,
     errc::outbox_full,
@@ -57,6 +61,10 @@ constexpr bool is_listed(errc error) {
   case errc::too_many_subscribers:
   case errc::channel_full:
   case errc::user_full:
+  case errc::user_key_refused:
+  case errc::too_many_users:
+  case errc::connects_too_often:
+  case errc::revoked:
   case errc::no_channel:
   case errc::closed:
   case errc::outbox_full:

@@ -136,7 +136,7 @@ template <class Traits> class user_table {
   }
   void drop(user& of) noexcept {
     remove_idle(of);
-    by_key_.erase(by_key_.find(of.key));
+    by_key_.erase(std::string_view(of.key));
   }
 
   broker_options const& options_;
