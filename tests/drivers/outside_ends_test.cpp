@@ -17,6 +17,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -206,6 +208,64 @@ TEST_CASE("a user who signs out while a thread is inside write() is served no mo
   to.script.push_back(answer::take().calling([&] { g.end(ways[0]); }));
   CHECK(ssewire::serve_blocking(std::move(g.from), w, {}, {.heartbeat = 0s}) == close_reason::revoked);
   CHECK(to.taken == support::position_event(0));
+}
+
+// ---- walks that let go of the lock
+
+using reactor = ssewire::basic_reactor<scripted_writer, support::epoch_traits>;
+
+void run(reactor& r) {
+  while (r.poll(steady_time()).more) {
+  }
+}
+
+// The wake hook of a stream that a walk meets first: it runs while the walk has let go of the lock.
+struct meanwhile {
+  std::function<void()> call;
+  void operator()(ssewire::wake) { call(); }
+};
+
+// Two streams that a reactor serves in step, and a younger one with that hook. An end from outside must end
+// all of them, whatever the reactor does in the hook.
+template <class Do, class End> void end_while(bool in_step_before, Do act, End end) {
+  std::array<peer, 2> to;
+  reactor r;
+  auto b = std::make_unique<broker>();
+  std::vector<ssewire::stream_id> ids;
+  for (auto& each : to) ids.push_back(*r.add(scripted_writer(each), std::move(b->subscribe("c").value)));
+  if (in_step_before) run(r);
+  meanwhile hook{[&] { act(r, ids[0]); }};
+  auto met_first = std::move(b->subscribe("c").value);
+  met_first.set_hook(ssewire::wake_hook::of(hook));
+  end(b);
+  run(r);
+  for (auto& each : to) {
+    CHECK(each.closed.size() == 1);
+    CHECK(each.taken.find("after") == std::string::npos);
+  }
+}
+
+void close_the_channel(std::unique_ptr<broker>& b) {
+  CHECK(*b->close_channel("c") == 3);
+  REQUIRE(b->publish("c", "after"));
+}
+
+TEST_CASE("a stream that falls out of step while close_channel walks is ended too") {
+  end_while(
+      true, [](reactor& r, auto id) { REQUIRE(r.comment(id, "x") == ssewire::errc::ok); }, close_the_channel);
+}
+
+TEST_CASE("a stream that comes in step with a new leader while close_channel walks is ended too") {
+  end_while(
+      false, [](reactor& r, auto) { run(r); }, close_the_channel);
+}
+
+TEST_CASE("a stream that falls out of step, or comes in step, while the broker ends is ended too") {
+  end_while(
+      true, [](reactor& r, auto id) { REQUIRE(r.comment(id, "x") == ssewire::errc::ok); },
+      [](auto& b) { b.reset(); });
+  end_while(
+      false, [](reactor& r, auto) { run(r); }, [](auto& b) { b.reset(); });
 }
 
 }  // namespace

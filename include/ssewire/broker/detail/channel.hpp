@@ -92,6 +92,8 @@ template <class Traits> struct channel {
   entry_log<Traits> history;
   parked_list<Traits> parked;
   subscriber<Traits>* leaders = nullptr;  // see in_step.hpp
+  // A number of a subscriber: close_channel() ends those up to this one that follow the channel.
+  std::uint64_t closed_through = 0;
   std::size_t members = 0;
   std::size_t told_members = 0;         // the count that the presence hook got last
   bool telling = false;                 // the presence hook is being called

@@ -104,12 +104,25 @@ template <class Traits> class lifecycle {
   std::uint64_t close_channel(std::string_view name, farewell const& last_words) noexcept {
     lock held(state_.guard);
     state_.closes.add(state_.hash_of_channel(name));
-    auto const* const c = state_.logs.find(name);
+    auto* const c = state_.logs.find(name);
     if (c == nullptr) return 0;
     auto const members = c->members;
+    // The walk lets go of the lock. Meanwhile a stream that falls out of step gets a new subscriber, which is
+    // not visited: it takes the end from its leader. And no stream that is still to be visited comes in step.
+    c->closed_through = state_.joined;
+    for (auto* leader = c->leaders; leader != nullptr; leader = leader->next_leader) {
+      if (leader->evicted != close_reason::none) continue;
+      leader->evicted = close_reason::channel_closed;
+      leader->farewell = last_words;
+      (void)leader->unpark();
+    }
     for_each_subscriber(held, [&](subscriber& s) {
-      if (s.any([&](membership const& m) { return m.of->name == name; }))
+      if (!s.any([&](membership const& m) { return m.of->name == name; })) return;
+      if (s.number == 0) {
+        state_.hooks.fire(held, s, wake::evicted);
+      } else {
         evict(held, s, close_reason::channel_closed, last_words);
+      }
     });
     return members;
   }

@@ -148,7 +148,8 @@ template <class Traits> struct in_step {
     auto& m = *s.begin();
     // What the broker must be able to end by itself keeps its subscriber.
     bool const is_plain = s.channels == 1 && m.key == leaders_key && !s.filter && s.user == nullptr &&
-                          s.expiry_index == not_in_heap && !s.has_id && !at.life_.is_draining();
+                          s.expiry_index == not_in_heap && !s.has_id && s.number > m.of->closed_through &&
+                          at.life_.is_open();
     if (leader == nullptr && is_plain && m.of->members > 1) return parked::leaderless;
     if (leader == nullptr || !is_plain || leader->evicted != close_reason::none ||
         leader->begin()->of != m.of || (!first && leader->begin()->next_ordinal != m.next_ordinal) ||
@@ -186,6 +187,8 @@ template <class Traits> struct in_step {
     s.outcome = was.outcome;
     s.position = was.position;
     s.evicted = leader.evicted;
+    // The broker's end may be on its way to the leader.
+    if (s.evicted == close_reason::none && at.life_.is_closed()) s.evicted = close_reason::drained;
     s.farewell = leader.farewell;
     if (s.evicted != close_reason::none)
       evicted.store(true, std::memory_order_release);  // it had no hook yet
