@@ -268,4 +268,15 @@ TEST_CASE("a stream that falls out of step, or comes in step, while the broker e
       false, [](reactor& r, auto) { run(r); }, [](auto& b) { b.reset(); });
 }
 
+TEST_CASE("a stream that was ended before its driver had it does not wait for a stuck writer") {
+  given g;
+  g.end(ways[0]);
+  peer to;
+  reactor r;
+  to.script.push_back(answer::again(5));
+  REQUIRE(r.add(scripted_writer(to), std::move(g.from), {.preamble = "HTTP/1.1 200 OK"}));
+  run(r);
+  CHECK(to.closed == once(close_reason::revoked));
+}
+
 }  // namespace

@@ -59,7 +59,9 @@ template <class Writer, class Source> class pump {
   [[nodiscard]] close_reason reason() const noexcept { return reason_; }
   [[nodiscard]] Source& source() noexcept { return from_; }
   void set_hook(wake_hook hook) noexcept {
-    if (has_source_) from_.set_hook(hook);
+    if (!has_source_) return;
+    from_.set_hook(hook);
+    forced_ = forces(from_.reason());  // one that has ended already calls no hook
   }
   [[nodiscard]] bool park_source() noexcept { return !has_source_ || from_.park(); }
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
@@ -93,7 +95,7 @@ template <class Writer, class Source> class pump {
   void evicted() noexcept {
     auto const why = has_source_ ? from_.reason() : close_reason::none;
     if (why == close_reason::none || state_ == stream_state::closed) return;
-    forced_ = why == close_reason::drain_forced || (!is_read_from<Writer> && why != close_reason::drained);
+    forced_ = forces(why);
     if (waits() || inside_writer_ || !owed_.empty()) {
       close(why);
     } else if (state_ == stream_state::idle) {
@@ -176,6 +178,12 @@ template <class Writer, class Source> class pump {
       stream.end(why, false);
     }
   };
+
+  // Whether a stream that the source has ended for this reason waits for its writer no more.
+  [[nodiscard]] static constexpr bool forces(close_reason why) noexcept {
+    return why == close_reason::drain_forced ||
+           (!is_read_from<Writer> && why != close_reason::drained && why != close_reason::none);
+  }
 
   [[nodiscard]] bool waits() const noexcept {
     return state_ == stream_state::blocked || state_ == stream_state::pending;
