@@ -391,4 +391,27 @@ TEST_CASE("a writer needs nothing but write, and may be incapable of moving") {
   CHECK(w.got == position_event(0) + "retry: 1000\n\n");
 }
 
+TEST_CASE("the question comes each second also where the filter refuses what wakes the stream all the time") {
+  broker b;
+  auto from = b.subscribe("c", {.filter = [](ssewire::event_header const&) { return false; }});
+  REQUIRE(from);
+  peer to;
+  scripted_writer w(to);
+  std::atomic<bool> over = false;
+  std::thread publishing([&] {
+    while (!over) {
+      (void)b.publish("c", "x");
+      std::this_thread::sleep_for(20ms);
+    }
+  });
+  auto const gone = [] { return false; };
+  auto const began = std::chrono::steady_clock::now();
+  CHECK(serve_blocking(std::move(*from), w, {},
+                       {.heartbeat = 4s, .alive = ssewire::callback<bool()>::of(gone)}) ==
+        close_reason::peer_gone);
+  CHECK(std::chrono::steady_clock::now() - began < 3s);
+  over = true;
+  publishing.join();
+}
+
 }  // namespace

@@ -141,6 +141,8 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
   detail::held_write<typename Source::batch> scratch;
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();
+  constexpr auto between_questions = std::chrono::seconds(1);
+  auto next_question = last_sent + between_questions;
   for (;;) {
     switch (stream.run(scratch)) {
     case stream_state::more: break;
@@ -155,10 +157,7 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
       std::unique_lock held(doorbell.guard);
       auto const beat = detail::deadline(last_sent, idle.heartbeat);
       std::optional<steady_time> until = beat;
-      if (idle.alive) {
-        auto const next_question = clock::now() + std::chrono::seconds(1);
-        until = beat ? (std::min)(*beat, next_question) : next_question;
-      }
+      if (idle.alive) until = beat ? (std::min)(*beat, next_question) : next_question;
       while (!doorbell.woken && !(until && clock::now() >= *until)) {
         if (until) {
           doorbell.rung.wait_until(held, *until);
@@ -168,9 +167,12 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
       }
       bool const woken = std::exchange(doorbell.woken, false);
       held.unlock();
-      if (!woken && idle.alive && !idle.alive()) {
+      auto const now = clock::now();
+      bool const asks = idle.alive && now >= next_question;  // also if its filter refuses all that wakes it
+      if (asks) next_question = now + between_questions;
+      if (asks && !idle.alive()) {
         stream.close(close_reason::peer_gone);
-      } else if (!woken && beat && clock::now() >= *beat) {
+      } else if (!woken && beat && now >= *beat) {
         stream.heartbeat();
       }
       break;
