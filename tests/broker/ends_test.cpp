@@ -501,6 +501,41 @@ TEST_CASE("closing a user or a channel with 10,000 streams holds the lock for at
   }
 }
 
+TEST_CASE(
+    "ten thousand idle records go with one tick, and the lock is held for at most 64 of them at a time") {
+  ssewire::basic_broker<counted_traits> b({.max_connects_per_user_per_minute = 1});
+  for (int i = 0; i < 10'000; ++i)
+    CHECK(b.subscribe("c", {.user = std::to_string(i), .now = at(0s)}).error == errc::ok);
+  CHECK(b.stats().users == 10'000);
+  counted_traits::holds = 0;
+  b.tick(at(1min));
+  CHECK(counted_traits::holds > 10'000 / 64);
+  CHECK(b.stats().users == 0);
+}
+
+// ---- hostile clocks
+
+TEST_CASE("a hook that subscribes again with a time that has passed does not keep tick for ever") {
+  broker b;
+  std::vector<subscription> all;
+  struct again {
+    std::function<void()> call;
+    void operator()(wake) { call(); }
+  } hook;
+  auto const come = [&] {
+    all.push_back(std::move(b.subscribe("c", {.expires = at(0s)}).value));
+    all.back().set_hook(ssewire::wake_hook::of(hook));
+  };
+  hook.call = [&] {
+    if (all.size() < 100) come();
+  };
+  come();
+  b.tick(at(1s));
+  CHECK(all.size() == 2);
+  b.tick(at(1s));
+  CHECK(all.size() == 3);
+}
+
 // ---- threads
 
 TEST_CASE("of streams whose request was authenticated before the last close none is left, whoever raced") {

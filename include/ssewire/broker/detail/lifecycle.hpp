@@ -56,7 +56,7 @@ template <class Traits> class lifecycle {
     state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
     end_holders(held);
     auto const half_old = ages_.reached(now, options.replay.max_age / 2);
-    state_.users.pass(now);
+    for (std::size_t step = 0; state_.users.drop_full(now);) breathe(held, step++);
     end_expired(held, now);
     if (is_draining()) schedule_.pass(now);
     bool const overdue = is_draining() && schedule_.deadline_has_come(now);
@@ -216,7 +216,9 @@ template <class Traits> class lifecycle {
   }
 
   void end_expired(lock& held, steady_time now) noexcept {
-    for (std::size_t step = 0; !state_.expiries.empty() && state_.expiries.first().key <= now;
+    // No more than there are now: a hook may subscribe again with a time that has passed.
+    auto const most = state_.expiries.size();
+    for (std::size_t step = 0; step != most && !state_.expiries.empty() && state_.expiries.first().key <= now;
          breathe(held, step++))
       evict(held, *state_.expiries.first().of, close_reason::expired);
   }

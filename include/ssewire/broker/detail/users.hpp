@@ -117,9 +117,11 @@ template <class Traits> class user_table {
     if (of.streams == 0 && !limits_connects()) drop(of);
   }
 
-  // Records whose bucket is full again say nothing.
-  void pass(steady_time now) noexcept {
-    while (first_idle_ != nullptr && first_idle_->full_at <= now) drop(*first_idle_);
+  // A record whose bucket is full again says nothing. Drops the first, if its bucket is; false: it is not.
+  bool drop_full(steady_time now) noexcept {
+    if (first_idle_ == nullptr || first_idle_->full_at > now) return false;
+    drop(*first_idle_);
+    return true;
   }
 
  private:
