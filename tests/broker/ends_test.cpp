@@ -536,6 +536,21 @@ TEST_CASE("a hook that subscribes again with a time that has passed does not kee
   CHECK(all.size() == 3);
 }
 
+TEST_CASE("times at the ends of the clock, and before its beginning, are times as any other") {
+  for (auto const now : {(steady_time::min)(), at(-1ms), (steady_time::max)() - 2min}) {
+    broker b({.max_connects_per_user_per_minute = 2, .longest_life = 10s});
+    auto const s = b.subscribe("c", {.user = "ann", .now = now});
+    CHECK(s.error == errc::ok);
+    CHECK(b.subscribe("c", {.user = "ann", .now = now}).error == errc::ok);
+    CHECK(b.subscribe("c", {.user = "ann", .now = now}).error == errc::connects_too_often);
+    b.tick(now + 10s);
+    CHECK(s->reason() == close_reason::expired);
+  }
+  broker b({.max_connects_per_user_per_minute = 2});
+  CHECK(b.subscribe("c", {.user = "ann", .now = (steady_time::max)()}).error == errc::ok);
+  CHECK(b.subscribe("c", {.user = "ann", .now = (steady_time::min)()}).error == errc::connects_too_often);
+}
+
 // ---- threads
 
 TEST_CASE("of streams whose request was authenticated before the last close none is left, whoever raced") {

@@ -143,7 +143,7 @@ template <class Traits> class lifecycle {
   [[nodiscard]] std::optional<steady_time>
   end_of_life(std::uint64_t number, std::optional<steady_time> expires, steady_time now) const noexcept {
     auto const longest = state_.options.longest_life;
-    if (longest <= steady_duration(0) || longest > (steady_time::max)() - now) return expires;
+    if (longest <= steady_duration(0) || now > (steady_time::max)() - longest) return expires;
     auto const fifth = static_cast<double>((longest / 5).count()) * departure_of(number);
     auto const end = now + longest - steady_duration(static_cast<steady_duration::rep>(fifth));
     return expires ? smaller(*expires, end) : end;

@@ -87,9 +87,12 @@ template <class Traits> class user_table {
     if (most == unlimited) return true;
     if (most == 0) return false;
     auto const one = steady_duration(std::chrono::minutes(1)) / most;
-    auto const full_at = larger(of.full_at, now) + one;
-    if (full_at - now > one * most) return false;
-    of.full_at = full_at;
+    auto const at_most = [](steady_time from, steady_duration more) {
+      return from > (steady_time::max)() - more ? (steady_time::max)() : from + more;
+    };
+    auto const full_at = larger(of.full_at, now);
+    if (full_at > at_most(now, one * (most - 1))) return false;
+    of.full_at = at_most(full_at, one);
     return true;
   }
 
