@@ -61,7 +61,7 @@ template <class Writer, class Source> class pump {
   void set_hook(wake_hook hook) noexcept {
     if (!has_source_) return;
     from_.set_hook(hook);
-    forced_ = forces(from_.reason());  // one that has ended already calls no hook
+    forced_ = is_forced_by<Writer>(from_.reason());  // one that has ended already calls no hook
   }
   [[nodiscard]] bool park_source() noexcept { return !has_source_ || from_.park(); }
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return sent_; }
@@ -80,7 +80,6 @@ template <class Writer, class Source> class pump {
   void heartbeat() noexcept {
     if (state_ == stream_state::idle && outbox_.empty()) (void)queue(0, [&] { outbox_ += heartbeat_frame; });
   }
-
   void finish() noexcept { end_in_order(close_reason::finished); }
 
   void close(close_reason why = close_reason::removed) noexcept {
@@ -95,7 +94,7 @@ template <class Writer, class Source> class pump {
   void evicted() noexcept {
     auto const why = has_source_ ? from_.reason() : close_reason::none;
     if (why == close_reason::none || state_ == stream_state::closed) return;
-    forced_ = forces(why);
+    forced_ = is_forced_by<Writer>(why);
     if (waits() || inside_writer_ || !owed_.empty()) {
       close(why);
     } else if (state_ == stream_state::idle) {
@@ -179,16 +178,9 @@ template <class Writer, class Source> class pump {
     }
   };
 
-  // Whether a stream that the source has ended for this reason waits for its writer no more.
-  [[nodiscard]] static constexpr bool forces(close_reason why) noexcept {
-    return why == close_reason::drain_forced ||
-           (!is_read_from<Writer> && why != close_reason::drained && why != close_reason::none);
-  }
-
   [[nodiscard]] bool waits() const noexcept {
     return state_ == stream_state::blocked || state_ == stream_state::pending;
   }
-
   [[nodiscard]] bool needs_copy() const noexcept { return same_bytes_ || body_ == framing::chunked; }
 
   template <class Append> errc queue(std::size_t bytes, Append append) noexcept {

@@ -22,6 +22,12 @@ template <class Writer> void report_end(Writer& w, close_reason why, ending how)
 // A writer into the memory of whoever reads: it answers `again` although it is not stuck.
 template <class Writer> inline constexpr bool is_read_from = false;
 
+// Whether a stream that its source has ended for this reason does not wait for its writer.
+template <class Writer> [[nodiscard]] constexpr bool is_forced_by(close_reason why) noexcept {
+  return why == close_reason::drain_forced ||
+         (!is_read_from<Writer> && why != close_reason::drained && why != close_reason::none);
+}
+
 }  // namespace detail
 
 }  // namespace SSEWIRE_DETAIL_ABI
