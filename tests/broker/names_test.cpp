@@ -24,6 +24,7 @@ TEST_CASE("what a pull brings, and what becomes of a last event ID, have names")
 
 TEST_CASE("what a subscriber chooses has names") {
   expect_names<ssewire::lag_policy>({"tell", "close"});
+  expect_names<ssewire::user_limit>({"refuse_newest", "replace_oldest"});
   expect_names<ssewire::start_at::place>({"now", "beginning", "last"});
   expect_names<ssewire::position_events>({"sent", "left_out"});
 }

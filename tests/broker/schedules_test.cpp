@@ -875,7 +875,7 @@ TEST_CASE("close returns when the hook has, and no hook runs behind it") {
 
 namespace {
 
-// Task 0 publishes, task 1 signs the user out and publishes again, task 2 authenticates, subscribes and reads.
+// Task 0 publishes. Task 1 signs the user out, and publishes again. Task 2 authenticates, subscribes, reads.
 // One stream of the user is parked from the beginning.
 struct signing_out_world {
   struct bell {

@@ -182,7 +182,8 @@ TEST_CASE("every close reason has a name of its own") {
        {close_reason::none, close_reason::finished, close_reason::peer_gone, close_reason::drained,
         close_reason::drain_forced, close_reason::lagged, close_reason::stalled, close_reason::removed,
         close_reason::writer_threw, close_reason::writer_broke_contract, close_reason::no_memory,
-        close_reason::pinned_too_much}) {
+        close_reason::pinned_too_much, close_reason::revoked, close_reason::expired, close_reason::replaced,
+        close_reason::channel_closed}) {
     CHECK(ssewire::name(reason) != "unknown");
     CHECK(seen.insert(ssewire::name(reason)).second);
   }

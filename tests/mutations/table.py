@@ -92,8 +92,7 @@ MUTATIONS = [
 
     # ---- G6: a slow client is told or cut off ----
     M("evict.twice", "G6 G10",
-      ("if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return; "
-       "s.evicted = why;", "s.evicted = why;"),
+      ("if (s.evicted != close_reason::none && (!forces || s.forced)) return;", ""),
       tests="broker/broker"),
     M("lag.close_policy_ignored_by_tick", "G6",
       ("} else if (is_outrun(s) && !may_be_excused(s)) {", "} else if (false) {"),
@@ -262,7 +261,7 @@ MUTATIONS = [
       (r"if (c == '" + '"' + r"' || c == '\\') out += '\\';", ""),
       tests="broker/broker"),
     M("publish.reserved_type_passes", "G15",
-      ("if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix) return errc::type_reserved;", ""),
+      ("if (has_reserved_prefix(e.type)) return errc::type_reserved;", ""),
       tests="broker/broker log/replay_buffer"),
     M("text.three_bytes_of_four_go", "G15",
       ("n <= 3 && n <= text.size()", "n <= 2 && n <= text.size()"),

@@ -180,16 +180,16 @@ template <class Traits = default_traits> class basic_broker {
   /// before this call and subscribes after it would slip through: pass closes() as subscribe_options::as_of.
   ///
   /// @param user      subscribe_options::user of the streams. Borrowed for the call.
-  /// @param farewell  An event without an ID that each client gets before the end, if its writer takes it.
+  /// @param farewell  An event without an ID that each client gets before the end, if its writer takes it at
+  ///   once. Give it data: clients ignore an event without.
   ///   Borrowed for the call.
   /// @return          How many streams this call has ended; or why nothing was done: id_refused (the farewell
-  ///   has an ID), event_too_large, no_memory. An absent or empty user has no streams.
+  ///   has an ID), type_reserved, event_too_large, no_memory. An absent or empty user has no streams.
   /// @par Complexity  O(streams of the user); the lock is released after each hook, at the latest after 64
   ///   streams.
   result<std::uint64_t> close_user(optional_text user, std::optional<event> const& farewell = {}) noexcept {
     auto const last_words = serialized(farewell);
     if (!last_words) return {0, last_words.error};
-    if (user.value().empty()) return {0, errc::ok};
     return {core_->close_user(user.value(), *last_words), errc::ok};
   }
 
@@ -221,7 +221,7 @@ template <class Traits = default_traits> class basic_broker {
     auto const last_words = serialized(farewell);
     if (!last_words) return {false, last_words.error};
     if (why == close_reason::none) why = close_reason::removed;
-    return {core_->close_one(one.number, why, *last_words), errc::ok};
+    return {core_->close_one(one, why, *last_words), errc::ok};
   }
 
   /// How many calls of close_user() and close_channel() there were: read it before a request is
@@ -254,6 +254,7 @@ template <class Traits = default_traits> class basic_broker {
     result<std::shared_ptr<std::string const>> made;
     if (!farewell) return made;
     if (farewell->id.has_value()) return {{}, errc::id_refused};
+    if (core_->is_reserved(farewell->type)) return {{}, errc::type_reserved};
     if (serialized_size(*farewell) > core_->max_event_bytes()) return {{}, errc::event_too_large};
     if (!detail::try_call([&] { made.value = std::make_shared<std::string const>(serialize(*farewell)); }))
       made.error = errc::no_memory;

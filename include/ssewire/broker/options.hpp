@@ -182,10 +182,13 @@ constexpr std::string_view name(position_events events) noexcept {
   return "unknown";
 }
 
-/// Which subscription of a broker is meant: basic_subscription::id() gives it. An ID is never given again.
+/// Which subscription is meant: basic_subscription::id() gives it. A broker gives no ID twice, and knows only
+/// its own.
 struct subscription_id {
   /// 0: none.
   std::uint64_t number = 0;
+  /// Another one for each broker.
+  std::uint64_t of = 0;
 
   /// Whether it names a subscription.
   [[nodiscard]] explicit constexpr operator bool() const noexcept { return number != 0; }

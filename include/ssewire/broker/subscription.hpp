@@ -179,7 +179,7 @@ template <class Traits = default_traits> class basic_subscription {
   /// @par Complexity  Expected O(1); takes the lock. From now on the broker keeps about 60 bytes more for it.
   [[nodiscard]] subscription_id id() noexcept {
     subscription_id its;
-    if (state_ != nullptr) detail::try_call([&] { its.number = core_->identify(*state_); });
+    if (state_ != nullptr) detail::try_call([&] { its = core_->identify(*state_); });
     return its;
   }
 

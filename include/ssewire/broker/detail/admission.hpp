@@ -179,7 +179,8 @@ template <class Traits> class admission {
   // leave_channel() may drop the channel.
   void count_out(close_reason why) noexcept {
     --state_.counts.subscribers;
-    ++state_.counts.closes[static_cast<std::size_t>(why)];
+    auto const index = static_cast<std::size_t>(why);
+    if (index < close_reason_count) ++state_.counts.closes[index];
   }
   void leave_channel(lock& held, membership& m) noexcept {
     --m.of->members;

@@ -216,21 +216,24 @@ template <class Traits> class broker_core {
   std::uint64_t close_channel(std::string_view name, farewell const& last_words) noexcept {
     return life_.close_channel(name, last_words);
   }
-  bool close_one(std::uint64_t number, close_reason why, farewell const& last_words) noexcept {
-    return life_.close_one(number, why, last_words);
+  bool close_one(subscription_id one, close_reason why, farewell const& last_words) noexcept {
+    return one.of == state_.own_name && life_.close_one(one.number, why, last_words);
+  }
+  [[nodiscard]] bool is_reserved(event_type type) const noexcept {
+    return has_reserved_prefix(type) || publisher_.is_reserved(type);
   }
   [[nodiscard]] std::size_t max_event_bytes() const noexcept { return state_.options.replay.max_bytes; }
   [[nodiscard]] std::uint64_t closes() noexcept {
     lock const held(state_.guard);
     return state_.closes.count();
   }
-  // Throws std::bad_alloc; then nothing has changed. 0: it has ended.
-  std::uint64_t identify(subscriber& s) {
+  // Throws std::bad_alloc; then nothing has changed. None if it has ended.
+  subscription_id identify(subscriber& s) {
     lock const held(state_.guard);
-    if (s.evicted != close_reason::none) return 0;
+    if (s.evicted != close_reason::none) return {};
     state_.with_id.emplace(s.number, &s);
     s.has_id = true;
-    return s.number;
+    return {s.number, state_.own_name};
   }
   [[nodiscard]] std::uint64_t drain_retry_ms(subscriber const& s) noexcept { return life_.drain_retry_ms(s); }
 

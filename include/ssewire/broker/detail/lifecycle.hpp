@@ -89,8 +89,10 @@ template <class Traits> class lifecycle {
 
   // Ends the streams that the user has now. Returns how many.
   std::uint64_t close_user(std::string_view key, farewell const& last_words) noexcept {
+    if (key.empty() || key.size() > user_table<Traits>::max_key_bytes) return 0;  // nobody has this key
+    auto const hash = state_.hash_of_user(key);
     lock held(state_.guard);
-    state_.closes.add(state_.hash_of_user(key));
+    state_.closes.add(hash);
     auto const newest = state_.joined;
     std::uint64_t ended = 0;
     for (;; breathe(held, ended++)) {
@@ -102,11 +104,13 @@ template <class Traits> class lifecycle {
 
   // Ends the streams that follow the channel now. Returns how many subscriptions it had.
   std::uint64_t close_channel(std::string_view name, farewell const& last_words) noexcept {
+    if (!state_.logs.takes_name(name)) return 0;
+    auto const hash = state_.hash_of_channel(name);
     lock held(state_.guard);
-    state_.closes.add(state_.hash_of_channel(name));
+    state_.closes.add(hash);
     auto* const c = state_.logs.find(name);
-    if (c == nullptr) return 0;
-    auto const members = c->members;
+    auto const members = c == nullptr ? 0 : c->members;
+    if (members == 0) return 0;
     // The walk lets go of the lock. Meanwhile a stream that falls out of step gets a new subscriber, which is
     // not visited: it takes the end from its leader. And no stream that is still to be visited comes in step.
     c->closed_through = state_.joined;
@@ -203,13 +207,17 @@ template <class Traits> class lifecycle {
     if (is_due(s) && s.unpark()) state_.hooks.fire(held, s, wake::ready);
   }
 
-  // A drain that has passed its deadline also ends a subscriber that was evicted before and is still sending
-  // its last bytes.
+  // A drain that has passed its deadline calls the hook again of a subscriber that was ended before and is
+  // still sending its last bytes. The first reason stays.
   void evict(lock& held, subscriber& s, close_reason why, farewell const& last_words = {}) noexcept {
-    if (s.evicted != close_reason::none && (why != close_reason::drain_forced || s.evicted == why)) return;
-    s.evicted = why;
-    s.farewell = last_words;
-    state_.retire(s);
+    bool const forces = why == close_reason::drain_forced;
+    if (s.evicted != close_reason::none && (!forces || s.forced)) return;
+    s.forced = s.forced || forces;
+    if (s.evicted == close_reason::none) {
+      s.evicted = why;
+      s.farewell = last_words;
+      state_.retire(s);
+    }
     (void)s.unpark();
     state_.reader.let_go(s);
     state_.hooks.fire(held, s, wake::evicted);

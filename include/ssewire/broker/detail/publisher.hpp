@@ -83,6 +83,13 @@ template <class Traits> class publisher {
     return commit(held, distinct, to, prepared, {woken.get(), distinct.size()});
   }
 
+  // A publisher may not use the types of control events, unless the options give these the default type.
+  [[nodiscard]] bool is_reserved(event_type type) const noexcept {
+    auto const& options = state_.options;
+    bool const ours = type == options.gap_type || type == options.position_type;
+    return ours && type.name() != event_type().name();
+  }
+
  private:
   // The part under the lock. See channel_store::append for the arguments; `woken` has an empty list for each
   // channel.
@@ -111,13 +118,6 @@ template <class Traits> class publisher {
     for (auto& list : woken) at.hooks.wake_all(held, list);
     life_.end_holders(held);
     return {id, errc::ok};
-  }
-
-  // A publisher may not use the types of control events, unless the options give these the default type.
-  [[nodiscard]] bool is_reserved(event_type type) const noexcept {
-    auto const& options = state_.options;
-    bool const ours = type == options.gap_type || type == options.position_type;
-    return ours && type.name() != event_type().name();
   }
 
   broker_state<Traits>& state_;

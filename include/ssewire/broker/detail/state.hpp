@@ -41,6 +41,7 @@ template <class Traits> struct broker_state {
 
   broker_options const options;
   siphash const hash;
+  std::uint64_t const own_name = hash("this broker") | 1;  // tells its IDs of subscriptions from another's
 
   mutex guard;  // guards all that follows
   identity<Traits> ids;

@@ -110,6 +110,7 @@ template <class Traits> struct subscriber {
   phase now = phase::awake;
   position_due due = position_due::no;
   detail::held holds = detail::held::nothing;
+  bool forced = false;     // a drain that has passed its deadline has ended it
   bool has_id = false;     // the program has asked for its ID
   bool opened = false;     // its first pull has brought the first control events
   bool filtering = false;  // its filter is being called: a close() meanwhile leaves the rest to that pull

@@ -37,6 +37,10 @@ inline constexpr std::size_t largest_frame = std::size_t{1} << 30;
 // Types with this prefix are the library's own. A publisher's event of such a type would lie to the client.
 inline constexpr std::string_view reserved_type_prefix = "ssewire.";
 
+inline bool has_reserved_prefix(event_type type) noexcept {
+  return type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix;
+}
+
 template <class Traits> class prepared_event {
  public:
   // Finds the size of the event, or why a log must not have the event.
@@ -113,8 +117,7 @@ template <class Traits> class prepared_event {
   static constexpr position_id any_id{0, 0};
 
   [[nodiscard]] errc error_in(event const& e) noexcept {
-    if (e.type.value().substr(0, reserved_type_prefix.size()) == reserved_type_prefix)
-      return errc::type_reserved;
+    if (has_reserved_prefix(e.type)) return errc::type_reserved;
     facts_.own_id = e.id.has_value();
     return facts_.own_id && !good_own_id(e.id.value()) ? errc::id_refused : errc::ok;
   }

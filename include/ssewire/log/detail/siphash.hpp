@@ -80,7 +80,8 @@ struct siphash {
 struct keyed_hash {
   siphash of;
 
-  std::size_t operator()(std::string_view text) const noexcept {
+  // Not noexcept: then libstdc++ keeps each hash, and a table that grows under a lock hashes no text again.
+  std::size_t operator()(std::string_view text) const {
     return of(text) & (std::numeric_limits<std::size_t>::max)();
   }
 };
