@@ -57,6 +57,9 @@
 #ifndef SSEWIRE_TEST_TSAN
 #define SSEWIRE_TEST_TSAN 0
 #endif
+#if SSEWIRE_TEST_TSAN
+#include <thread>
+#endif
 
 extern "C" {
 #if SSEWIRE_TEST_ASAN
@@ -107,6 +110,12 @@ struct unseen {
   unseen(unseen const&) = delete;
   unseen& operator=(unseen const&) = delete;
 };
+
+#if SSEWIRE_TEST_FIBERS && SSEWIRE_TEST_TSAN
+// The standard library's reference counts are atomic only once the process has had a second thread. For the
+// thread sanitizer the fibers are threads.
+inline bool const had_a_second_thread = (std::thread([] {}).join(), true);
+#endif
 
 // A line of execution: a task's, or the caller's. Only one runs at a time, and hands over to another.
 #if SSEWIRE_TEST_FIBERS

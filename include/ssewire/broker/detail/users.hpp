@@ -7,13 +7,13 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/extremes.hpp>
+#include <ssewire/core/try_call.hpp>
 #include <ssewire/log/detail/siphash.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -159,7 +159,7 @@ class recent_closes {
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
   void add(std::uint64_t hash) noexcept {
-    if (!ring_) ring_.reset(new (std::nothrow) std::array<std::uint64_t, kept>);
+    if (!ring_) try_call([&] { ring_ = std::make_unique<std::array<std::uint64_t, kept>>(); });
     if (ring_) {
       (*ring_)[count_++ % kept] = hash;
     } else {
