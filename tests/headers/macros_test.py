@@ -263,7 +263,7 @@ inline void* rpl_memchr(void const* s, int c, size_t n) { return const_cast<void
 
 # Macros with parameters and these names make calls of public members fail, in our headers and in the user's code, as
 # they do for std::ofstream::close(). lwIP: LWIP_COMPAT_SOCKETS=2 makes functions of them, as docs/getting_started.md
-# says. (And lwIP's shutdown(s,how): testing/member_names.hpp looks for that name in a writer.)
+# says.
 NOT_HELD = ("send", "poll", "write", "close", "read")
 
 USE = """
