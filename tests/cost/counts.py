@@ -259,7 +259,7 @@ def broker_checks(head, rows, memory, holds):
         none, all_of = (find(rows, task="replay", corpus=corpus, chunk=missed)[0]["allocations"] for missed in (0, 4000))
         yield (f"allocations that replaying 4,000 events adds ({corpus})", all_of - none, "none", all_of <= none)
     woken = max(find(rows, task="wake"), key=lambda row: row["allocations"])["allocations"]
-    yield "allocations of publishing to who is parked", woken, "none", woken == 0
+    yield "allocations of publishing to parked streams", woken, "none", woken == 0
     limited = head["compiler"].startswith("g++ 12.") and platform.machine() == "x86_64"
     for what, figure in broker_costs(rows, holds):
         limit = BROKER_LIMITS[what]

@@ -22,7 +22,7 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// What happens when a user who has max_subscribers_per_user subscriptions begins one more.
+/// What happens to one more subscription of a user at the limit max_subscribers_per_user.
 enum class user_limit : unsigned char {
   /// The new one is refused, with errc::user_full.
   refuse_newest,

@@ -90,7 +90,7 @@ template <class Traits> class broker_core {
     typename cursor_reader<Traits>::ending end;
     lock held(state_.guard);
     state_.reader.let_go(s);
-    // Each question lets go of the lock, and what others publish meanwhile may raise the next one.
+    // Each question releases the lock. Events that are published meanwhile may need another question.
     int questions = 2;       // about own IDs
     int loss_questions = 8;  // about lost events
     for (std::uint64_t asked = 0;;) {

@@ -111,8 +111,9 @@ template <class Traits> class lifecycle {
     auto* const c = state_.logs.find(name);
     auto const members = c == nullptr ? 0 : c->members;
     if (members == 0) return 0;
-    // The walk lets go of the lock. Meanwhile a stream that falls out of step gets a new subscriber, which is
-    // not visited: it takes the end from its leader. And no stream that is still to be visited comes in step.
+    // The walk releases the lock. A stream that falls out of step meanwhile gets a new subscriber, which the
+    // walk does not visit: the subscriber copies the end from its leader. `closed_through` keeps the streams
+    // that the walk has not visited yet from coming in step.
     c->closed_through = state_.joined;
     for (auto* leader = c->leaders; leader != nullptr; leader = leader->next_leader) {
       if (leader->evicted != close_reason::none) continue;
@@ -183,9 +184,8 @@ template <class Traits> class lifecycle {
     });
   }
 
-  // Ends subscribers that hold trimmed log memory until those ended hold the excess together. The memory is
-  // free once their writers have let go of it; if that takes longer than until the next publish, that call
-  // ends more subscribers.
+  // Ends subscribers that hold trimmed log memory until the ended ones hold the excess. Their writers free
+  // this memory when they release it. If the next publish comes first, it ends more subscribers.
   void end_holders(lock& held) noexcept {
     auto const most = state_.options.max_pinned_bytes;
     for (std::size_t ended = 0; state_.logs.pinned() > most + ended;) {

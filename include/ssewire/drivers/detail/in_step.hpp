@@ -200,7 +200,11 @@ template <class Traits> struct in_step {
   // returns.
   static close_reason close(core& at, subscriber const& leader, close_reason why) noexcept {
     lock held(at.state_.guard);
-    if (leader.evicted != close_reason::none) why = leader.evicted;
+    if (leader.evicted != close_reason::none) {
+      why = leader.evicted;
+    } else if (at.life_.is_closed()) {
+      why = close_reason::drained;  // the broker's end has not reached the leader yet
+    }
     at.admission_.count_out(why);
     membership left;
     left.of = leader.begin()->of;
