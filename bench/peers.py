@@ -18,6 +18,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent / "peers"
 
@@ -53,6 +54,12 @@ def npm_package(work, log):
     return (node, work / "peer.mjs"), {}, f"node {version_of(node, '--version')}"
 
 
+def pip_package(work, log):
+    prepare((sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade",
+             "--require-hashes", "--target", "packages", "-r", "requirements.txt"), work, log)
+    return (sys.executable, "-B", work / "peer.py"), {"PYTHONPATH": str(work / "packages")}, f"Python {sys.version.split()[0]}"
+
+
 def go_module(work, log):
     go = tool("go")
     prepare((go, "build", "-o", "peer", "."), work, log, GOTOOLCHAIN="local", GOFLAGS="-mod=readonly")
@@ -75,8 +82,10 @@ PEERS = {  # name -> (version, how it is made)
     "eventsource-parser": ("3.1.1", npm_package),
     "go-sse": ("0.11.0", go_module),
     "eventsource-stream": ("0.2.3", cargo_crate),
+    "httpx-sse": ("0.4.3", pip_package),
+    "better-sse": ("0.16.1", npm_package),
 }
-KINDS = {"parse": ("eventsource-parser", "go-sse", "eventsource-stream"), "replay": ("go-sse",)}
+KINDS = {"parse": ("eventsource-parser", "go-sse", "eventsource-stream", "httpx-sse"), "replay": ("go-sse", "better-sse")}
 
 
 def measure(name, kind, work, corpora, expected, rounds, numbers):
