@@ -349,8 +349,15 @@ TEST_CASE(
   CHECK(b.subscribe("a", {.user = "ann"}).error == errc::user_full);
 }
 
+struct presence_counter {
+  unsigned calls = 0;
+  void operator()(ssewire::presence const&) noexcept { ++calls; }
+};
+
 TEST_CASE("while the table of users grows, a refused stream leaves none of its user's places taken") {
+  presence_counter ear;
   ssewire::broker_options options;
+  options.on_presence = ssewire::presence_hook::of(ear);
   options.max_subscribers_per_user = 1;
   options.max_subscribers_per_channel = 60;
   broker b(options);
@@ -367,24 +374,93 @@ TEST_CASE("while the table of users grows, a refused stream leaves none of its u
       });
       CHECK(b.subscribe("b", {.user = user}).error == errc::user_full);
       CHECK(b.subscribers("a") == made.size());
+      CHECK(b.users("a") == made.size());
+      CHECK(b.users(user) == 1);
     }
+    CHECK(ear.calls == 2 * made.size());
+    ear.calls = 0;
     CHECK(b.subscribe("a").error == errc::channel_full);
     CHECK(b.stats().channels == 61);
     made.clear();
+    CHECK(ear.calls == 2 * 60);
+    ear.calls = 0;
     CHECK(b.stats().channels == 0);
   }
   CHECK(failures > 600);
 }
 
+TEST_CASE("a stream that expires is made, or there is none that will") {
+  broker b;
+  auto const start = ssewire::steady_time() + std::chrono::hours(1);
+  std::vector<subscription> made;
+  unsigned failures = 0;
+  for (int i = 0; i < 40; ++i) {  // the order of expiry grows
+    failures += each_failure(b, [&] {
+      auto result = b.subscribe("a", {.user = "ann", .expires = start + std::chrono::seconds(i)});
+      support::allocations_left = -1;
+      if (!result) CHECK(result.error == errc::no_memory);
+      if (result) made.push_back(std::move(result.value));
+      return bool(result);
+    });
+  }
+  CHECK(failures > 100);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    CHECK(made[i].reason() == ssewire::close_reason::none);
+    support::allocations_failed = 0;
+    support::allocations_left = 0;  // a tick does without memory
+    b.tick(start + std::chrono::seconds(i));
+    support::allocations_left = -1;
+    CHECK(made[i].reason() == ssewire::close_reason::expired);
+  }
+  CHECK(b.stats().users == 0);
+}
+
+TEST_CASE("an end from outside happens, or has no effect; without a farewell it needs no memory") {
+  ssewire::event const farewell{.type = "bye", .data = "a farewell that is long enough to be allocated"};
+  for (int how = 0; how < 3; ++how) {
+    CAPTURE(how);
+    broker b;
+    auto s = b.subscribe("a", {.user = "ann"}).value;
+    (void)support::pull(s);
+    ssewire::subscription_id id;
+    CHECK(each_failure(b, [&] { return bool(id = s.id()); }) > 0);
+    auto const failures = each_failure(b, [&] {
+      auto const error = how == 0   ? b.close_user("ann", farewell).error
+                         : how == 1 ? b.close_channel("a", farewell).error
+                                    : b.close(id, ssewire::close_reason::finished, farewell).error;
+      // A close that could not be remembered counts: what came before is refused.
+      if (error == errc::ok) {
+        support::allocations_left = -1;
+        support::allocations_failed = 0;
+        return true;
+      }
+      CHECK(error == errc::no_memory);
+      CHECK(s.reason() == ssewire::close_reason::none);
+      return false;
+    });
+    CHECK(failures >= 2);
+    CHECK(s.reason() != ssewire::close_reason::none);
+    CHECK(support::pull(s) == std::string("event: bye\ndata: ") + std::string(*farewell.data) + "\n\n");
+  }
+  broker b;
+  auto s = b.subscribe("a", {.user = "ann"}).value;
+  auto const before = b.closes();
+  support::allocations_left = 0;
+  auto const ended = b.close_user("ann");
+  support::allocations_left = -1;
+  CHECK(*ended == 1);
+  CHECK(s.reason() == ssewire::close_reason::revoked);
+  CHECK(b.subscribe("x", {.user = "bob", .as_of = before}).error ==
+        errc::revoked);  // it could not be noted who
+  CHECK(b.subscribe("x", {.user = "ann", .as_of = b.closes()}).error == errc::ok);
+}
+
 TEST_CASE("join follows the channel, or nothing has changed and nobody is told") {
-  struct listener {
-    unsigned calls = 0;
-    void operator()(ssewire::presence const&) noexcept { ++calls; }
-  } ear;
+  presence_counter ear;
   ssewire::broker_options options;
   options.on_presence = ssewire::presence_hook::of(ear);
   broker b(options);
-  auto s = b.subscribe("a").value;
+  auto s = b.subscribe("a", {.user = "a user whose key is long enough to be allocated"}).value;
   CHECK(support::pull(s) == support::position_event(0));
   unsigned failures = 0;
   for (int i = 0; i < 20; ++i) {
@@ -397,6 +473,7 @@ TEST_CASE("join follows the channel, or nothing has changed and nobody is told")
       if (error == errc::ok) return true;
       CHECK(error == errc::no_memory);
       CHECK(b.subscribers(name) == 0);
+      CHECK(b.users(name) == 0);
       CHECK(ear.calls == 0);
       CHECK(support::pull(s) == "");
       return false;

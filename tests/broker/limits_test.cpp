@@ -579,6 +579,35 @@ TEST_CASE("a user's record takes at most 300 bytes, and there are at most max_us
   CHECK(b.stats().users == 0);
 }
 
+TEST_CASE("a user on a channel takes at most 130 bytes and the key, and they go with the last stream") {
+  constexpr std::size_t many = 1000;
+  constexpr std::size_t key_bytes = 128;
+  broker b;
+  auto const cost = [&](std::size_t channels, bool with_users, std::size_t streams_each) {
+    std::string_view const names[] = {"c", "d"};
+    std::vector<subscription> all;
+    all.reserve(many * streams_each);
+    auto const before = meter::held;
+    for (std::size_t n = 0; n < many; ++n) {
+      auto key = std::to_string(n);
+      key.resize(key_bytes, '.');
+      auto const user = with_users ? std::string_view(key) : std::string_view();
+      for (std::size_t i = 0; i < streams_each; ++i)
+        all.push_back(b.subscribe(std::span(names, channels), {.user = user}).value);
+    }
+    return meter::held - before;
+  };
+  (void)cost(2, true, 1);  // the tables have grown
+  CHECK(b.users("c") == 0);
+  auto const idle = meter::held;
+  for (std::size_t const streams_each : {1u, 4u}) {
+    auto const one_more = cost(2, true, streams_each) - cost(1, true, streams_each);
+    auto const without_users = cost(2, false, streams_each) - cost(1, false, streams_each);
+    CHECK((one_more - without_users) / many <= 130 + key_bytes);
+  }
+  CHECK(meter::held <= idle + 1000);
+}
+
 TEST_CASE("counts by a word are those of the arrays; for a word that is none the count is 0") {
   ssewire::broker_stats s;
   s.refusals[static_cast<std::size_t>(errc::event_too_large)] = 1;

@@ -75,7 +75,8 @@ struct history {
   ssewire::steady_time now = ssewire::steady_time{} + std::chrono::hours(1);
   ssewire::steady_time latest = (ssewire::steady_time::max)();  // no tick goes beyond this
   std::uint64_t epoch;
-  std::map<std::string, std::uint64_t, std::less<>> told;  // by the presence hook
+  std::map<std::string, std::uint64_t, std::less<>> told;                // by the presence hook
+  std::map<std::pair<std::string, std::string>, std::uint64_t> told_of;  // of a channel's user
   std::array<std::uint64_t, ssewire::errc_count> refused = {};
   std::array<std::uint64_t, 5> outcomes = {};
   std::uint64_t delivered = 0;
@@ -132,6 +133,7 @@ struct history {
     model.channels.resize(channel_count);
     cloned = false;
     told.clear();
+    told_of.clear();
     refused = {};
     outcomes = {};
     closed_before.clear();
@@ -146,6 +148,13 @@ struct history {
     CHECK(p.now != before);
     CHECK(p.now == real->subscribers(p.channel));
     before = p.now;
+    if (p.user.empty()) {
+      CHECK((p.user_before == 0 && p.user_now == 0));
+    } else {
+      CHECK(p.user_before ==
+            std::exchange(told_of[{std::string(p.channel), std::string(p.user)}], p.user_now));
+      CHECK(p.user_now - p.user_before == p.now - p.before);
+    }
     if (!with_admission_limits && random.one_in(4)) {
       auto const visitor = real->subscribe(p.channel);
       notice();
@@ -162,6 +171,19 @@ struct history {
     return static_cast<std::size_t>(std::count_if(clients.begin(), clients.end(), [&](auto const& c) {
       return c->stream && c->model.follows(channel);
     }));
+  }
+
+  // What was told of users, and how many there are, against those whose streams are there.
+  void check_users() {
+    for (std::size_t channel = 0; channel < channel_count; ++channel) {
+      std::map<std::string, std::uint64_t> users;
+      for (auto const& c : clients) {
+        if (c->stream && !c->user.empty() && c->model.follows(channel)) ++users[c->user];
+      }
+      CHECK(real->users(name_of(channel)) == users.size());
+      if (options.on_presence.call == nullptr) continue;
+      for (std::string const user : {"u", "v"}) CHECK(told_of[{name_of(channel), user}] == users[user]);
+    }
   }
 
   // ---- a fork ----
@@ -760,6 +782,7 @@ struct history {
       CHECK(real->subscribers(name_of(c)) == followers(c));
       if (options.on_presence.call != nullptr) CHECK(told[name_of(c)] == followers(c));
     }
+    check_users();
     for (auto const& c : clients) check_wakes(*c);
   }
 

@@ -238,8 +238,17 @@ template <class Traits = default_traits> class basic_broker {
     return core_->subscribers_of(channel.value());
   }
 
+  /// How many distinct users have subscriptions that follow a channel now. A user is a
+  /// subscribe_options::user; subscriptions without one do not count.
+  ///
+  /// @par Complexity  Expected O(1); takes the lock.
+  [[nodiscard]] std::uint64_t users(optional_text channel) const noexcept {
+    return core_->users_of(channel.value());
+  }
+
   // One channel a call.
   [[nodiscard]] std::uint64_t subscribers(std::initializer_list<std::string_view>) const = delete;
+  [[nodiscard]] std::uint64_t users(std::initializer_list<std::string_view>) const = delete;
 
   /// All counters, at one instant.
   ///

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// presence.hpp - how a program learns that the number of a channel's subscribers has changed.
+// presence.hpp - how a program learns that the number of a channel's subscribers has changed, and whose.
 #pragma once
 
 #include <ssewire/core/callback.hpp>
@@ -13,20 +13,30 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
-/// How many subscriptions follow a channel.
+/// How many subscriptions follow a channel, and how many of them are one user's. The user is there while
+/// `user_now` is not 0.
 struct presence {
   /// The channel's name. Valid during the call.
   std::string_view channel;
   /// The number that was reported last; 0 at first. It differs from `now`.
   std::uint64_t before = 0;
-  /// The number now.
+  /// The number now. If more has changed, further calls report it.
   std::uint64_t now = 0;
+  /// subscribe_options::user of the subscriptions that joined or left; empty: they have none. Valid during
+  /// the call.
+  std::string_view user = {};
+  /// How many of the channel's subscriptions were this user's when it was reported last; 0 at first, and
+  /// always without a user.
+  std::uint64_t user_before = 0;
+  /// How many of them are this user's now.
+  std::uint64_t user_now = 0;
 };
 
 /// Called when subscriptions join or leave a channel: to show how many there are, to start and stop the
-/// program that feeds a channel. It may call anything of the library. For one channel it never overlaps
-/// itself, and its calls are in order. Changes during a call are reported in one further call, on the same
-/// thread. A subscriber that joins and leaves during a call is not reported.
+/// program that feeds a channel, to show who is there. It may call anything of the library. For one channel
+/// it never overlaps itself, and its calls are in order. Changes during a call are reported after it, on the
+/// same thread: in one call for each user, and in one for all subscriptions without a user. A subscriber that
+/// joins and leaves during a call is not reported.
 ///
 /// @par Lifetime  After the broker's destructor has returned, the hook is not running and never will.
 /// @par Threads   It runs on the thread that joins or leaves, without a lock of the library.

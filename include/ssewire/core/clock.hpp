@@ -31,6 +31,15 @@ using steady_time = std::chrono::steady_clock::time_point;
 /// A length of time on that clock.
 using steady_duration = std::chrono::steady_clock::duration;
 
+namespace detail {
+
+// The last time of the clock, if that comes first. `more` is not negative.
+constexpr steady_time later(steady_time from, steady_duration more) noexcept {
+  return from > (steady_time::max)() - more ? (steady_time::max)() : from + more;
+}
+
+}  // namespace detail
+
 }  // namespace SSEWIRE_DETAIL_ABI
 }  // namespace ssewire
 

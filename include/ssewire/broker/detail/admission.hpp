@@ -83,7 +83,10 @@ template <class Traits> class admission {
     if (replaced != nullptr) life_.replace(held, *replaced);
     if (s->filter && s->outcome == resume_outcome::gap) ask_about_losses(held, *s, *resumes_after);
     ++state_.counts.resumes[static_cast<std::size_t>(s->outcome)];
-    for (auto& m : *s) state_.hooks.tell_presence(held, *m.of);
+    for (auto& m : *s) {
+      state_.hooks.note(*m.of, m.who);
+      state_.hooks.tell_presence(held, *m.of);
+    }
     return {s.release(), errc::ok};
   }
 
@@ -119,14 +122,15 @@ template <class Traits> class admission {
     if (s.filtering) return errc::called_from_inside;
     if (member_of(s, name) != nullptr) return errc::ok;
     if (s.channels == state_.options.max_channels_per_stream) return errc::too_many_channels;
-    if (auto const error = enter(s, grown[s.channels], name); error != errc::ok) return error;
-    auto& into = *grown[s.channels].of;
-    if (s.filter && !keep_lost_headers(into)) {
-      --into.members;
-      state_.logs.drop_if_unused(into);
+    auto& added = grown[s.channels];
+    auto const user = s.user == nullptr ? std::string_view() : std::string_view(s.user->key);
+    if (auto const error = enter(s, added, name, user); error != errc::ok) return error;
+    if (s.filter && !keep_lost_headers(*added.of)) {
+      undo_enter(added);
       return errc::no_memory;
     }
-    grown[s.channels].next_ordinal = into.history.end_ordinal();
+    added.next_ordinal = added.of->history.end_ordinal();
+    state_.hooks.note(*added.of, added.who);
     for (std::size_t i = 0; i < s.channels; ++i) {
       s.memberships[i].unlink();
       grown[i] = s.memberships[i];
@@ -183,7 +187,8 @@ template <class Traits> class admission {
     if (index < close_reason_count) ++state_.counts.closes[index];
   }
   void leave_channel(lock& held, membership& m) noexcept {
-    --m.of->members;
+    state_.followers.remove(m);
+    state_.hooks.note(*m.of, m.who);
     state_.hooks.tell_presence(held, *m.of);
     state_.logs.drop_if_unused(*m.of);
   }
@@ -208,12 +213,12 @@ template <class Traits> class admission {
       std::tie(user, error) = state_.users.find_or_make(key);
       if (user == nullptr) return error;
       error = admit_to(*user, now, replaced);
-      if (error == errc::ok) error = enter_all(s, names);
+      if (error == errc::ok) error = enter_all(s, names, key);
       if (error != errc::ok) {
         state_.users.drop_if_unused(*user);
         return error;
       }
-    } else if (auto const error = enter_all(s, names); error != errc::ok) {
+    } else if (auto const error = enter_all(s, names, {}); error != errc::ok) {
       return error;
     }
     s.number = ++state_.joined;
@@ -243,10 +248,10 @@ template <class Traits> class admission {
   }
 
   // Adds the subscriber to all of its channels, or to none.
-  errc enter_all(subscriber& s, std::span<std::string_view const> names) noexcept {
+  errc enter_all(subscriber& s, std::span<std::string_view const> names, std::string_view user) noexcept {
     auto error = errc::ok;
     for (auto const name : names) {
-      error = enter(s, s.memberships[s.channels], name);
+      error = enter(s, s.memberships[s.channels], name, user);
       if (error != errc::ok) break;
       ++s.channels;
     }
@@ -254,16 +259,13 @@ template <class Traits> class admission {
       if (error == errc::ok && s.filter && !keep_lost_headers(*m.of)) error = errc::no_memory;
     }
     if (error == errc::ok) return error;
-    for (auto& m : s) {
-      --m.of->members;
-      state_.logs.drop_if_unused(*m.of);
-    }
+    for (auto& m : s) undo_enter(m);
     s.channels = 0;
     return error;
   }
 
   // If this refuses, nothing has changed.
-  errc enter(subscriber& s, membership& m, std::string_view name) noexcept {
+  errc enter(subscriber& s, membership& m, std::string_view name, std::string_view user) noexcept {
     auto const [c, error] = state_.logs.find_or_make(name);
     if (c == nullptr) return error;
     if (c->members >= state_.options.max_subscribers_per_channel) {
@@ -272,9 +274,19 @@ template <class Traits> class admission {
     }
     m.of = c;
     m.owner = &s;
+    if (!try_call([&] { state_.followers.add(m, user); })) {
+      state_.logs.drop_if_unused(*c);
+      return errc::no_memory;
+    }
     m.key = s.next_key++;
-    ++c->members;
     return errc::ok;
+  }
+
+  // Nobody has been told yet.
+  void undo_enter(membership& m) noexcept {
+    state_.followers.remove(m);
+    state_.followers.drop_if_unused(m.who);
+    state_.logs.drop_if_unused(*m.of);
   }
 
   // From now on the log keeps the headers of lost events, so that filters can be asked about them. False: no

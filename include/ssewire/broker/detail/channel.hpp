@@ -19,6 +19,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 namespace detail {
 
 template <class Traits> struct channel;
+template <class Traits> struct follower;
 template <class Traits> struct subscriber;
 
 // Whether the number of events that a subscriber has missed on a channel is known.
@@ -32,6 +33,7 @@ enum class loss : unsigned char {
 template <class Traits> struct membership {
   channel<Traits>* of = nullptr;
   subscriber<Traits>* owner = nullptr;
+  follower<Traits>* who = nullptr;  // its user on this channel, if it has a user
   // The entry to pull next. Below the log's first one: the subscriber has missed some.
   std::uint64_t next_ordinal = 0;
   // The oldest entry of the last batch, while the subscriber may still send from that batch.
@@ -95,7 +97,12 @@ template <class Traits> struct channel {
   // A number of a subscriber: close_channel() ends those up to this one that follow the channel.
   std::uint64_t closed_through = 0;
   std::size_t members = 0;
-  std::size_t told_members = 0;         // the count that the presence hook got last
+  std::size_t members_of_users = 0;  // how many of them have a user
+  std::size_t users = 0;             // how many users these are
+  // What the presence hook got last of the first two.
+  std::size_t told_members = 0;
+  std::size_t told_members_of_users = 0;
+  follower<Traits>* changed = nullptr;  // users to report to the hook: the last of a ring
   bool telling = false;                 // the presence hook is being called
   std::size_t index = 0;                // in channel_table's list
   std::size_t age_index = not_in_heap;  // in channel_table's heap of oldest events

@@ -193,6 +193,13 @@ template <class Traits> class broker_core {
     return c == nullptr ? 0 : c->members;
   }
 
+  [[nodiscard]] std::uint64_t users_of(std::string_view name) noexcept {
+    if (!state_.logs.takes_name(name)) return 0;
+    lock const held(state_.guard);
+    auto const* const c = state_.logs.find(name);
+    return c == nullptr ? 0 : c->users;
+  }
+
   [[nodiscard]] close_reason reason(subscriber const& s) noexcept {
     lock const held(state_.guard);
     return s.evicted;

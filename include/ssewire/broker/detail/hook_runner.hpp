@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ssewire/broker/detail/subscriber.hpp>
+#include <ssewire/broker/detail/users.hpp>
 #include <ssewire/broker/presence.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/core/wake.hpp>
@@ -32,8 +33,10 @@ template <class Traits> class hook_runner {
   using lock = std::unique_lock<typename Traits::mutex>;
   using subscriber = detail::subscriber<Traits>;
   using channel = detail::channel<Traits>;
+  using follower = detail::follower<Traits>;
 
-  explicit hook_runner(presence_hook hook) noexcept : presence_(hook) {}
+  hook_runner(presence_hook hook, follower_table<Traits>& followers) noexcept
+      : presence_(hook), followers_(followers) {}
 
   void wake_all(lock& held, parked_list<Traits>& taken) noexcept {
     for (std::size_t step = 0; taken.first != nullptr; breathe(held, step++)) {
@@ -87,21 +90,26 @@ template <class Traits> class hook_runner {
     delete s;
   }
 
-  // Calls the presence hook without the lock until it has been given the current count. One thread does so
+  // The number of a user's streams on a channel may have changed. tell_presence() must follow. Null: no user.
+  void note(channel& c, follower* who) noexcept {
+    if (who == nullptr || who->next_changed != nullptr) return;
+    auto* const last = std::exchange(c.changed, who);
+    who->next_changed = last == nullptr ? who : std::exchange(last->next_changed, who);
+  }
+
+  // Calls the presence hook without the lock until it has been given the current counts. One thread does so
   // for a channel; a thread that comes meanwhile leaves it to the first one. The channel exists at least
   // until this returns.
   void tell_presence(lock& held, channel& c) noexcept {
     if (c.telling) return;
     c.telling = true;
-    while (c.told_members != c.members && presence_.call != nullptr) {
-      auto const hook = presence_;
-      presence const now{c.name, c.told_members, c.members};
-      c.told_members = c.members;
-      ++telling_;
-      held.unlock();
-      hook.call(hook.context, now);
-      held.lock();
-      if (--telling_ == 0) returned_.notify_all();
+    for (bool more = true; more;) {
+      more = tell_of_others(held, c);
+      if (auto* const who = take_changed(c)) {
+        more = true;
+        tell_of(held, c, *who);
+        followers_.drop_if_unused(who);
+      }
     }
     c.telling = false;
   }
@@ -113,7 +121,51 @@ template <class Traits> class hook_runner {
   }
 
  private:
+  // Tells of the streams without a user. False: nothing has changed.
+  bool tell_of_others(lock& held, channel& c) noexcept {
+    auto const others = c.members - c.members_of_users;
+    auto const told = c.told_members - c.told_members_of_users;
+    if (others == told) return false;
+    presence const now{c.name, c.told_members, c.told_members - told + others};
+    c.told_members = now.now;
+    call_presence(held, now);
+    return true;
+  }
+
+  void tell_of(lock& held, channel& c, follower& who) noexcept {
+    if (who.streams == who.told) return;
+    presence const now{c.name,   c.told_members, c.told_members - who.told + who.streams,
+                       who.user, who.told,       who.streams};
+    c.told_members_of_users += who.streams - who.told;  // may wrap round, and back
+    c.told_members = now.now;
+    who.told = who.streams;
+    who.telling = true;
+    call_presence(held, now);
+    who.telling = false;
+  }
+
+  // The user that has waited the longest. Null: there is none.
+  [[nodiscard]] static follower* take_changed(channel& c) noexcept {
+    if (c.changed == nullptr) return nullptr;
+    auto* const first = c.changed->next_changed;
+    c.changed->next_changed = first->next_changed;
+    if (first == c.changed) c.changed = nullptr;
+    first->next_changed = nullptr;
+    return first;
+  }
+
+  void call_presence(lock& held, presence const& now) noexcept {
+    auto const hook = presence_;
+    if (hook.call == nullptr) return;
+    ++telling_;
+    held.unlock();
+    hook.call(hook.context, now);
+    held.lock();
+    if (--telling_ == 0) returned_.notify_all();
+  }
+
   presence_hook presence_;
+  follower_table<Traits>& followers_;
   typename Traits::condition_variable returned_;
   std::size_t telling_ = 0;  // calls of the presence hook under way
 };

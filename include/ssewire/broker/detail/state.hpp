@@ -35,9 +35,9 @@ template <class Traits> struct broker_state {
   using lock = std::unique_lock<mutex>;
 
   explicit broker_state(broker_options const& o)
-      : options(o), hash{Traits::epoch()}, logs(options, hash, counts), hooks(o.on_presence),
-        told(options, ids.unset(), sequence, hash, counts), reader(ids.unset(), told, hooks, counts),
-        users(options, hash) {}
+      : options(o), hash{Traits::epoch()}, logs(options, hash, counts), followers(hash),
+        hooks(o.on_presence, followers), told(options, ids.unset(), sequence, hash, counts),
+        reader(ids.unset(), told, hooks, counts), users(options, hash) {}
 
   broker_options const options;
   siphash const hash;
@@ -48,6 +48,7 @@ template <class Traits> struct broker_state {
   std::uint64_t sequence = 0;  // the position of the last event
   broker_stats counts;
   channel_store<Traits> logs;
+  follower_table<Traits> followers;
   hook_runner<Traits> hooks;
   control_events<Traits> told;
   cursor_reader<Traits> reader;

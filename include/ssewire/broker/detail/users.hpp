@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // users.hpp - one record for each user: how many streams the user has, which, and how often a stream may
-// begin; and the closes that a request from before them must not survive.
+// begin; who follows which channel; and the closes that a request from before them must not survive.
 #pragma once
 
+#include <ssewire/broker/detail/channel.hpp>
 #include <ssewire/broker/options.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/errc.hpp>
@@ -86,12 +87,9 @@ template <class Traits> class user_table {
     if (most == unlimited) return true;
     if (most == 0) return false;
     auto const one = steady_duration(std::chrono::minutes(1)) / most;
-    auto const at_most = [](steady_time from, steady_duration more) {
-      return from > (steady_time::max)() - more ? (steady_time::max)() : from + more;
-    };
     auto const full_at = larger(of.full_at, now);
-    if (full_at > at_most(now, one * (most - 1))) return false;
-    of.full_at = at_most(full_at, one);
+    if (full_at > later(now, one * (most - 1))) return false;
+    of.full_at = later(full_at, one);
     return true;
   }
 
@@ -147,6 +145,79 @@ template <class Traits> class user_table {
   std::unordered_map<std::string_view, std::unique_ptr<user>, keyed_hash> by_key_;  // the key: its record's
   user* first_idle_ = nullptr;
   user* last_idle_ = nullptr;
+};
+
+// A user on one channel. It exists while the user's streams follow the channel, and until the presence hook
+// has been told that none does any more.
+template <class Traits> struct follower {
+  channel<Traits>* of = nullptr;
+  std::string user;
+  std::size_t streams = 0;
+  std::size_t told = 0;              // what the presence hook got last
+  follower* next_changed = nullptr;  // in the ring of its channel; null: it is not in the ring
+  bool telling = false;              // the presence hook is being told of it
+};
+
+// Who follows which channel.
+// Threads: one at a time; the broker's lock sees to it. A follower's address stays the same until it goes.
+template <class Traits> class follower_table {
+ public:
+  using channel = detail::channel<Traits>;
+  using follower = detail::follower<Traits>;
+  using membership = detail::membership<Traits>;
+
+  explicit follower_table(siphash hash) : by_key_(0, key_hash{hash}) {}
+
+  // Counts a membership in. Throws std::bad_alloc; then nothing has changed.
+  void add(membership& m, std::string_view user) {
+    m.who = user.empty() ? nullptr : &find_or_make(*m.of, user);
+    ++m.of->members;
+    if (m.who == nullptr) return;
+    ++m.of->members_of_users;
+    if (m.who->streams++ == 0) ++m.of->users;
+  }
+
+  // Counts it out. Its follower must go through drop_if_unused().
+  void remove(membership& m) noexcept {
+    --m.of->members;
+    if (m.who == nullptr) return;
+    --m.of->members_of_users;
+    if (--m.who->streams == 0) --m.of->users;
+  }
+
+  void drop_if_unused(follower* who) noexcept {
+    if (who == nullptr || who->streams != 0 || who->told != 0 || who->next_changed != nullptr || who->telling)
+      return;
+    by_key_.erase(key{who->of, who->user});
+  }
+
+ private:
+  struct key {
+    channel const* of;
+    std::string_view user;
+
+    friend bool operator==(key const&, key const&) noexcept = default;
+  };
+  struct key_hash {
+    siphash of;
+
+    // Not noexcept, as keyed_hash.
+    std::size_t operator()(key const& k) const {
+      return keyed_hash{of}(k.user) ^ reinterpret_cast<std::uintptr_t>(k.of);
+    }
+  };
+
+  follower& find_or_make(channel& of, std::string_view user) {
+    auto const known = by_key_.find(key{&of, user});
+    if (known != by_key_.end()) return *known->second;
+    auto fresh = std::make_unique<follower>();
+    fresh->of = &of;
+    fresh->user = user;
+    key const its_key{&of, fresh->user};
+    return *by_key_.emplace(its_key, std::move(fresh)).first->second;
+  }
+
+  std::unordered_map<key, std::unique_ptr<follower>, key_hash> by_key_;  // the key: its follower's
 };
 
 // The last closes of users and channels, by the hash of their names: what subscribe_options::as_of is
