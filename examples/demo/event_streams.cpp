@@ -202,19 +202,16 @@ std::string event_streams::client_json(std::string_view client) {
 }
 
 event_streams::clock::time_point event_streams::run(clock::time_point now) {
-  if (now >= next_tick_) {
-    broker_.tick(now);
-    next_tick_ = now + tick_interval_;
-  }
+  if (drain_step_ != clock::duration(0)) broker_.tick(now);
   auto const polled = streams_.poll(now);
   if (polled.more) return now;
-  return (std::min)(next_tick_, polled.next.value_or(next_tick_));
+  auto const next = polled.next.value_or(now + std::chrono::seconds(1));
+  return drain_step_ == clock::duration(0) ? next : (std::min)(next, now + drain_step_);
 }
 
 void event_streams::drain(clock::time_point now, clock::time_point deadline) {
   broker_.drain(now, deadline, std::chrono::seconds(2));
-  tick_interval_ = (deadline - now) / 100;
-  next_tick_ = now;
+  drain_step_ = (deadline - now) / 100;
 }
 
 std::string event_streams::stats_json(std::string_view more) const {

@@ -132,8 +132,8 @@ class event_streams {
   clients clients_;
   ssewire::broker broker_;
   stream_reactor streams_;  // behind what its writers point to
-  clock::duration tick_interval_ = std::chrono::milliseconds(500);
-  clock::time_point next_tick_ = {};
+  // Not 0 during a drain, which is so short that the reactor's ticks would be too coarse for it.
+  clock::duration drain_step_ = clock::duration(0);
 };
 
 }  // namespace demo

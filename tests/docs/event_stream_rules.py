@@ -17,7 +17,7 @@ NUMBER = r"(?:\d+\.\d+\.\d+|[A-Z])-\d{2,}"
 
 def test_names(source):
     """The names of its test cases. A long one is written as several literals in a row."""
-    for literals in re.findall(r'TEST_CASE\(\s*((?:"(?:[^"\\\n]|\\.)*"\s*)+)\)', source):
+    for literals in re.findall(r'TEST_CASE(?:_TEMPLATE)?\(\s*((?:"(?:[^"\\\n]|\\.)*"\s*)+)[,)]', source):
         yield re.sub(r"\\(.)", r"\1", "".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', literals)))
 
 
@@ -26,8 +26,9 @@ def numbered(conformance):
     found, errors = {}, []
     for file, source in conformance.items():
         names = list(test_names(source))
-        if len(names) != source.count("TEST_CASE("):
-            errors.append(f"{file}: has {source.count('TEST_CASE(')} TEST_CASE, but {len(names)} names could be read")
+        cases = len(re.findall(r"TEST_CASE(?:_TEMPLATE)?\(", source))
+        if len(names) != cases:
+            errors.append(f"{file}: has {cases} TEST_CASE, but {len(names)} names could be read")
         for name in names:
             number = re.match(NUMBER + r"(?= )", name)
             if not number:

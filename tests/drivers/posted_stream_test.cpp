@@ -59,6 +59,8 @@ std::shared_ptr<posted> make(closure_executor& on, peer& to, subscription from,
 }
 
 using posted_alone = ssewire::posted_stream<scripted_writer, post_to>;
+
+ssewire::broker_options const ticked_by_program = {.ticks = ssewire::ticked_by::program};
 std::shared_ptr<posted_alone> make_without(closure_executor& on, peer& to, ssewire::stream_options how = {}) {
   return post_stream(scripted_writer(to), post_to{&on}, std::move(how));
 }
@@ -917,7 +919,7 @@ TEST_CASE("a post that drops the last reference, and throws") {
 struct timed {
   ssewire::testing::virtual_clock clock = {};
   ssewire::steady_time began = clock.now();
-  broker b = broker();
+  broker b = broker(ticked_by_program);
   closure_executor on = {};
   peer to = {};
   std::shared_ptr<posted> s;

@@ -42,6 +42,8 @@ using pull_stream = ssewire::pull_stream<ssewire::basic_subscription<traits>>;
 constexpr ssewire::timing_options timeless{0s, 0s};
 constexpr ssewire::steady_time start{1h};
 
+ssewire::broker_options const ticked_by_program = {.ticks = ssewire::ticked_by::program};
+
 std::string const retry_1000 = "retry: 1000\n\n";
 
 /// Counts its calls, and does what the test says.
@@ -618,7 +620,7 @@ TEST_CASE("a server that never parks gets heartbeats, too, and is not stalled") 
 }
 
 TEST_CASE("not read for the stall time, though there is something: it is over, and the hook says evicted") {
-  broker b;
+  broker b(ticked_by_program);
   pull_stream s(follow(b), {}, {0s, 30s});
   counting_hook hook;
   s.set_hook(ssewire::wake_hook::of(hook));
@@ -667,7 +669,7 @@ TEST_CASE("one that the broker has ended and that is never asked again is told t
 TEST_CASE("the hook may destroy it in each of its own calls") {
   for (int call = 0; call < 6; ++call) {
     CAPTURE(call);
-    broker b;
+    broker b(ticked_by_program);
     auto s = std::make_unique<pull_stream>(follow(b), ssewire::stream_options{},
                                            ssewire::timing_options{10s, 30s});
     counting_hook hook;
@@ -693,7 +695,7 @@ TEST_CASE("the hook may destroy it in each of its own calls") {
 }
 
 TEST_CASE("without a heartbeat and a stall time it never asks to be polled") {
-  broker b;
+  broker b(ticked_by_program);
   pull_stream s(follow(b), {}, timeless);
   CHECK_FALSE(s.poll(start));
   read_all(s);

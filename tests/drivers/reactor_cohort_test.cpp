@@ -85,8 +85,11 @@ template <class Writer> struct crowd_of {
   std::uint64_t last = 0;  // position
 
   explicit crowd_of(std::size_t streams, ssewire::stream_options const& options = {},
-                    ssewire::broker_options const& limits = {}, ssewire::timing_options timing = {0s, 0s})
-      : b(limits),
+                    ssewire::broker_options limits = {}, ssewire::timing_options timing = {0s, 0s})
+      : b([&] {
+          limits.ticks = ssewire::ticked_by::program;
+          return limits;
+        }()),
         r(std::make_unique<reactor_of<Writer>>(
             ssewire::loop_signal{[](void* self) noexcept { ++static_cast<crowd_of*>(self)->signals; }, this},
             timing)) {

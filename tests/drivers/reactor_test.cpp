@@ -41,6 +41,8 @@ using reactor = ssewire::basic_reactor<scripted_writer, support::epoch_traits>;
 
 constexpr steady_time at(ssewire::steady_duration since) { return steady_time{} + 1h + since; }
 
+ssewire::broker_options const ticked_by_program = {.ticks = ssewire::ticked_by::program};
+
 struct counter {
   std::size_t signals = 0;
 
@@ -288,7 +290,7 @@ TEST_CASE("a poll from inside a writer only asks for another turn") {
 // ---- time ----
 
 TEST_CASE("an idle stream gets a heartbeat at exactly its interval, and only then") {
-  broker b;
+  broker b(ticked_by_program);
   peer to;
   reactor r({}, {.heartbeat = 15s, .stall_time = 60s});
   CHECK_FALSE(run(r, at(0s)).next.has_value());
@@ -311,7 +313,7 @@ TEST_CASE("an idle stream gets a heartbeat at exactly its interval, and only the
 }
 
 TEST_CASE("heartbeats keep the order of the streams, each at its own time") {
-  broker b;
+  broker b(ticked_by_program);
   peer to[3];
   reactor r({}, {.heartbeat = 10s, .stall_time = 0s});
   for (int i = 0; i < 3; ++i) {
@@ -340,7 +342,7 @@ TEST_CASE("a stream without a broker gets heartbeats too") {
 
 TEST_CASE("a peer that takes no byte for the stall time is dropped, at exactly that time") {
   for (bool const is_pending : {false, true}) {
-    broker b;
+    broker b(ticked_by_program);
     peer to;
     reactor r({}, {.heartbeat = 15s, .stall_time = 60s});
     auto const id = add(r, to, follow(b));
@@ -384,7 +386,7 @@ TEST_CASE("a byte taken begins the stall time anew, a wake-up without one does n
 }
 
 TEST_CASE("a pending write that ends begins the heartbeat, and the next one the stall time") {
-  broker b;
+  broker b(ticked_by_program);
   peer to;
   reactor r({}, {.heartbeat = 15s, .stall_time = 60s});
   auto const id = add(r, to, follow(b));
@@ -402,7 +404,7 @@ TEST_CASE("a pending write that ends begins the heartbeat, and the next one the 
 }
 
 TEST_CASE("of several streams that stall each is dropped at its own time") {
-  broker b;
+  broker b(ticked_by_program);
   peer to[3];
   reactor r({}, {.heartbeat = 0s, .stall_time = 60s});
   for (int i = 0; i < 3; ++i) {
@@ -427,7 +429,7 @@ TEST_CASE("of several streams that stall each is dropped at its own time") {
 }
 
 TEST_CASE("zero switches heartbeats and the stall time off") {
-  broker b;
+  broker b(ticked_by_program);
   peer idle;
   peer stalled;
   reactor r({}, {.heartbeat = 0s, .stall_time = 0s});
@@ -509,7 +511,7 @@ TEST_CASE("a slow stream whose policy is close is ended by the broker's tick, al
 }
 
 TEST_CASE("a drain ends the streams in order, and by force those that stall") {
-  broker b;
+  broker b(ticked_by_program);
   peer good;
   peer slow;
   peer sending;
@@ -884,7 +886,7 @@ TEST_CASE("a stream's state is idle when all that it was given has gone, also in
 TEST_CASE("when more streams stall at once than one turn ends, poll() asks for another turn, not for one in "
           "the past") {
   constexpr std::size_t streams = 600;
-  broker b;
+  broker b(ticked_by_program);
   std::vector<std::unique_ptr<peer>> to;
   reactor r({}, {0s, 20s});
   for (std::size_t i = 0; i < streams; ++i) {

@@ -674,7 +674,14 @@ constexpr call calls[] = {
     {"broker.publish, two on two channels", nobody, [](world& w) { w.publish_both(); }},
     {"broker.subscribers", nobody, [](world& w) { (void)w.b->subscribers("a"); }},
     {"broker.stats", nobody, [](world& w) { (void)w.b->stats(); }},
+    {"broker.users", nobody, [](world& w) { (void)w.b->users("a"); }},
     {"broker.tick", nobody, [](world& w) { w.b->tick(w.now); }},
+    {"a driver's tick", nobody,
+     [](world& w) {
+       auto const ticker = w.own_one.s.ticker();
+       (void)ticker(w.now);
+       (void)ticker(w.now += std::chrono::seconds(2));
+     }},
     {"broker.drain", nobody, [](world& w) { w.drain(); }},
     {"broker.close_user", own | first | last, [](world& w) { (void)w.b->close_user("ann"); }},
     {"broker.close_channel", everybody, [](world& w) { (void)w.b->close_channel("a"); }},

@@ -59,6 +59,8 @@ struct watched_traits : support::epoch_traits {
 using broker = ssewire::basic_broker<support::epoch_traits>;
 using watched_broker = ssewire::basic_broker<watched_traits>;
 
+ssewire::broker_options const ticked_by_program = {.ticks = ssewire::ticked_by::program};
+
 template <class Broker> auto follow(Broker& b, ssewire::lag_policy lag = ssewire::lag_policy::tell) {
   auto result = b.subscribe("c", {.lag = lag});
   REQUIRE(result.error == errc::ok);
@@ -200,7 +202,7 @@ TEST_CASE("a lagging stream whose policy is close ends so") {
 }
 
 TEST_CASE("a spurious wake-up sends nothing") {
-  watched_broker b;
+  watched_broker b(ticked_by_program);
   peer to;
   scripted_writer w(to);
   int slept = 0;
@@ -217,7 +219,7 @@ TEST_CASE("the heartbeat counts from the last byte that was sent") {
   // For some number of events the last pump before the sleep has sent nothing itself.
   for (int events = 0; events < 20; ++events) {
     CAPTURE(events);
-    watched_broker b;
+    watched_broker b(ticked_by_program);
     peer to;
     scripted_writer w(to);
     ssewire::steady_time last_write{};

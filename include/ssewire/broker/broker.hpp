@@ -148,8 +148,9 @@ template <class Traits = default_traits> class basic_broker {
   /// that half, and the returns are even over `spread`, in the same order. The first event of the client's
   /// next stream sets its normal time again (broker_options::retry).
   ///
-  /// At `deadline` tick() ends the remaining streams by force. So call tick() in small steps, a fiftieth of
-  /// the time for example, until stats().subscribers is 0. Calling drain() again can only move the deadline
+  /// At `deadline` tick() ends the remaining streams by force. The drivers call tick() in steps of a fiftieth
+  /// of the time, and begin within a second. So for a time of less than two seconds call tick() yourself,
+  /// until stats().subscribers is 0. Calling drain() again can only move the deadline
   /// earlier; the new `spread` applies to streams that were not yet notified.
   ///
   /// @param now       The time now.
@@ -164,7 +165,8 @@ template <class Traits = default_traits> class basic_broker {
 
   /// Lets time pass: trims events older than replay_limits::max_age, removes channels that nobody has used
   /// for channel_expiry, ends lagging streams whose policy is lag_policy::close, and ends the streams of a
-  /// drain at their times. Call it about ten times in max_age, or once a second; more often during a drain.
+  /// drain at their times. The drivers of streams call it, unless broker_options::ticks says that the program
+  /// does. Then call it about ten times in max_age, or once a second; more often during a drain.
   ///
   /// @par Complexity  O(channels + subscribers + channels that these follow + trimmed events). The lock is
   ///   released after every 64.

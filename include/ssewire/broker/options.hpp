@@ -39,6 +39,25 @@ constexpr std::string_view name(user_limit limit) noexcept {
   return "unknown";
 }
 
+/// Who lets time pass for a broker.
+enum class ticked_by : unsigned char {
+  /// The drivers of its streams: the first that notices that a second has passed calls tick(). It is a tenth
+  /// of max_age if that is shorter, and in a drain a fiftieth of the drain's time. A stream that you drive
+  /// yourself, by ssewire::stream, notices nothing. If the program ticks as often, the drivers do not.
+  drivers,
+  /// The program alone.
+  program,
+};
+
+/// The choice in a word, for labels. A static string.
+constexpr std::string_view name(ticked_by who) noexcept {
+  switch (who) {
+  case ticked_by::drivers: return "drivers";
+  case ticked_by::program: return "program";
+  }
+  return "unknown";
+}
+
 /// The limits of a broker. The limits of history trim the oldest events, but never those of the newest
 /// publish. At the other limits the new subscriber or the new event is refused with an error.
 struct broker_options {
@@ -84,6 +103,8 @@ struct broker_options {
   /// How long a stream may last; 0: no limit. Each stream gets another time, from 80 % of this to all of it,
   /// so that streams that began together do not end together. tick() ends it with close_reason::expired.
   steady_duration longest_life = steady_duration(0);
+  /// Who calls tick().
+  ticked_by ticks = ticked_by::drivers;
   /// Channels of one subscription, and of one publish. Each pull, park, join and leave looks at all channels
   /// of a stream.
   std::size_t max_channels_per_stream = 64;
@@ -226,7 +247,7 @@ struct subscribe_options {
   /// before the close. Absent: not checked.
   std::optional<std::uint64_t> as_of = {};
   /// The time now, for max_connects_per_user_per_minute and longest_life. Absent: the clock is read if one of
-  /// these limits needs it.
+  /// these limits needs it. With a time here the broker ticks before, as if a driver had noticed it.
   std::optional<steady_time> now = {};
 };
 

@@ -6,6 +6,7 @@
 #include <ssewire/broker/detail/core.hpp>
 #include <ssewire/broker/filter.hpp>
 #include <ssewire/broker/options.hpp>
+#include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
@@ -199,6 +200,20 @@ template <class Traits = default_traits> class basic_subscription {
   [[nodiscard]] std::optional<reconnection_time> retry() const noexcept {
     if (position() == position_events::left_out) return std::nullopt;
     return drain_retry();
+  }
+
+  /// What its driver calls with the time: `ticker()(now)`. It ticks the broker if broker_options::ticks says
+  /// that drivers do, and it is time. It returns when to call it again, at the latest; nothing: never. That
+  /// is within a second, or later if there are more than a thousand streams.
+  ///
+  /// @par Lifetime  It may outlive the subscription: the call may call the hook, which may end that.
+  /// @par Threads   Any.
+  [[nodiscard]] auto ticker() const noexcept {
+    auto const number = state_ == nullptr ? 0 : state_->number;
+    return [of = core_, number](steady_time now) noexcept -> std::optional<steady_time> {
+      if (of == nullptr) return std::nullopt;
+      return of->tick_if_due(now, number);
+    };
   }
 
   /// Ends it. When this returns, neither the hook nor the filter is running, and they never will. The

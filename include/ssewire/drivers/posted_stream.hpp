@@ -150,13 +150,15 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
     stream_.close(why);
   }
 
-  /// Does what is due: sends a heartbeat, ends a stalled peer, does the work of a lost task.
+  /// Does what is due: sends a heartbeat, ends a stalled peer, does the work of a lost task; ticks the
+  /// broker.
   ///
   /// @return  When to call it again, by a timer of the stream's own or one for many; nothing: never. The
   ///   stream has no clock, so it asks for at least two calls in each interval: a heartbeat comes after 1 to
   ///   1.5 times its interval.
   std::optional<steady_time> poll(steady_time now) noexcept {
     auto const keep = kept();
+    auto const next_tick = detail::ticker_of(stream_.source())(now);
     bool const has_task = posted_.load(std::memory_order_relaxed);
     if (std::exchange(had_task_, has_task) && has_task) {
       posted_.store(false, std::memory_order_relaxed);
@@ -171,7 +173,8 @@ class posted_stream : public std::enable_shared_from_this<posted_stream<Writer, 
       go_on();
       look(now);
     }
-    return stream_.state() == stream_state::closed ? std::nullopt : timer_.next_look();
+    if (stream_.state() == stream_state::closed) return std::nullopt;
+    return detail::earlier(timer_.next_look(), next_tick);
   }
 
   /// What the stream waits for.

@@ -185,7 +185,7 @@ template <class Source = no_source> class pull_stream {
   }
 
   /// Lets time pass: queues a heartbeat that is due; ends the stream if it has something to read and was not
-  /// read for the stall time, as with an HTTP/2 window that stays shut.
+  /// read for the stall time, as with an HTTP/2 window that stays shut; ticks the broker.
   ///
   /// @return  When to call it again, at the latest; nothing: never, the stream is over. Reads do not know the
   ///   time, so it asks for two calls in each interval, and acts after 1 to 1.5 times the interval.
@@ -203,8 +203,9 @@ template <class Source = no_source> class pull_stream {
       stream_.heartbeat();
     }
     auto const next = timer_.next_look();
+    auto const ticker = detail::ticker_of(stream_.source());
     if (stream_.held_bytes() != 0) wake_up();
-    return next;
+    return detail::earlier(next, ticker(now));
   }
 
   /// The source: to join and leave channels, to set a filter, to ask. To end it, end the stream.

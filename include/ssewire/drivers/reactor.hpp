@@ -19,6 +19,7 @@
 #include <ssewire/core/wake.hpp>
 #include <ssewire/core/writer.hpp>
 #include <ssewire/drivers/detail/borrowed_writer.hpp>
+#include <ssewire/drivers/detail/broker_ticks.hpp>
 #include <ssewire/drivers/detail/cohort.hpp>
 #include <ssewire/drivers/detail/cohort_list.hpp>
 #include <ssewire/drivers/detail/idle_list.hpp>
@@ -203,13 +204,13 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   /// How many streams there are.
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
 
-  /// One bounded turn: serves the streams that have something to send and can, then heartbeats and stalls
-  /// that are due.
+  /// One bounded turn: ticks the brokers, serves the streams that can send, then heartbeats and stalls.
   /// @par Complexity  O(streams served); streams that have nothing to do cost nothing.
   poll_result poll(steady_time now) noexcept {
     if (inside_ != 0) return {true, now};
     ++inside_;
     time_.look(now);
+    brokers_.tick_if_due(now);
     ready_.begin();
     for (int budget = streams_a_turn; budget > 0;) {
       auto* const next = ready_.next();
@@ -294,6 +295,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     if (ending_) return {{}, errc::closed};
     result<stream_id> added{{}, errc::no_memory};
     detail::try_call([&] {
+      (brokers_.add(in_step::core_of(from)), ...);
       auto& s = slots_.emplace(std::move(to));
       if (!detail::try_call([&] { s.alone = new slot(*this, s, std::move(options), std::move(from)...); })) {
         slots_.erase(s);
@@ -669,10 +671,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   [[nodiscard]] std::optional<steady_time> next_deadline() const noexcept {
-    std::optional<steady_time> next;
-    auto const consider = [&](std::optional<steady_time> due) {
-      if (due && (!next || *due < *next)) next = due;
-    };
+    auto next = brokers_.next_tick();
+    auto const consider = [&](std::optional<steady_time> due) { next = detail::earlier(next, due); };
     if (auto const* const s = idle_.front()) consider(detail::deadline(s->seen, timing_.heartbeat));
     if (auto const* const c = beating_.front()) consider(detail::deadline(c->seen, timing_.heartbeat));
     if (auto const* const s = blocked_.front()) {
@@ -687,6 +687,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   detail::watched_time time_;
   int inside_ = 0;       // a poll(), or a call that may call a writer, is under way
   bool ending_ = false;  // the reactor is being destroyed
+  detail::broker_ticks<Traits> brokers_;
   std::size_t count_ = 0;
   detail::idle_list<slot> idle_;       // by the last byte sent, for heartbeats
   detail::idle_list<slot> blocked_;    // by the last byte taken, for stalls

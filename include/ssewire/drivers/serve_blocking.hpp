@@ -139,12 +139,15 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
   stream.writer().of = &stream;
   stream.set_hook(wake_hook::of(doorbell));
   detail::held_write<typename Source::batch> scratch;
+  auto const ticker = detail::ticker_of(stream.source());
   auto last_sent = clock::now();
   auto sent_by_then = stream.bytes_sent();
   constexpr auto between_questions = std::chrono::seconds(1);
   auto next_question = last_sent + between_questions;
   for (;;) {
-    switch (stream.run(scratch)) {
+    auto const state = stream.run(scratch);
+    auto const next_tick = state == stream_state::closed ? std::nullopt : ticker(clock::now());
+    switch (state) {
     case stream_state::more: break;
     case stream_state::closed: return stream.reason();
     case stream_state::pending: stream.close(close_reason::writer_broke_contract); return stream.reason();
@@ -156,8 +159,8 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
       if (std::exchange(sent_by_then, stream.bytes_sent()) != stream.bytes_sent()) last_sent = clock::now();
       std::unique_lock held(doorbell.guard);
       auto const beat = detail::deadline(last_sent, idle.heartbeat);
-      std::optional<steady_time> until = beat;
-      if (idle.alive) until = beat ? (std::min)(*beat, next_question) : next_question;
+      auto until = detail::earlier(beat, next_tick);
+      if (idle.alive) until = detail::earlier(until, next_question);
       while (!doorbell.woken && !(until && clock::now() >= *until)) {
         if (until) {
           doorbell.rung.wait_until(held, *until);

@@ -34,6 +34,21 @@ constexpr std::optional<steady_time> deadline(steady_time start, steady_duration
   return start + after;
 }
 
+// The earlier of two times, of which each may be never.
+constexpr std::optional<steady_time> earlier(std::optional<steady_time> a,
+                                             std::optional<steady_time> b) noexcept {
+  return a && b ? (std::min)(*a, *b) : a ? a : b;
+}
+
+// The ticker of a source (see stream/source.hpp), or one that has nothing to do.
+template <class Source> [[nodiscard]] auto ticker_of(Source const& from) noexcept {
+  if constexpr (requires { from.ticker(); }) {
+    return from.ticker();
+  } else {
+    return [](steady_time) noexcept -> std::optional<steady_time> { return std::nullopt; };
+  }
+}
+
 }  // namespace detail
 
 }  // namespace SSEWIRE_DETAIL_ABI

@@ -56,7 +56,8 @@ concept source_batch = std::default_initializable<B> && std::movable<typename B:
 /// give_back() returns the bytes of the batch that the stream must keep and send next: at least the rest of
 /// the event that was begun, as a view that lives until the batch is cleared. The other bytes will be pulled
 /// again. If it is hard to find that end, return all of the rest. A source that converts to bool is asked
-/// when its stream begins: false makes a stream that is closed from the start.
+/// when its stream begins: false makes a stream that is closed from the start. A source may have
+/// `s.ticker()`: its result is called by drivers with the time, as basic_subscription::ticker() says.
 ///
 /// @par Threads  One thread at a time, except for the hook.
 template <class S>

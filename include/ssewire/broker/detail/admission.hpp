@@ -64,6 +64,7 @@ template <class Traits> class admission {
     s->position = how.position;
     std::optional<std::uint64_t> own_id;  // its hash
     if (good_own_id(last_event_id)) own_id = state_.hash(last_event_id);
+    if (how.now) (void)life_.tick_if_due(*how.now);
     auto const now = needs_time(how) ? how.now.value_or(std::chrono::steady_clock::now()) : steady_time();
 
     lock held(state_.guard);

@@ -30,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -208,6 +209,10 @@ template <class Traits> class broker_core {
   // ---- time and the end ----
 
   void tick(steady_time now) noexcept { life_.tick(now); }
+  std::optional<steady_time> tick_if_due(steady_time now) noexcept { return life_.tick_if_due(now); }
+  std::optional<steady_time> tick_if_due(steady_time now, std::uint64_t number) noexcept {
+    return life_.tick_if_due(now, number);
+  }
   void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
     life_.drain(now, deadline, spread_ms);
   }

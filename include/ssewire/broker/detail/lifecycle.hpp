@@ -16,6 +16,7 @@
 #include <ssewire/core/wake.hpp>
 #include <ssewire/log/detail/watermarks.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -32,7 +33,7 @@ namespace detail {
 
 enum class lifetime : unsigned char { open, draining, closed };
 
-// Threads: tick(), drain(), close_all() and drain_retry_ms() take the broker's lock; the other functions are
+// Threads: the functions that time, the program and the end call take the broker's lock; those that ask are
 // called under it.
 template <class Traits> class lifecycle {
  public:
@@ -40,39 +41,45 @@ template <class Traits> class lifecycle {
   using membership = detail::membership<Traits>;
   using subscriber = detail::subscriber<Traits>;
 
-  explicit lifecycle(broker_state<Traits>& state) noexcept : state_(state) {}
+  explicit lifecycle(broker_state<Traits>& state) noexcept
+      : state_(state), between_ticks_(usual_ticks(state.options.replay.max_age).count()) {}
 
   // Whether the broker takes new subscribers and events.
   [[nodiscard]] bool is_open() const noexcept { return lifetime_ == lifetime::open; }
   [[nodiscard]] bool is_draining() const noexcept { return lifetime_ == lifetime::draining; }
   [[nodiscard]] bool is_closed() const noexcept { return lifetime_ == lifetime::closed; }
 
+  // Ticks if a driver is the first to notice that it is time, and nobody else has since. Returns when it is
+  // time again; nothing: the program ticks. Takes the lock only to tick.
+  std::optional<steady_time> tick_if_due(steady_time now) noexcept {
+    if (state_.options.ticks == ticked_by::program) return std::nullopt;
+    auto next = next_tick_.load(std::memory_order_relaxed);
+    steady_time const due{steady_duration(next)};
+    // A time further ahead comes from a clock that was wrong.
+    if (now < due && due <= later(now, longest_between_ticks)) return due;
+    auto const after = later(now, steady_duration(between_ticks_.load(std::memory_order_relaxed)));
+    auto const then = after.time_since_epoch().count();
+    if (!next_tick_.compare_exchange_strong(next, then, std::memory_order_relaxed))
+      return steady_time(steady_duration(next));  // another thread ticks
+    if (next != not_begun && !ticked_by_program_.exchange(false, std::memory_order_relaxed)) pass(now);
+    return after;
+  }
+
+  // The same for one stream of many. Looks of a hundred thousand streams each second would cost more than the
+  // ticks. So the looks of each thousand are spread over one more second: enough streams look in time.
+  std::optional<steady_time> tick_if_due(steady_time now, std::uint64_t number) noexcept {
+    constexpr double streams_a_second = 1000;
+    auto const next = tick_if_due(now);
+    if (!next) return next;
+    auto const seconds = static_cast<double>(streams_.load(std::memory_order_relaxed)) / streams_a_second;
+    if (seconds <= 1) return next;
+    constexpr auto second = static_cast<double>(longest_between_ticks.count());
+    return later(*next, steady_duration(static_cast<std::int64_t>(seconds * second * departure_of(number))));
+  }
+
   void tick(steady_time now) noexcept {
-    auto const& options = state_.options;
-    lock held(state_.guard);
-    auto const too_old = ages_.pass(now, options.replay.max_age, state_.sequence);
-    if (ages_.came_late()) excused_through_ = larger(excused_through_, too_old);
-    state_.logs.trim_old(held, too_old);
-    state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
-    end_holders(held);
-    auto const half_old = ages_.reached(now, options.replay.max_age / 2);
-    for (std::size_t step = 0; state_.users.drop_full(now);) breathe(held, step++);
-    end_expired(held, now);
-    if (is_draining()) schedule_.pass(now);
-    bool const overdue = is_draining() && schedule_.deadline_has_come(now);
-    for_each_subscriber(held, [&](subscriber& s) {
-      if (overdue) {
-        evict(held, s, close_reason::drain_forced);
-      } else if (is_outrun(s) && !may_be_excused(s)) {
-        evict(held, s, close_reason::lagged);
-      } else if (s.now == phase::parked && s.skipped != 0 && s.said < half_old) {
-        // The client's last ID is about to fall out of the log. A position event gives it a newer one,
-        // although the filter admitted nothing.
-        state_.say_position(held, s);
-      } else {
-        wake_if_due(held, s);
-      }
-    });
+    ticked_by_program_.store(true, std::memory_order_relaxed);
+    pass(now);
   }
 
   void drain(steady_time now, steady_time deadline, std::uint64_t spread_ms) noexcept {
@@ -80,6 +87,9 @@ template <class Traits> class lifecycle {
     if (is_open()) lifetime_ = lifetime::draining;
     spread_ms_ = spread_ms;
     schedule_.begin(now, deadline);
+    auto const left = deadline > now ? deadline - now : steady_duration(0);
+    between_ticks_.store(smaller(between_ticks_.load(std::memory_order_relaxed), in_range(left / 50).count()),
+                         std::memory_order_relaxed);
     for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
   }
 
@@ -198,6 +208,45 @@ template <class Traits> class lifecycle {
   }
 
  private:
+  static constexpr steady_duration longest_between_ticks = std::chrono::seconds(1);
+  static constexpr steady_duration shortest_between_ticks = std::chrono::milliseconds(10);
+  static constexpr auto not_begun = (std::numeric_limits<steady_duration::rep>::min)();
+
+  [[nodiscard]] static constexpr steady_duration in_range(steady_duration time) noexcept {
+    return smaller(larger(time, shortest_between_ticks), longest_between_ticks);
+  }
+  [[nodiscard]] static constexpr steady_duration usual_ticks(steady_duration max_age) noexcept {
+    return max_age > steady_duration(0) ? in_range(max_age / 10) : longest_between_ticks;
+  }
+  void pass(steady_time now) noexcept {
+    auto const& options = state_.options;
+    lock held(state_.guard);
+    streams_.store(state_.counts.subscribers, std::memory_order_relaxed);
+    auto const too_old = ages_.pass(now, options.replay.max_age, state_.sequence);
+    if (ages_.came_late()) excused_through_ = larger(excused_through_, too_old);
+    state_.logs.trim_old(held, too_old);
+    state_.logs.expire(held, quiet_ages_.pass(now, options.channel_expiry, state_.sequence));
+    end_holders(held);
+    auto const half_old = ages_.reached(now, options.replay.max_age / 2);
+    for (std::size_t step = 0; state_.users.drop_full(now);) breathe(held, step++);
+    end_expired(held, now);
+    if (is_draining()) schedule_.pass(now);
+    bool const overdue = is_draining() && schedule_.deadline_has_come(now);
+    for_each_subscriber(held, [&](subscriber& s) {
+      if (overdue) {
+        evict(held, s, close_reason::drain_forced);
+      } else if (is_outrun(s) && !may_be_excused(s)) {
+        evict(held, s, close_reason::lagged);
+      } else if (s.now == phase::parked && s.skipped != 0 && s.said < half_old) {
+        // The client's last ID is about to fall out of the log. A position event gives it a newer one,
+        // although the filter admitted nothing.
+        state_.say_position(held, s);
+      } else {
+        wake_if_due(held, s);
+      }
+    });
+  }
+
   // Whether the next pull can ask the filter about all lost events: perhaps it would have admitted none.
   [[nodiscard]] static bool may_be_excused(subscriber const& s) noexcept {
     return !s.any([&](membership const& m) { return m.lags() && !cursor_reader<Traits>::can_ask(s, m); });
@@ -239,7 +288,13 @@ template <class Traits> class lifecycle {
     });
   }
 
-  broker_state<Traits>& state_;  // its lock guards what follows
+  broker_state<Traits>& state_;
+  // Not guarded: a driver looks at each turn.
+  std::atomic<steady_duration::rep> next_tick_{not_begun};  // a time
+  std::atomic<steady_duration::rep> between_ticks_;         // a duration
+  std::atomic<bool> ticked_by_program_{false};              // since a driver looked last
+  std::atomic<std::uint64_t> streams_{0};                   // at the last tick
+  // Guarded by the lock of state_.
   watermarks ages_;
   std::uint64_t excused_through_ = 0;  // a position: what a late tick trimmed up to here closes no stream
   watermarks quiet_ages_;
