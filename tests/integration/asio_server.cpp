@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // A server on standalone Asio, with two threads and a strand for each connection. Its adapter is the one of
 // docs/writer.md, which asio_test.py puts beside this file. Every GET follows one channel. A number on
-// standard input publishes so many events; the end of standard input shuts the server down.
+// standard input publishes so many events; the end of standard input shuts the server down. Its argument, if
+// there is one, limits users: see user_limits.hpp.
 #include "asio_adapter.hpp"
 #include "numbers.hpp"
 
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -17,6 +21,8 @@ struct server {
   asio::io_context io{2};
   tcp::acceptor acceptor{io, {asio::ip::address_v4::loopback(), 0}};
   numbers of;
+
+  explicit server(std::string_view mode) : of(mode) {}
 
   struct request {
     tcp::socket socket;
@@ -41,18 +47,19 @@ struct server {
   }
 
   void begin(std::shared_ptr<request> const& r) {
-    r->response = numbers::response_head();
+    auto answer = of.follow(r->bytes);
+    r->response = std::move(answer.head);
     asio::async_write(r->socket, asio::buffer(r->response),
-                      [r, from = of.follow(r->bytes)](asio::error_code error, std::size_t) mutable {
-                        if (!error) serve(std::move(r->socket), std::move(from));
+                      [r, from = std::move(answer.from)](asio::error_code error, std::size_t) mutable {
+                        if (!error && from) serve(std::move(r->socket), std::move(from));
                       });
   }
 };
 
 }  // namespace
 
-int main() {
-  server s;
+int main(int count, char** arguments) {
+  server s(count > 1 ? arguments[1] : "");
   s.accept();
   std::printf("%d\n", static_cast<int>(s.acceptor.local_endpoint().port()));
   std::fflush(stdout);
@@ -65,5 +72,5 @@ int main() {
   s.of.drain();
   s.io.stop();
   for (auto& loop : loops) loop.join();
-  s.of.say_reasons();
+  say_reasons(s.of.broker);
 }

@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: MIT
-// numbers.hpp - what the servers of asio_test.py and socket_test.py share. One channel carries numbered
-// events, which are published as standard input orders; facts about its followers are printed.
-// adapter_support.py is the other side.
+// numbers.hpp - what the servers of asio_test.py, socket_test.py and reload_storm_test.py share. One channel
+// carries numbered events, which are published as standard input orders; facts about its followers are
+// printed. adapter_support.py is the other side.
 #pragma once
 
 #include <ssewire/ssewire.hpp>
+
+#include "user_limits.hpp"
 
 #include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 struct numbers {
   using clock = ssewire::steady_time::clock;
 
-  ssewire::broker broker{
-      {.replay = {.max_events = 400, .max_bytes = 64u << 20}, .on_presence = {&say_followers, nullptr}}};
+  ssewire::broker broker;
+
+  /// `mode`: of limit_users().
+  explicit numbers(std::string_view mode = {}) : broker(options(mode)) {}
+
+  static ssewire::broker_options options(std::string_view mode) {
+    ssewire::broker_options its = {.replay = {.max_events = 400, .max_bytes = 64u << 20},
+                                   .on_presence = {&say_followers, nullptr}};
+    limit_users(mode, its);
+    return its;
+  }
 
   static void say_followers(void*, ssewire::presence const& now) noexcept { say("followers", now.now); }
 
@@ -25,22 +37,36 @@ struct numbers {
     std::fflush(stdout);
   }
 
+  /// What a request gets: the head of a stream's response, and the stream; or a whole refusal, and none.
+  struct answer {
+    std::string head;
+    ssewire::subscription from;
+  };
+
   /// `request`: its head.
-  ssewire::subscription follow(std::string_view request) {
+  answer follow(std::string_view request) {
     constexpr std::string_view field = "Last-Event-ID: ";
     auto const at = request.find(field);
     auto const last = at == request.npos ? std::string_view() : request.substr(at + field.size());
-    return broker
-        .subscribe("numbers",
-                   {.last_event_id = last.substr(0, last.find('\r')), .lag = ssewire::lag_policy::close})
-        .value;
+    auto const line = request.substr(0, request.find('\r'));
+    auto const query = ssewire::query_of(line.substr(0, line.rfind(' ')));
+    auto joined = broker.subscribe("numbers", {.last_event_id = last.substr(0, last.find('\r')),
+                                               .lag = ssewire::lag_policy::close,
+                                               .user = user_of(query)});
+    if (joined) {
+      auto const fields =
+          ssewire::response_fields(ssewire::http_version::http_1_0, ssewire::framing::raw, {});
+      return {head_of(200, fields) + "\r\n", std::move(joined.value)};
+    }
+    auto const no = refused(joined.error, query);
+    auto const size = "Content-Length: " + std::to_string(no.body.size()) + "\r\n\r\n";
+    return {head_of(no.status, no.fields) + size + no.body, {}};
   }
 
-  static std::string response_head() {
-    std::string head = "HTTP/1.0 200 OK\r\n";
-    for (auto const& f : ssewire::response_fields(ssewire::http_version::http_1_0, ssewire::framing::raw, {}))
-      head += std::string(f.name) + ": " + std::string(f.value) + "\r\n";
-    return head + "\r\n";
+  template <class Fields> static std::string head_of(int status, Fields const& fields) {
+    auto head = "HTTP/1.0 " + std::to_string(status) + " \r\n";
+    for (auto const& f : fields) head.append(f.name).append(": ").append(f.value).append("\r\n");
+    return head;
   }
 
   /// A number on standard input: publish so many events. Returns at its end.
@@ -62,12 +88,5 @@ struct numbers {
       broker.tick(clock::now());
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-  }
-
-  /// Why the streams have ended, and how many for each reason.
-  void say_reasons() const {
-    auto const stats = broker.stats();
-    for (std::size_t i = 0; i < stats.closes.size(); ++i)
-      if (stats.closes[i] != 0) say(name(static_cast<ssewire::close_reason>(i)), stats.closes[i]);
   }
 };

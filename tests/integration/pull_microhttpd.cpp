@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // pull_microhttpd.cpp - event streams of a libmicrohttpd server, by pull_stream. Prints its port. Then each
 // line of its input is an order: "publish <data>", "wait <n>" (until it has n subscribers), or "stop".
-// pull_microhttpd_test.py drives it.
+// pull_microhttpd_test.py drives it; so does reload_storm_test.py, with an argument that limits users (see
+// user_limits.hpp) and leaves the heartbeats as they are by default.
 #include <ssewire/ssewire.hpp>
 
+#include "user_limits.hpp"
 #include <microhttpd.h>
 #include <sys/socket.h>
 
@@ -15,6 +17,7 @@
 #include <iostream>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -74,17 +77,45 @@ class mhd_stream {
 // ---- a server ----
 
 struct server {
-  ssewire::broker broker{{.replay = {.max_bytes = 64 << 20}}};
+  ssewire::timing_options timing;
+  ssewire::broker broker;
   mhd_streams streams;
+
+  explicit server(std::string_view mode) : broker(options(mode)) {
+    if (mode.empty()) timing = {.heartbeat = 200ms, .stall_time = 3s};
+  }
+
+  static ssewire::broker_options options(std::string_view mode) {
+    ssewire::broker_options its = {.replay = {.max_bytes = 64 << 20}};
+    limit_users(mode, its);
+    return its;
+  }
+
+  static std::string_view value_of(MHD_Connection* to, MHD_ValueKind kind, char const* name) {
+    auto const* const value = MHD_lookup_connection_value(to, kind, name);
+    return value == nullptr ? std::string_view() : value;
+  }
+
+  static MHD_Result refuse(MHD_Connection* to, ssewire::errc why) {
+    bool const program =
+        MHD_lookup_connection_value_n(to, MHD_GET_ARGUMENT_KIND, "program", 7, nullptr, nullptr);
+    auto no = refused(why, program ? "program" : "");
+    auto* const response =
+        MHD_create_response_from_buffer(no.body.size(), no.body.data(), MHD_RESPMEM_MUST_COPY);
+    for (auto const& field : no.fields)
+      MHD_add_response_header(response, std::string(field.name).c_str(), field.value.c_str());
+    auto const queued = MHD_queue_response(to, static_cast<unsigned>(no.status), response);
+    MHD_destroy_response(response);
+    return queued;
+  }
 
   static MHD_Result handle(void* self, MHD_Connection* to, char const*, char const*, char const*, char const*,
                            std::size_t*, void**) {
     auto& s = *static_cast<server*>(self);
-    auto const* const last = MHD_lookup_connection_value(to, MHD_HEADER_KIND, "Last-Event-ID");
-    auto joined = s.broker.subscribe("news", {.last_event_id = last == nullptr ? "" : last});
-    if (!joined) return MHD_NO;
-    auto* const stream =
-        new mhd_stream(s.streams, to, std::move(joined.value), {.heartbeat = 200ms, .stall_time = 3s});
+    auto joined = s.broker.subscribe("news", {.last_event_id = value_of(to, MHD_HEADER_KIND, "Last-Event-ID"),
+                                              .user = value_of(to, MHD_GET_ARGUMENT_KIND, "user")});
+    if (!joined) return refuse(to, joined.error);
+    auto* const stream = new mhd_stream(s.streams, to, std::move(joined.value), s.timing);
     auto* const response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, &mhd_stream::read,
                                                              stream, &mhd_stream::free);
     for (auto const& field : ssewire::response_fields(ssewire::http_version::http_1_1))
@@ -95,8 +126,8 @@ struct server {
   }
 };
 
-int main() {
-  server s;
+int main(int count, char** arguments) {
+  server s(count > 1 ? arguments[1] : "");
   auto* const daemon =
       MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0,
                        nullptr, nullptr, &server::handle, &s, MHD_OPTION_END);
@@ -146,4 +177,5 @@ int main() {
   stop = true;
   timer.join();
   std::cout << "stopped, subscribers " << s.broker.stats().subscribers << std::endl;
+  say_reasons(s.broker);
 }

@@ -2,7 +2,7 @@
 // A server on bare sockets. Its adapters are those of docs/writer.md, which socket_test.py puts beside this
 // file: "loop", the event loop on epoll, and "waiting", a thread for each connection. Every GET follows one
 // channel. A number on standard input publishes so many events; the end of standard input shuts the server
-// down.
+// down. A second argument limits users: see user_limits.hpp.
 #include "loop_adapter.hpp"
 #include "numbers.hpp"
 #include "waiting_adapter.hpp"
@@ -59,9 +59,11 @@ class listener {
       // Byte by byte, for what comes after the request is left in the socket.
       std::string request;
       for (char byte; !request.ends_with("\r\n\r\n") && ::recv(s, &byte, 1, 0) == 1;) request += byte;
-      auto const head = numbers::response_head();
-      if (::send(s, head.data(), head.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(head.size())) {
-        next = {s, of.follow(request)};
+      auto answer = of.follow(request);
+      auto const& head = answer.head;
+      if (::send(s, head.data(), head.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(head.size()) &&
+          answer.from) {
+        next = {s, std::move(answer.from)};
         return true;
       }
       ::close(s);
@@ -114,14 +116,14 @@ void run_waiting(numbers& of, listener& door) {
 
 }  // namespace
 
-int main(int, char** arguments) {
+int main(int count, char** arguments) {
   bool const looping = std::string_view(arguments[1]) == "loop";
-  numbers of;
+  numbers of(count > 2 ? arguments[2] : "");
   listener door;
   std::thread serving([&] { looping ? run_loop(of, door) : run_waiting(of, door); });
   of.publish_what_is_ordered();
   of.drain();
   door.stop();
   serving.join();
-  of.say_reasons();
+  say_reasons(of.broker);
 }
