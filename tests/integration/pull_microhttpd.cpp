@@ -8,9 +8,11 @@
 #include "user_limits.hpp"
 #include <microhttpd.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +28,11 @@ using namespace std::chrono_literals;
 
 // ---- the adapter ----
 
+class mhd_stream;
+
 struct mhd_streams {
   std::mutex guard;  // of all calls into streams: the server's thread reads them, the timer's polls them
-  std::vector<ssewire::pull_stream<ssewire::subscription>*> all;
+  std::vector<mhd_stream*> all;
 };
 
 class mhd_stream {
@@ -39,11 +43,11 @@ class mhd_stream {
         stream_(std::move(from), {}, timing) {
     stream_.set_hook(ssewire::wake_hook::of(*this));
     std::unique_lock const held(of_.guard);
-    of_.all.push_back(&stream_);
+    of_.all.push_back(this);
   }
   ~mhd_stream() {
     std::unique_lock const held(of_.guard);
-    std::erase(of_.all, &stream_);
+    std::erase(of_.all, this);
   }
 
   // On a publisher's thread, or the timer's. Only what is suspended may be resumed.
@@ -67,10 +71,22 @@ class mhd_stream {
   }
   static void free(void* self) { delete static_cast<mhd_stream*>(self); }
 
+  // Each second it looks at the socket, because a suspended connection does not.
+  void poll(ssewire::steady_time now) {
+    stream_.poll(now);
+    if (now < next_look_) return;
+    next_look_ = now + 1s;
+    char byte = 0;
+    auto const got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got == 0) (void)stream_.send({});  // gone, or only silent from now on: a blank line finds out
+    if (got < 0 && errno != EAGAIN) stream_.close(ssewire::close_reason::peer_gone);
+  }
+
  private:
   mhd_streams& of_;
   MHD_Connection* connection_;
   int socket_;
+  ssewire::steady_time next_look_;
   ssewire::pull_stream<ssewire::subscription> stream_;  // last: it ends before what its hook needs
 };
 
@@ -128,9 +144,8 @@ struct server {
 
 int main(int count, char** arguments) {
   server s(count > 1 ? arguments[1] : "");
-  auto* const daemon =
-      MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0,
-                       nullptr, nullptr, &server::handle, &s, MHD_OPTION_END);
+  auto* const daemon = MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_EPOLL_INTERNAL_THREAD, 0, nullptr,
+                                        nullptr, &server::handle, &s, MHD_OPTION_END);
   if (daemon == nullptr) return 1;
   std::cout << "port " << MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port << std::endl;
 

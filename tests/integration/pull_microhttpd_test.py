@@ -132,7 +132,7 @@ class PullMicrohttpd(unittest.TestCase):
             server.order("wait 6")
             server.order("publish one")
             for client in clients:
-                client.read_until(rb"data: one\n\n:\n\n:\n\n")  # it outlives heartbeats
+                client.read_until(rb"data: one\n\n\n*:\n\n\n*:\n\n")  # it outlives heartbeats
             server.order("publish_large")
             server.order("publish last")
             for client in clients:

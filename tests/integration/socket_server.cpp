@@ -107,7 +107,8 @@ void run_waiting(numbers& of, listener& door) {
     ::setsockopt(next.socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     threads.emplace_back([c = std::move(next)]() mutable {
       waiting_writer to{c.socket};
-      ssewire::serve_blocking(std::move(c.from), to);
+      auto const alive = [&] { return is_there(c.socket); };
+      ssewire::serve_blocking(std::move(c.from), to, {}, {.alive = ssewire::callback<bool()>::of(alive)});
       end_response(c.socket);
     });
   }

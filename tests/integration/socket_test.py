@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-from adapter_support import AdapterTest, PeerTests, build, fence_with
+from adapter_support import AdapterTest, PeerTests, build_sockets
 from docs_code import has_header
 
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
@@ -22,8 +22,6 @@ class EventLoop(PeerTests, AdapterTest):
 
 
 class WaitingThread(PeerTests, AdapterTest):
-    NOTICES_BY_ITSELF = False
-
     def setUp(self):
         self.COMMAND = (BINARY, "waiting")
         super().setUp()
@@ -33,8 +31,6 @@ if __name__ == "__main__":
     if not has_header(COMPILER, "sys/epoll.h"):
         print("skip: there is no <sys/epoll.h> here")
         sys.exit(SKIPPED)
-    loop = fence_with("class event_loop {").replace("\n private:\n", "\n public:\n")  # the server wakes it
-    waiting = fence_with("struct waiting_writer {").partition("\nint main")[0]
     with tempfile.TemporaryDirectory() as place:
-        BINARY = build(pathlib.Path(place), COMPILER, "socket_server.cpp", loop_adapter=loop, waiting_adapter=waiting)
+        BINARY = build_sockets(pathlib.Path(place), COMPILER)
         unittest.main()
