@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// user_limits.hpp - what the servers of reload_storm_test.py share: how many streams a user may have, who asks,
-// what a client gets that is refused, and why the streams have ended.
+// user_limits.hpp - what the servers of reload_storm_test.py share: how many streams a user may have, who
+// asks, what a client gets that is refused, and why the streams have ended.
 #pragma once
 
 #include <ssewire/ssewire.hpp>
