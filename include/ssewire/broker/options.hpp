@@ -86,7 +86,8 @@ struct broker_options {
   /// Expired channels that the broker remembers, about 140 bytes each. A client that comes back to a channel
   /// that is not remembered gets a gap event, whether it missed an event or not.
   std::size_t max_expired_channels = 10'000;
-  /// Subscriptions open at the same time.
+  /// Subscriptions open at the same time. One that the broker has ended counts until its driver has closed
+  /// it, here and for its channels, because it still takes memory; not for its user.
   std::size_t max_subscribers = 100'000;
   /// Subscriptions of one channel.
   std::size_t max_subscribers_per_channel = (std::numeric_limits<std::size_t>::max)();
