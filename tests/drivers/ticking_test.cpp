@@ -265,6 +265,16 @@ TEST_CASE_TEMPLATE("a drain ends by itself, in order or by force at its deadline
   }
 }
 
+TEST_CASE("a drain whose times are as far apart as can be ticks each second") {
+  virtual_clock clock;
+  broker b;
+  by_reactor driver(follow(b));
+  b.drain((steady_time::min)(), (steady_time::max)());
+  auto const ran = clock.run_for(10s, [&](steady_time now) { return driver.poll(now); });
+  CHECK(driver.ended(close_reason::drained));
+  CHECK(ran.polls < 20);
+}
+
 TEST_CASE("a reactor spreads the departures of a drain over its first half") {
   constexpr std::size_t many = 200;
   virtual_clock clock;

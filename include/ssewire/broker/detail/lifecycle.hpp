@@ -87,9 +87,9 @@ template <class Traits> class lifecycle {
     if (is_open()) lifetime_ = lifetime::draining;
     spread_ms_ = spread_ms;
     schedule_.begin(now, deadline);
-    auto const left = deadline > now ? deadline - now : steady_duration(0);
-    between_ticks_.store(smaller(between_ticks_.load(std::memory_order_relaxed), in_range(left / 50).count()),
-                         std::memory_order_relaxed);
+    between_ticks_.store(
+        smaller(between_ticks_.load(std::memory_order_relaxed), ticks_until(now, deadline).count()),
+        std::memory_order_relaxed);
     for_each_subscriber(held, [&](subscriber& s) { wake_if_due(held, s); });
   }
 
@@ -217,6 +217,13 @@ template <class Traits> class lifecycle {
   }
   [[nodiscard]] static constexpr steady_duration usual_ticks(steady_duration max_age) noexcept {
     return max_age > steady_duration(0) ? in_range(max_age / 10) : longest_between_ticks;
+  }
+  // Of a drain. The two times may be further apart than a steady_duration can hold.
+  [[nodiscard]] static constexpr steady_duration ticks_until(steady_time now, steady_time deadline) noexcept {
+    constexpr int steps = 50;
+    if (deadline <= now) return shortest_between_ticks;
+    return deadline > later(now, longest_between_ticks * steps) ? longest_between_ticks
+                                                                : in_range((deadline - now) / steps);
   }
   void pass(steady_time now) noexcept {
     auto const& options = state_.options;
