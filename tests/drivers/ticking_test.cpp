@@ -187,6 +187,25 @@ TEST_CASE_TEMPLATE("a time from a clock that was wrong does not stop the ticks",
   }
 }
 
+TEST_CASE_TEMPLATE("a driver whose own clock was wrong goes on to tick, and does not spin", Driver,
+                   by_reactor, by_posting, by_pulling) {
+  for (auto const wrong : {virtual_clock().now() + 1h, virtual_clock().now() + 1'000'000h,
+                           (steady_time::min)(), (steady_time::max)()}) {
+    virtual_clock clock;
+    broker b;
+    Driver driver(follow(b));
+    (void)driver.poll(clock.now());
+    (void)driver.poll(wrong);
+    CHECK_FALSE(driver.poll(wrong).more);
+    auto late = b.subscribe("c", {.expires = clock.now() + 5s});
+    REQUIRE(late);
+    run(clock, clock.now() + 5s - 1ns, driver);
+    CHECK(late->reason() == close_reason::none);
+    run(clock, clock.now() + 1s + 1ns, driver);
+    CHECK(late->reason() == close_reason::expired);
+  }
+}
+
 TEST_CASE("a reactor ticks while it has no stream left, each of its brokers, and none that is gone") {
   virtual_clock clock;
   std::optional<broker> gone(std::in_place);

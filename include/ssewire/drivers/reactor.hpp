@@ -33,7 +33,6 @@
 #include <ssewire/stream/options.hpp>
 #include <ssewire/stream/state.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -42,7 +41,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <ssewire/core/begin.hpp>
@@ -226,7 +224,8 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
     drop_stalled();
     --inside_;
     auto const next = next_deadline();
-    return {!ready_.empty() || (next && *next <= time_.now()), next};
+    bool const more = !ready_.empty() || (next && *next <= time_.now()) || brokers_.is_due(now);
+    return {more, detail::earlier(next, brokers_.next_tick())};
   }
 
  private:
@@ -671,7 +670,7 @@ template <class Writer, class Traits = default_traits> class basic_reactor {
   }
 
   [[nodiscard]] std::optional<steady_time> next_deadline() const noexcept {
-    auto next = brokers_.next_tick();
+    std::optional<steady_time> next;
     auto const consider = [&](std::optional<steady_time> due) { next = detail::earlier(next, due); };
     if (auto const* const s = idle_.front()) consider(detail::deadline(s->seen, timing_.heartbeat));
     if (auto const* const c = beating_.front()) consider(detail::deadline(c->seen, timing_.heartbeat));

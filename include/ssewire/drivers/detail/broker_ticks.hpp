@@ -35,8 +35,9 @@ template <class Traits> class broker_ticks {
 
   // May call hooks, which may call add().
   void tick_if_due(steady_time now) noexcept {
-    if (now < next_) return;
+    if (now < next_ && now >= looked_) return;
     next_ = never;
+    looked_ = now;
     for (std::size_t i = 0; i < all_.size();) {
       if (auto const of = all_[i].lock()) {
         if (auto const next = of->tick_if_due(now); next && *next < next_) next_ = *next;
@@ -48,6 +49,8 @@ template <class Traits> class broker_ticks {
     }
   }
 
+  // By the time that the loop gives: if that has gone back, the reactor's own stands still.
+  [[nodiscard]] bool is_due(steady_time now) const noexcept { return now >= next_ && next_ != never; }
   [[nodiscard]] std::optional<steady_time> next_tick() const noexcept {
     return next_ == never ? std::nullopt : std::optional(next_);
   }
@@ -57,6 +60,7 @@ template <class Traits> class broker_ticks {
 
   std::vector<std::weak_ptr<core>> all_;
   steady_time next_ = never;
+  steady_time looked_ = (steady_time::min)();  // a time before it: then the clock was wrong
 };
 
 }  // namespace detail
