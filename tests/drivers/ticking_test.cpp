@@ -206,6 +206,21 @@ TEST_CASE_TEMPLATE("a driver whose own clock was wrong goes on to tick, and does
   }
 }
 
+TEST_CASE_TEMPLATE("a driver that read the clock a little earlier than another does not tick again", Driver,
+                   by_reactor, by_posting, by_pulling) {
+  virtual_clock clock;
+  broker b;
+  Driver driver(follow(b));
+  Driver other(follow(b, {}, "d"));
+  (void)driver.poll(clock.now());
+  (void)driver.poll(clock.advance(1s));
+  auto const at_once = follow(b, {.expires = steady_time()});
+  (void)other.poll(clock.now() - 5ms);
+  CHECK(at_once.reason() == close_reason::none);
+  (void)other.poll(clock.advance(1s));
+  CHECK(at_once.reason() == close_reason::expired);
+}
+
 TEST_CASE("a reactor ticks while it has no stream left, each of its brokers, and none that is gone") {
   virtual_clock clock;
   std::optional<broker> gone(std::in_place);

@@ -55,8 +55,9 @@ template <class Traits> class lifecycle {
     if (state_.options.ticks == ticked_by::program) return std::nullopt;
     auto next = next_tick_.load(std::memory_order_relaxed);
     steady_time const due{steady_duration(next)};
-    // A time further ahead comes from a clock that was wrong.
-    if (now < due && due <= later(now, longest_between_ticks)) return due;
+    // A time a little further ahead comes from a driver that read the clock later than this one; a time much
+    // further ahead, from a clock that was wrong.
+    if (now < due && due <= later(now, 2 * longest_between_ticks)) return due;
     auto const after = later(now, steady_duration(between_ticks_.load(std::memory_order_relaxed)));
     auto const then = after.time_since_epoch().count();
     if (!next_tick_.compare_exchange_strong(next, then, std::memory_order_relaxed))
