@@ -309,6 +309,18 @@ TEST_CASE("a drain whose times are as far apart as can be ticks each second") {
   CHECK(ran.polls < 20);
 }
 
+TEST_CASE("when a drain is over, its short steps are, too") {
+  virtual_clock clock;
+  broker b;
+  by_reactor driver(follow(b));
+  (void)driver.poll(clock.now());
+  b.drain(clock.now(), clock.now() + 4s);
+  auto const poll = [&](steady_time now) { return driver.poll(now); };
+  (void)clock.run_for(6s, poll);
+  CHECK(driver.ended(close_reason::drained));
+  CHECK(clock.run_for(100s, poll).polls < 105);
+}
+
 TEST_CASE("a reactor spreads the departures of a drain over its first half") {
   constexpr std::size_t many = 200;
   virtual_clock clock;

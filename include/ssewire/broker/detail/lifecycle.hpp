@@ -240,6 +240,7 @@ template <class Traits> class lifecycle {
     end_expired(held, now);
     if (is_draining()) schedule_.pass(now);
     bool const overdue = is_draining() && schedule_.deadline_has_come(now);
+    if (overdue) between_ticks_.store(usual_ticks(options.replay.max_age).count(), std::memory_order_relaxed);
     for_each_subscriber(held, [&](subscriber& s) {
       if (overdue) {
         evict(held, s, close_reason::drain_forced);
