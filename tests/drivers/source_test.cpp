@@ -10,6 +10,9 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -82,6 +85,51 @@ TEST_CASE("a pull stream that parks is woken by its source") {
   CHECK(calls == 1);
   auto const got = stream.read(room, sizeof room);
   CHECK(std::string(room, got.bytes) == events[0]);
+}
+
+// Its ticker() is not const, as no other call of a source has to be.
+struct ticked_events : prepared_events {
+  int* looks;
+
+  ticked_events(std::vector<std::string> of, then how, int& to)
+      : prepared_events(std::move(of), how), looks(&to) {}
+  auto ticker() {
+    return [to = looks](ssewire::steady_time now) noexcept -> std::optional<ssewire::steady_time> {
+      ++*to;
+      return now + std::chrono::milliseconds(3);
+    };
+  }
+};
+
+TEST_CASE("each driver calls the ticker of a source that has one, and asks to be called when it says") {
+  using then = prepared_events::then;
+  constexpr ssewire::steady_time now(std::chrono::hours(1));
+  int looks = 0;
+
+  closure_executor on;
+  peer to;
+  auto const posted =
+      ssewire::post_stream(scripted_writer(to), post_to{&on}, ticked_events({}, then::wait, looks));
+  CHECK(posted->poll(now) == now + std::chrono::milliseconds(3));
+  CHECK(looks == 1);
+
+  ssewire::pull_stream pulled(ticked_events({}, then::wait, looks));
+  CHECK(pulled.poll(now) == now + std::chrono::milliseconds(3));
+  CHECK(looks == 2);
+
+  struct {
+    bool timed_out = false;
+
+    ssewire::write_result write(ssewire::buffers b) noexcept {
+      if (!std::exchange(timed_out, true)) return {ssewire::write_status::again, 0};
+      std::size_t bytes = 0;
+      for (auto const piece : b) bytes += piece.size();
+      return {ssewire::write_status::ok, bytes};
+    }
+    void on_closed(close_reason, ssewire::ending) noexcept {}
+  } writer;
+  CHECK(ssewire::serve_blocking(ticked_events(events, then::end, looks), writer) == close_reason::finished);
+  CHECK(looks == 3);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ constexpr std::optional<steady_time> earlier(std::optional<steady_time> a,
 }
 
 // The ticker of a source (see stream/source.hpp), or one that has nothing to do.
-template <class Source> [[nodiscard]] auto ticker_of(Source const& from) noexcept {
+template <class Source> [[nodiscard]] auto ticker_of(Source& from) noexcept {
   if constexpr (requires { from.ticker(); }) {
     return from.ticker();
   } else {
