@@ -354,6 +354,38 @@ TEST_CASE("a reactor spreads the departures of a drain over its first half") {
   }
 }
 
+TEST_CASE("of many streams that look now and then, those that leave last tick in time for a drain") {
+  constexpr std::size_t many = 8000;
+  virtual_clock clock;
+  broker b;
+  support::closure_executor on;
+  std::vector<std::unique_ptr<peer>> to;
+  using stream = ssewire::posted_stream<scripted_writer, support::post_to, subscription>;
+  std::vector<std::shared_ptr<stream>> all;
+  std::multimap<steady_time, stream*> due;
+  for (std::size_t i = 0; i < many; ++i) {
+    to.push_back(std::make_unique<peer>());
+    all.push_back(
+        ssewire::post_stream(scripted_writer(*to.back()), support::post_to{&on}, follow(b), {}, timeless));
+    all.back()->start();
+    due.emplace(clock.now(), all.back().get());
+  }
+  auto const poll = [&](steady_time now) {
+    while (!due.empty() && due.begin()->first <= now) {
+      auto* const its = due.begin()->second;
+      due.erase(due.begin());
+      if (auto const next = its->poll(now)) due.emplace(*next, its);
+      (void)on.run(2 * many);
+    }
+    return poll_result{false, due.empty() ? std::nullopt : std::optional(due.begin()->first)};
+  };
+  (void)clock.run_for(20s, poll);
+  CHECK(b.stats().subscribers == many);
+  b.drain(clock.now(), clock.now() + 5s);
+  (void)clock.run_for(2600ms, poll);
+  CHECK(b.stats().count(close_reason::drained) == many);
+}
+
 // ---- from inside
 
 TEST_CASE("a tick that a poll makes may call the hook that destroys the stream, or any other") {

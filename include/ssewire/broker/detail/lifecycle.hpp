@@ -67,7 +67,8 @@ template <class Traits> class lifecycle {
   }
 
   // The same for one stream of many. Looks of a hundred thousand streams each second would cost more than the
-  // ticks. So the looks of each thousand are spread over one more second: enough streams look in time.
+  // ticks. So the looks of each thousand are spread over one more second: enough streams look in time. Those
+  // that a drain ends last look most often.
   std::optional<steady_time> tick_if_due(steady_time now, std::uint64_t number) noexcept {
     constexpr double streams_a_second = 1000;
     auto const next = tick_if_due(now);
@@ -75,7 +76,8 @@ template <class Traits> class lifecycle {
     auto const seconds = static_cast<double>(streams_.load(std::memory_order_relaxed)) / streams_a_second;
     if (seconds <= 1) return next;
     constexpr auto second = static_cast<double>(longest_between_ticks.count());
-    return later(*next, steady_duration(static_cast<std::int64_t>(seconds * second * departure_of(number))));
+    auto const part = 1 - departure_of(number);
+    return later(*next, steady_duration(static_cast<std::int64_t>(seconds * second * part)));
   }
 
   void tick(steady_time now) noexcept {
