@@ -121,8 +121,9 @@ template <class Source = no_source> class pull_stream {
   ///   to read, and be it only the end. Called with wake::evicted at most once, when the stream is over and
   ///   was not parked: the server is busy with bytes that it has, or cannot send any, and may not ask again
   ///   for long. Then shut the connection down; do not resume it.
-  /// @par Threads  Publishers, drain(), tick() and the broker's destructor call the hook on their threads;
-  ///   send(), comment(), finish(), close() and poll() of this stream call it on theirs.
+  /// @par Threads  Publishers, drain(), tick() and the broker's destructor call the hook on their threads,
+  ///   and so may poll() of any other stream of the broker, because it ticks; send(), comment(), finish(),
+  ///   close() and poll() of this stream call it on theirs.
   void set_hook(wake_hook hook) noexcept {
     hook_ = hook;
     stream_.set_hook({&on_wake, this});
