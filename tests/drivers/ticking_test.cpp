@@ -206,6 +206,28 @@ TEST_CASE_TEMPLATE("a driver whose own clock was wrong goes on to tick, and does
   }
 }
 
+TEST_CASE_TEMPLATE("events become old and channels go, also after a clock was wrong", Driver, by_reactor,
+                   by_posting, by_pulling) {
+  for (auto const wrong : {virtual_clock().now() + 1h, (steady_time::max)()}) {
+    virtual_clock clock;
+    broker b({.replay = {.max_age = 20s}, .channel_expiry = 60s});
+    Driver driver(follow(b));
+    for (int i = 0; i < 20; ++i) {
+      run(clock, clock.now() + 1s, driver);
+      (void)driver.poll(wrong);
+    }
+    REQUIRE(b.publish("c", "x"));
+    REQUIRE(b.publish("other", "x"));
+    run(clock, clock.now() + 19s, driver);
+    CHECK(b.stats().events == 2);
+    run(clock, clock.now() + 7s, driver);
+    CHECK(b.stats().events == 0);
+    REQUIRE(b.publish("other", "x"));
+    run(clock, clock.now() + 70s, driver);
+    CHECK(b.stats().expired_channels == 1);
+  }
+}
+
 TEST_CASE_TEMPLATE("a driver that read the clock a little earlier than another does not tick again", Driver,
                    by_reactor, by_posting, by_pulling) {
   virtual_clock clock;

@@ -25,6 +25,7 @@ class watermarks {
     if (max_age <= steady_duration::zero()) return 0;
     came_late_ = is_old(passed_, now, max_age / 2 + steady_duration(1));
     passed_ = now;
+    while (count_ != 0 && marks_[count_ - 1].when > now) --count_;  // from a clock that was wrong
     auto const too_old = reached(now, max_age);
     if (count_ == 0 || is_old(marks_[count_ - 1].when, now, max_age / 8)) {
       if (count_ == marks_.size()) {
