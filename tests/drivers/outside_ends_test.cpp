@@ -8,6 +8,7 @@
 #include <ssewire/drivers/serve_blocking.hpp>
 
 #include <support/broker_bytes.hpp>
+#include <support/chunked_body.hpp>
 #include <support/closure_executor.hpp>
 #include <support/scripted_writer.hpp>
 
@@ -149,6 +150,84 @@ TEST_CASE("a posted stream ends by a task") {
       CHECK(g.b.stats().subscribers == 0);
     }
   }
+}
+
+// A transport that completes takes no bytes at once, and is not stuck for that.
+TEST_CASE(
+    "a write that completes later may send the farewell and the end of the body, before the stream ends") {
+  for (auto const& by : ways) {
+    for (auto const body : {ssewire::framing::raw, ssewire::framing::chunked}) {
+      CAPTURE(by.name);
+      auto const drive = [&](given& g, peer& to, auto run, auto landed) {
+        run();
+        REQUIRE(to.pending());
+        to.landed();
+        landed();
+        run();
+        g.end(by);
+        run();
+        for (int writes = 0; to.pending(); ++writes) {
+          REQUIRE(writes < 2);
+          CHECK(to.closed.empty());
+          to.landed();
+          landed();
+          run();
+        }
+        CHECK(to.closed == once(by.why));
+        CHECK(to.completed == 1);
+        auto const got = body == ssewire::framing::raw ? to.taken : support::decode_chunked(to.taken).body;
+        CHECK(got == given::expected(by));
+        if (body == ssewire::framing::chunked) CHECK(support::decode_chunked(to.taken).ended);
+        CHECK(g.b.stats().subscribers == 0);
+      };
+      {
+        given g;
+        peer to;
+        to.otherwise = [](std::size_t) { return answer::pending(); };
+        support::closure_executor on;
+        auto const s = ssewire::post_stream(scripted_writer(to), support::post_to{&on}, std::move(g.from),
+                                            {.body = body});
+        s->start();
+        drive(
+            g, to, [&] { on.run(); }, [&] { s->written(true); });
+      }
+      {
+        given g;
+        peer to;
+        to.otherwise = [](std::size_t) { return answer::pending(); };
+        ssewire::basic_reactor<scripted_writer, support::epoch_traits> r;
+        auto const added = r.add(scripted_writer(to), std::move(g.from), {.body = body});
+        REQUIRE(added);
+        auto const run = [&] {
+          while (r.poll(steady_time()).more) {
+          }
+        };
+        drive(g, to, run, [&] { r.written(*added, true); });
+      }
+    }
+  }
+}
+
+TEST_CASE("a farewell that is still being sent when the deadline of a drain comes is cut off") {
+  given g;
+  peer to;
+  to.otherwise = [](std::size_t) { return answer::pending(); };
+  support::closure_executor on;
+  auto const s = ssewire::post_stream(scripted_writer(to), support::post_to{&on}, std::move(g.from));
+  s->start();
+  to.landed();
+  s->written(true);
+  on.run();
+  CHECK(*g.b.close_user("ann", farewell) == 1);
+  on.run();
+  REQUIRE(to.pending());
+  g.b.drain(steady_time(), steady_time() + 1s);
+  g.b.tick(steady_time() + 1s);
+  on.run();
+  CHECK(to.closed == once(close_reason::revoked));
+  CHECK(to.cut == 1);
+  to.landed();
+  s->written(true);
 }
 
 TEST_CASE("a pull_stream reads its end, and says why, however small its reads are") {

@@ -154,7 +154,7 @@ template <class Writer, class Source> class pump {
     }
     failure.armed = false;
     pumping_ = false;
-    if (forced_ && waits()) end(close_reason::drain_forced, false);
+    if (forced_ && is_cut_off(state_, from_.reason())) end(close_reason::drain_forced, false);
     if (!shared) shared = std::move(scratch);
     return state_;
   }

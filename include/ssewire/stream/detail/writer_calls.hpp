@@ -6,6 +6,7 @@
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/try_call.hpp>
 #include <ssewire/core/writer.hpp>
+#include <ssewire/stream/state.hpp>
 
 #include <ssewire/core/begin.hpp>
 
@@ -26,6 +27,13 @@ template <class Writer> inline constexpr bool is_read_from = false;
 template <class Writer> [[nodiscard]] constexpr bool is_forced_by(close_reason why) noexcept {
   return why == close_reason::drain_forced ||
          (!is_read_from<Writer> && why != close_reason::drained && why != close_reason::none);
+}
+
+// Whether such a stream ends inside a write. A pending write that began after the end has the last words of
+// the source, and may complete, but for a drain that has passed its deadline.
+[[nodiscard]] constexpr bool is_cut_off(stream_state state, close_reason why) noexcept {
+  return state == stream_state::blocked ||
+         (state == stream_state::pending && why == close_reason::drain_forced);
 }
 
 }  // namespace detail
