@@ -182,8 +182,8 @@ template <class Traits = default_traits> class basic_broker {
   /// before this call and subscribes after it would slip through: pass closes() as subscribe_options::as_of.
   ///
   /// @param user      subscribe_options::user of the streams. Borrowed for the call.
-  /// @param farewell  An event without an ID that each client gets before the end, unless its writer is stuck.
-  ///   Give it data: clients ignore an event without.
+  /// @param farewell  An event without an ID that each client gets before the end, unless its writer is
+  ///   stuck. Give it data: clients ignore an event without.
   ///   Borrowed for the call.
   /// @return          How many streams this call has ended; or why nothing was done: id_refused (the farewell
   ///   has an ID), type_reserved, event_too_large, no_memory. An absent or empty user has no streams.
