@@ -39,6 +39,8 @@
 #include <ssewire/drivers/reactor.hpp>
 #include <ssewire/drivers/serve_blocking.hpp>
 #include <ssewire/drivers/timing.hpp>
+#include <ssewire/http/credentials.hpp>
+#include <ssewire/http/endpoint.hpp>
 #include <ssewire/http/refuse.hpp>
 #include <ssewire/http/request.hpp>
 #include <ssewire/http/response_fields.hpp>

@@ -34,6 +34,8 @@ constexpr errc all[] = {
     errc::too_many_users,
     errc::connects_too_often,
     errc::revoked,
+    errc::not_authenticated,
+    errc::not_allowed,
     errc::no_channel,
     errc::closed,
     errc::outbox_full,
@@ -65,6 +67,8 @@ constexpr bool is_listed(errc error) {
   case errc::too_many_users:
   case errc::connects_too_often:
   case errc::revoked:
+  case errc::not_authenticated:
+  case errc::not_allowed:
   case errc::no_channel:
   case errc::closed:
   case errc::outbox_full:

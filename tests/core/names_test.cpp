@@ -41,6 +41,8 @@ TEST_CASE("every error has a name: its enumerator's") {
                                "too_many_users",
                                "connects_too_often",
                                "revoked",
+                               "not_authenticated",
+                               "not_allowed",
                                "no_channel",
                                "closed",
                                "outbox_full",

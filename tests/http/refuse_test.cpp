@@ -18,20 +18,20 @@ namespace {
 
 using namespace std::chrono_literals;
 using ssewire::errc;
+using ssewire::http_response;
 using ssewire::http_version;
 using ssewire::later_as;
 using ssewire::refusal;
 using ssewire::refuse;
 using ssewire::refuse_options;
-using ssewire::refused_response;
 
-std::string head(refused_response const& response) {
+std::string head(http_response const& response) {
   std::string out = std::to_string(response.status) + "\n";
   for (auto const& field : response.fields) out += std::string(field.name) + ": " + field.value + "\n";
   return out;
 }
 
-std::string value_of(refused_response const& response, std::string_view name) {
+std::string value_of(http_response const& response, std::string_view name) {
   for (auto const& field : response.fields) {
     if (field.name == name) return field.value;
   }
@@ -216,6 +216,21 @@ TEST_CASE("what subscribe() answered says whether coming back helps") {
     CHECK(refuse(error).status == 200);
     CHECK(refuse(error, {.later = later_as::status_503}).status == 503);
   }
+}
+
+TEST_CASE("what the program says of a client has its own status, and 401 says how to log in") {
+  for (auto const form : forms) {
+    refuse_options const options{.later = form, .never_status = 410, .authenticate = "Bearer"};
+    CHECK(refuse(errc::not_authenticated, options).status == 401);
+    CHECK(refuse(errc::not_allowed, options).status == 403);
+    CHECK(refuse(errc::user_key_refused, options).status == 400);
+    CHECK(value_of(refuse(errc::not_authenticated, options), "WWW-Authenticate") == "Bearer");
+    CHECK(value_of(refuse(errc::not_allowed, options), "WWW-Authenticate") == "absent");
+  }
+  CHECK(value_of(refuse(refusal::never, {.never_status = 401, .authenticate = "Basic realm=\"x\""}),
+                 "WWW-Authenticate") == "Basic realm=\"x\"");
+  for (auto const* bad : {"", "a\r\nb", "a\nb"})
+    CHECK(value_of(refuse(errc::not_authenticated, {.authenticate = bad}), "WWW-Authenticate") == "absent");
 }
 
 TEST_CASE("each value has a name, and a number that names none is unknown") {

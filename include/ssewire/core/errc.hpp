@@ -70,6 +70,10 @@ enum class errc : unsigned char {
   connects_too_often,
   /// The user or a channel was closed after subscribe_options::as_of: the newcomer is refused.
   revoked,
+  /// For your program to say: the client is not who it says, or says nothing. No call of the library returns it.
+  not_authenticated,
+  /// For your program to say: this client may not have what it asks for. No call of the library returns it.
+  not_allowed,
   /// No channel was named: a subscription and a published event need at least one.
   no_channel,
   /// The broker, stream or parser is closed, or the broker is draining; it takes nothing new.
@@ -109,6 +113,8 @@ constexpr std::string_view name(errc error) noexcept {
   case errc::too_many_users: return "too_many_users";
   case errc::connects_too_often: return "connects_too_often";
   case errc::revoked: return "revoked";
+  case errc::not_authenticated: return "not_authenticated";
+  case errc::not_allowed: return "not_allowed";
   case errc::no_channel: return "no_channel";
   case errc::closed: return "closed";
   case errc::outbox_full: return "outbox_full";
@@ -163,6 +169,8 @@ constexpr std::string_view message(errc error) noexcept {
            "come back later";
   case errc::revoked:
     return "the user or a channel was closed after subscribe_options::as_of; authenticate the request again";
+  case errc::not_authenticated: return "the program does not know who the client is; log in first";
+  case errc::not_allowed: return "the program does not give this client what it asks for";
   case errc::no_channel:
     return "name at least one channel; to leave the last channel, close the subscription; nothing was done";
   case errc::closed:

@@ -11,6 +11,7 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/event.hpp>
 #include <ssewire/core/framing.hpp>
+#include <ssewire/http/request.hpp>
 #include <ssewire/http/response_fields.hpp>
 
 #include <atomic>
@@ -71,14 +72,16 @@ struct refuse_options {
   /// least_retry. With 8 s the mean is 5 s, as long as the most patient browser waits by itself. 0: every
   /// client gets least_retry.
   reconnection_time spread{8000};
-  /// With refusal::never, the status: 401, 403, 404 or 410. Outside 400 to 599 it becomes 404. With 401 add
-  /// the `WWW-Authenticate` field that HTTP requires.
+  /// With refusal::never, the status: 401, 403, 404 or 410. Outside 400 to 599 it becomes 404.
   int never_status = 404;
+  /// With status 401, the value of `WWW-Authenticate`, which HTTP requires: "Bearer", for example. Empty, or
+  /// with CR, LF or NUL in it: the field is left out, and the program adds it. Borrowed.
+  std::string_view authenticate = {};
   /// As for the stream: without it a page of another origin would see a network error, and retry.
   cors allow = {};
 };
 
-/// A field of a refused_response.
+/// A field of an http_response.
 struct response_field {
   /// The name, a literal.
   std::string_view name;
@@ -86,15 +89,17 @@ struct response_field {
   std::string value;
 };
 
-/// A whole response. Send the body with its length, never as a stream that stays open. Most servers set
+/// A response. Send the body with its length, unless the response opens a stream. Most servers set
 /// Content-Length themselves; it is not among the fields.
-struct refused_response {
+struct http_response {
   /// The status code.
   int status = 0;
   /// All fields but Content-Length and Date.
-  std::vector<response_field> fields;
-  /// The body; never empty.
-  std::string body;
+  std::vector<response_field> fields = {};
+  /// The body; of a refusal it is never empty.
+  std::string body = {};
+  /// An event stream follows the fields, in place of the body.
+  bool opens_stream = false;
 };
 
 namespace detail {
@@ -113,9 +118,16 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
 
 }  // namespace detail
 
-/// The refusal for an error of subscribe(): `never` if the request is at fault, `later` for a limit.
+/// The refusal for an error: `never` if the request is at fault, `later` for a limit.
 [[nodiscard]] constexpr refusal refusal_of(errc error) noexcept {
-  return error == errc::channel_name_refused || error == errc::no_channel ? refusal::never : refusal::later;
+  switch (error) {
+  case errc::channel_name_refused:
+  case errc::no_channel:
+  case errc::user_key_refused:
+  case errc::not_authenticated:
+  case errc::not_allowed: return refusal::never;
+  default: return refusal::later;
+  }
 }
 
 /// The response to a client that gets no stream. It depends on nothing that the client has sent.
@@ -133,8 +145,8 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
 ///   410. `retry:` is in milliseconds, `Retry-After` in whole seconds, rounded up.
 /// @throws         std::bad_alloc.
 /// @par Threads    Any thread, at the same time.
-[[nodiscard]] inline refused_response refuse(refusal why, refuse_options const& options = {}) {
-  refused_response out;
+[[nodiscard]] inline http_response refuse(refusal why, refuse_options const& options = {}) {
+  http_response out;
   auto const add = [&out](std::string_view name, std::string_view value) {
     out.fields.push_back({name, std::string(value)});
   };
@@ -154,6 +166,8 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
   if (!later) {
     bool const an_error = options.never_status >= 400 && options.never_status <= 599;
     out.status = an_error ? options.never_status : 404;
+    bool const may_say = !options.authenticate.empty() && detail::is_field_value(options.authenticate);
+    if (out.status == 401 && may_say) add("WWW-Authenticate", options.authenticate);
     out.body = "There is no stream for you here.\n";
     return out;
   }
@@ -172,8 +186,14 @@ inline std::uint64_t next_wait_ms(std::uint64_t floor, std::uint64_t spread) noe
   return out;
 }
 
-/// The response for an error of subscribe(); see refusal_of().
-[[nodiscard]] inline refused_response refuse(errc error, refuse_options const& options = {}) {
+/// The response for an error of subscribe(), or of a program that lets nobody in; see refusal_of().
+///
+/// The status is 401 for not_authenticated, 403 for not_allowed, and 400 for user_key_refused, whatever
+/// `never_status` is.
+[[nodiscard]] inline http_response refuse(errc error, refuse_options options = {}) {
+  if (error == errc::not_authenticated) options.never_status = 401;
+  if (error == errc::not_allowed) options.never_status = 403;
+  if (error == errc::user_key_refused) options.never_status = 400;
   return refuse(refusal_of(error), options);
 }
 

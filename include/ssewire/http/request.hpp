@@ -48,6 +48,32 @@ constexpr std::string_view without_blanks(std::string_view text) noexcept {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+// Whether both are the same but for the case of ASCII letters.
+constexpr bool same_token(std::string_view a, std::string_view b) noexcept {
+  auto const lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
+}
+
+// Whether the text can be the value of a field: a line end would begin another field.
+constexpr bool is_field_value(std::string_view text) noexcept {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
+
+// Calls visit(name, value) for each pair of `query` that has an '=', in order. The value is percent-encoded.
+template <class Visit> void for_each_in_query(std::string_view query, Visit visit) {
+  while (!query.empty()) {
+    auto const pair = query.substr(0, query.find('&'));
+    query.remove_prefix(pair.size() < query.size() ? pair.size() + 1 : query.size());
+    auto const equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    visit(percent_decoded(pair.substr(0, equals)), pair.substr(equals + 1));
+  }
+}
+
 }  // namespace detail
 
 /// The query of a request's target: from after the first '?' to the end, or to a '#'. For servers that give
@@ -78,17 +104,13 @@ constexpr std::string_view without_blanks(std::string_view text) noexcept {
 [[nodiscard]] inline std::string last_event_id(optional_text header, optional_text query = {}) {
   if (auto const value = detail::without_blanks(header.value()); !value.empty()) return std::string(value);
   std::string last;
-  for (auto rest = query.value(); !rest.empty();) {
-    auto const pair = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(pair.size() < rest.size() ? pair.size() + 1 : rest.size());
-    auto const equals = pair.find('=');
-    if (equals == std::string_view::npos || equals + 1 == pair.size()) continue;
-    auto const name = detail::percent_decoded(pair.substr(0, equals));
+  detail::for_each_in_query(query.value(), [&last](std::string const& name, std::string_view value) {
+    if (value.empty()) return;
     for (std::string_view const known :
          {"lastEventId", "last_event_id", "evs_last_event_id", "lastEventID", "Last-Event-ID"}) {
-      if (name == known) last = detail::percent_decoded(pair.substr(equals + 1));
+      if (name == known) last = detail::percent_decoded(value);
     }
-  }
+  });
   return last;
 }
 
