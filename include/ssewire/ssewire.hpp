@@ -34,6 +34,7 @@
 #include <ssewire/core/version.hpp>
 #include <ssewire/core/wake.hpp>
 #include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/open_stream.hpp>
 #include <ssewire/drivers/posted_stream.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 #include <ssewire/drivers/reactor.hpp>

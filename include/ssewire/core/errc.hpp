@@ -70,7 +70,7 @@ enum class errc : unsigned char {
   connects_too_often,
   /// The user or a channel was closed after subscribe_options::as_of: the newcomer is refused.
   revoked,
-  /// For your program to say: the client is not who it says, or says nothing. No call of the library returns it.
+  /// For your program to say: who the client is is not known. No call of the library returns it.
   not_authenticated,
   /// For your program to say: this client may not have what it asks for. No call of the library returns it.
   not_allowed,

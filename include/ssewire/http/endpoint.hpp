@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// endpoint.hpp - the decisions of every server that has a URL for event streams: who may ask, for what, and what
-// the answer is. Two steps without a server: read() before the program authenticates, answer() after it.
+// endpoint.hpp - the decisions of every server that has a URL for event streams: who may ask, for what, and
+// what the answer is. Two steps without a server: read() before the program authenticates, answer() after it.
 // Source: Fetch, 3.2 CORS protocol; RFC 9110, 9 Methods, 12.5.1 Accept, 15 Status Codes.
 #pragma once
 
@@ -51,8 +51,8 @@ struct endpoint_options {
   /// The parameter of the query that names further channels, once for each: `?channel=a&channel=b`. Empty:
   /// there is none.
   std::string channel_parameter = {};
-  /// Whether a client may name this channel. It decides by the name alone; what depends on the user belongs to
-  /// where the program authenticates. Null: no name is allowed.
+  /// Whether a client may name this channel. It decides by the name alone; what depends on the user belongs
+  /// to where the program authenticates. Null: no name is allowed.
   bool (*allows_channel)(std::string_view name) = nullptr;
   /// Origins whose pages may read the stream, beside the endpoint's own: `https://example.com`, spelt as
   /// browsers do. "*": any. If a proxy changes `Host`, name your own origin too.

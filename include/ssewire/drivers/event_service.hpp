@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// event_service.hpp - what the adapters of all servers share: an endpoint, its broker, who may have a stream,
+// how many there are, and how they end.
+#pragma once
+
+#include <ssewire/broker/broker.hpp>
+#include <ssewire/broker/subscription.hpp>
+#include <ssewire/core/clock.hpp>
+#include <ssewire/core/cplusplus.hpp>
+#include <ssewire/core/errc.hpp>
+#include <ssewire/core/framing.hpp>
+#include <ssewire/core/traits.hpp>
+#include <ssewire/drivers/open_stream.hpp>
+#include <ssewire/http/endpoint.hpp>
+#include <ssewire/http/refuse.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <ssewire/core/begin.hpp>
+
+namespace ssewire {
+inline namespace SSEWIRE_DETAIL_ABI {
+
+/// Serves the requests of one endpoint from one broker. `Request` is the server's.
+///
+/// @par Lifetime  The broker must outlive it, and so must whoever holds an answer's place.
+/// @par Threads   Any thread may make any call at any time.
+template <class Request, class Traits = default_traits> class event_service {
+ public:
+  /// Says who a request is from, or refuses it.
+  using authenticate = std::function<identity(stream_request const&, Request const&)>;
+
+  /// An open stream, which counts among most_streams as long as this lives.
+  struct place {
+    /// The stream's subscription. Give it to a driver.
+    basic_subscription<Traits> from = {};
+
+    /// One more stream.
+    explicit place(std::shared_ptr<std::atomic<std::size_t>> count) : count_(std::move(count)) { ++*count_; }
+    place(place const&) = delete;
+    place& operator=(place const&) = delete;
+    /// One less. The subscription ends before.
+    ~place() {
+      from.close();
+      --*count_;
+    }
+
+   private:
+    std::shared_ptr<std::atomic<std::size_t>> count_;
+  };
+
+  /// The answer to a request.
+  struct answer {
+    /// What to send.
+    http_response response = {};
+    /// Null unless the response opens a stream.
+    std::shared_ptr<place> stream = {};
+  };
+
+  /// A service of an endpoint with these options.
+  ///
+  /// @param events        The broker.
+  /// @param at            The endpoint's options.
+  /// @param who           Empty: everybody may have a stream, and it is nobody's.
+  /// @param most_streams  Streams at the same time, beside the broker's own limits: as many as the server has
+  ///   threads for, where each takes one.
+  event_service(basic_broker<Traits>& events, endpoint_options at, authenticate who, std::size_t most_streams)
+      : events_(events), at_(std::move(at)), who_(std::move(who)), most_streams_(most_streams) {}
+
+  /// The endpoint: read() its requests by it.
+  [[nodiscard]] endpoint const& at() const noexcept { return at_; }
+  /// Streams that are open.
+  [[nodiscard]] std::size_t streams() const noexcept { return *count_; }
+
+  /// Asks your program who the request is from, and subscribes.
+  ///
+  /// @param asked    What at().read() returned.
+  /// @param request  The server's request, for your program.
+  /// @param body     Who frames the stream; see response_fields().
+  /// @throws         std::bad_alloc, and what `authenticate` throws; then there is no stream.
+  [[nodiscard]] answer open(stream_request const& asked, Request const& request,
+                            framing body = framing::raw) {
+    auto const as_of = events_.closes();
+    auto who = asked && who_ ? who_(asked, request) : identity();
+    auto its = std::make_shared<place>(count_);
+    if (*count_ > most_streams_ && who.refused == errc::ok) who.refused = errc::too_many_subscribers;
+    auto opened = open_stream(at_, events_, asked, who, as_of, steady_time::clock::now(), body);
+    its->from = std::move(opened.from);
+    answer made{std::move(opened.response), {}};
+    if (made.response.opens_stream) made.stream = std::move(its);
+    return made;
+  }
+
+  /// Ends all streams of the broker, each at its own time, and waits until those of this service have ended;
+  /// or for a second more than `time`. Then stop the server. Call it on a thread that serves no streams.
+  void drain(steady_duration time) {
+    auto const began = steady_time::clock::now();
+    events_.drain(began, began + time);
+    while (streams() != 0 && steady_time::clock::now() < began + time + std::chrono::seconds(1)) {
+      std::this_thread::sleep_for(time / 50);
+      events_.tick(steady_time::clock::now());
+    }
+  }
+
+ private:
+  basic_broker<Traits>& events_;
+  endpoint at_;
+  authenticate who_;
+  std::size_t most_streams_;
+  std::shared_ptr<std::atomic<std::size_t>> count_ = std::make_shared<std::atomic<std::size_t>>(0);
+};
+
+}  // namespace SSEWIRE_DETAIL_ABI
+}  // namespace ssewire
+
+#include <ssewire/core/end.hpp>

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""One scenario for every server of examples/servers/: each is built from its file, and must do the same.
+
+Usage: servers_test.py COMPILER [ARGUMENT OF unittest]...
+A server whose package is not installed is skipped by name.
+"""
+import http.client
+import pathlib
+import re
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "docs")]
+from demo_support import END_PATIENCE, PATIENCE, CurlStream, RawStream  # noqa: E402
+from docs_code import has_header  # noqa: E402
+
+COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
+SKIPPED = 77
+SERVERS = {  # name -> (header, package, how it is linked, whether a stream takes a thread)
+    "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)", True),
+}
+HELD = 4000  # events behind a client that does not read
+
+
+class Server:
+    def __init__(self, binary, threads=64):
+        self.process = subprocess.Popen((binary, str(threads)), stdout=subprocess.PIPE)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline().decode() if ready else ""
+        found = re.fullmatch(r"(http://127\.0\.0\.1:(\d+))\n", line)
+        assert found, f"the first line is no address: {line!r}"
+        self.address, self.port = found[1], int(found[2])
+
+    def ask(self, method, target, body=None, **fields):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request(method, target, body, {"Connection": "close", **{k.replace("_", "-"): v for k, v in fields.items()}})
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, text
+
+    def say(self, *texts, to=""):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        for text in texts:
+            connection.request("POST", "/say" + (f"?to={to}" if to else ""), text)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, response.status
+        connection.close()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(END_PATIENCE)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+class Scenario:
+    binary, takes_threads = None, False
+
+    def start(self, **options):
+        server = Server(self.binary, **options)
+        self.addCleanup(server.kill)
+        return server
+
+    def stream(self, server, *arguments, target="/events"):
+        """A stream that has begun: it misses nothing from here on."""
+        stream = CurlStream(server, target, arguments)
+        self.addCleanup(stream.kill)
+        return stream.wait_for(lambda s: s.last_id, "a position or a gap")
+
+    def raw(self, server, **options):
+        stream = RawStream(server, "/events", **options)
+        self.addCleanup(stream.reset)
+        return stream.read_until(lambda s: s.last_id)
+
+    def said(self, stream, count):
+        return stream.wait_for(lambda s: len(s.data_of("said")) >= count, f"{count} events").data_of("said")
+
+    def test_live_events_of_two_channels_in_their_order(self):
+        server = self.start()
+        both = self.stream(server, target="/events?room=room:1")
+        news = self.stream(server)
+        server.say("1")
+        server.say("2", to="room:1")
+        server.say("3")
+        self.assertEqual(self.said(both, 3), ["1", "2", "3"])
+        self.assertEqual(self.said(news, 2), ["1", "3"])
+        self.assertEqual(both.fields["content-type"], "text/event-stream")
+        self.assertEqual(both.fields["cache-control"], "no-store, no-transform")
+        self.assertNotIn("content-length", both.fields)
+
+    def test_who_comes_back_misses_nothing_and_then_gets_live_events(self):
+        server = self.start()
+        first = self.stream(server, target="/events?room=room:1")
+        server.say("1")
+        self.said(first, 1)
+        first.kill()
+        server.say("2")
+        server.say("3", to="room:1")
+        for fields, query in ((("--header", "Last-Event-ID: " + first.last_id), ""), ((), "&lastEventId=" + first.last_id)):
+            back = self.stream(server, *fields, target="/events?room=room:1" + query)
+            self.assertEqual(self.said(back, 2)[:2], ["2", "3"])
+            server.say("live", to="room:1")
+            back.wait_for(lambda s: s.data_of("said")[-1] == "live", "a live event")
+            self.assertEqual(back.gaps, [])
+            back.kill()
+
+    def test_requests_that_get_no_stream_are_told_why(self):
+        server = self.start()
+        for method, target, fields, status in (
+                ("GET", "/events?room=other", {}, 404),
+                ("GET", "/events?room=room:1&room=x%0d%0aSet-Cookie:%20a", {}, 404),
+                ("GET", "/events", {"Cookie": "user=expired"}, 401),
+                ("GET", "/events", {"Cookie": "a=b; user=banned"}, 403),
+                ("GET", "/events", {"Origin": "https://evil.example"}, 403),
+                ("HEAD", "/events", {}, 200),
+                ("HEAD", "/events", {"Cookie": "user=expired"}, 401),
+                ("OPTIONS", "/events", {"Origin": "https://partner.example"}, 204)):
+            with self.subTest(f"{method} {target} {fields}"):
+                got, given, body = server.ask(method, target, **fields)
+                self.assertEqual(got, status)
+                self.assertNotIn("set-cookie", given)
+                if method == "HEAD":
+                    self.assertEqual(body, "")
+                if status == 401:
+                    self.assertEqual(given["www-authenticate"], "Bearer")
+                if method == "OPTIONS":
+                    self.assertEqual(given["access-control-allow-origin"], "https://partner.example")
+                    self.assertEqual(given["access-control-allow-credentials"], "true")
+                    self.assertIn("Last-Event-ID", given["access-control-allow-headers"])
+        partner = self.stream(server, "--header", "Origin: https://partner.example")
+        self.assertEqual(partner.fields["access-control-allow-origin"], "https://partner.example")
+
+    def test_a_closed_tab_frees_its_place(self):
+        """FIN and RST: at once on loops, within a second where a stream takes a thread. Nothing is published meanwhile."""
+        for how in ("fin", "rst"):
+            with self.subTest(how):
+                server = self.start(threads=4)
+                streams = [self.raw(server) for _ in range(3)]
+                began = time.monotonic()
+                streams[0].socket.close() if how == "fin" else streams[0].reset()
+                refused = 0
+                while not (back := CurlStream(server, "/events", ("--max-time", "1"))).wait_for(
+                        lambda s: s.last_id or s.retries, "an answer").last_id:
+                    refused += 1
+                    back.kill()
+                    self.assertLess(time.monotonic() - began, PATIENCE, "the place is never free again")
+                    time.sleep(0.05)
+                back.kill()
+                print(f"{self.name}, {how}: the place was free after {1000 * (time.monotonic() - began):.0f} ms", flush=True)
+
+    def test_more_clients_than_threads(self):
+        if not self.takes_threads:
+            self.skipTest("a stream takes no thread here")
+        server = self.start(threads=4)
+        streams = [self.raw(server) for _ in range(3)]
+        for _ in range(4):
+            away = CurlStream(server, "/events", ())
+            self.addCleanup(away.kill)
+            self.assertEqual(away.exit_code(), 0)
+            self.assertEqual((away.status, len(away.retries), away.events), (200, 1, []))
+        server.say("still served")
+        for stream in streams:
+            stream.read_until(lambda s: s.data_of("said"))
+
+    def test_a_client_that_does_not_read_hurts_nobody(self):
+        server = self.start()
+        stalled = self.raw(server, receive_buffer=4096)
+        reads = self.stream(server)
+        texts = [f"{i} " + "x" * 200 for i in range(HELD)]
+        server.say(*texts)
+        self.assertEqual(self.said(reads, HELD), texts)
+        # Then it reads on: every event, or a gap that says how many are missing.
+        server.say("last")
+        got = []
+        while not got or got[-1] != "last":
+            stalled.read()
+            got = stalled.data_of("said")
+        missing = sum(gap.get("missed", 0) for gap in stalled.gaps)
+        self.assertEqual(len(got) + missing, HELD + 1)
+        self.assertEqual([t for t in texts + ["last"] if t in set(got)], got)
+
+    def test_signing_out_ends_the_streams_of_a_user_and_no_other(self):
+        server = self.start()
+        ann = [self.stream(server, "--cookie", "user=ann") for _ in range(2)]
+        bob = self.stream(server, "--cookie", "user=bob")
+        began = time.monotonic()
+        self.assertEqual(server.ask("POST", "/sign-out?user=ann", "")[0], 200)
+        for stream in ann:
+            self.assertEqual(stream.exit_code(), 0)
+            self.assertEqual(stream.data_of("signed-out"), ["bye"])
+        print(f"{self.name}: signed out after {1000 * (time.monotonic() - began):.0f} ms", flush=True)
+        server.say("later")
+        self.assertEqual(self.said(bob, 1), ["later"])
+        self.assertEqual([s.data_of("said") for s in ann], [[], []])
+
+    def test_reloading_ten_times_locks_nobody_out(self):
+        """A user may have three streams; who reloads without closing takes the oldest one's place."""
+        server = self.start()
+        for _ in range(5):
+            self.stream(server, "--cookie", "user=ann").kill()
+        tabs = [self.stream(server, "--cookie", "user=ann") for _ in range(5)]
+        server.say("there")
+        for tab in tabs[2:]:
+            self.assertEqual(self.said(tab, 1), ["there"])
+        for tab in tabs[:2]:
+            self.assertEqual(tab.exit_code(), 0)
+            self.assertEqual(tab.data_of("said"), [])
+
+    def test_sigterm_ends_parked_and_stalled_streams_within_the_grace(self):
+        server = self.start()
+        parked = [self.stream(server) for _ in range(3)]
+        stalled = self.raw(server, receive_buffer=4096)
+        server.say(*("y" * 100_000 for _ in range(20)))
+        for stream in parked:
+            self.said(stream, 20)
+        began = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        print(f"{self.name}: ended after {time.monotonic() - began:.1f} s", flush=True)
+        for stream in parked:
+            self.assertEqual(stream.exit_code(), 0)
+            self.assertEqual(len(stream.retries), 2, "the usual one, and the drain's")
+        self.assertIsNotNone(stalled)
+
+
+def build(name, folder):
+    header, package, link, _ = SERVERS[name]
+    if not has_header(COMPILER, header):
+        return f"{package} is not installed: there is no <{header}>"
+    source = ROOT / "examples" / "servers" / f"{name}.cpp"
+    command = f"{shlex.quote(COMPILER)} -std=c++20 -O1 -pthread -I{ROOT / 'include'} {source} {link} -o {folder / name}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{command}\n{done.stderr}")
+    return None
+
+
+if __name__ == "__main__":
+    if not shutil.which("curl"):
+        print("skipped: curl is not installed")
+        sys.exit(SKIPPED)
+    with tempfile.TemporaryDirectory() as work:
+        there = 0
+        for server_name in SERVERS:
+            absent = build(server_name, pathlib.Path(work))
+            if absent:
+                print(f"skipped: {server_name}: {absent}")
+                continue
+            there += 1
+            globals()[server_name.title()] = type(server_name.title(), (Scenario, unittest.TestCase), {
+                "binary": str(pathlib.Path(work) / server_name), "name": server_name, "takes_threads": SERVERS[server_name][3]})
+        if not there:
+            sys.exit(SKIPPED)
+        unittest.main(exit=False).result.wasSuccessful() or sys.exit(1)
