@@ -11,10 +11,10 @@
 #include <thread>
 
 int main(int argc, char** argv) {
-  std::size_t const threads = argc > 1 ? std::stoul(argv[1]) : 64;
+  std::size_t const most_streams = argc > 1 ? std::stoul(argv[1]) : 64;
   ssewire::broker broker(app::limits());
   httplib::Server server;
-  server.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
+  server.new_task_queue = [=] { return new httplib::ThreadPool(most_streams + 1); };
   server.set_write_timeout(
       std::chrono::seconds(5));  // nothing else ends a write to a client that does not read
   server.set_tcp_nodelay(true);
@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   auto const who = [](ssewire::stream_request const& asked, httplib::Request const&) {
     return app::who(asked);
   };
-  auto const events = ssewire::httplib_events(broker, app::streams(), who, {.most_streams = threads - 1});
+  auto const events = ssewire::httplib_events(broker, app::streams(), who, {.most_streams = most_streams});
   server.Get("/events", events);
   server.Options("/events", events);
   server.Post("/say", [&](httplib::Request const& request, httplib::Response& response) {

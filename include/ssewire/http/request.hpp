@@ -41,6 +41,18 @@ inline std::string percent_decoded(std::string_view text) {
   return out;
 }
 
+// For servers that give the names and values of a query, but not the query.
+inline std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (char const c : text) {
+    auto const byte = static_cast<unsigned char>(c);
+    bool const plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (plain) out += c;
+    if (!plain) out.append({'%', "0123456789ABCDEF"[byte >> 4], "0123456789ABCDEF"[byte & 15]});
+  }
+  return out;
+}
+
 // Blanks around a field's value are not part of it (RFC 9110, 5.5). Not every server has removed them.
 constexpr std::string_view without_blanks(std::string_view text) noexcept {
   auto const first = text.find_first_not_of(" \t");
