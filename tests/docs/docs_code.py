@@ -68,8 +68,10 @@ def needed_header(fence):
 
 
 def includes_what_it_needs(fence):
+    """Itself, or by our adapter to it, which has its name."""
     header = needed_header(fence)
-    return header and f"#include <{header}>" in fence.code
+    ours = f"ssewire/adapters/{header.removesuffix('.h')}.hpp"
+    return header and (f"#include <{header}>" in fence.code or f"#include <{ours}>" in fence.code)
 
 
 def has_header(compiler, header):

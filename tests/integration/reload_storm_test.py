@@ -163,17 +163,18 @@ class HttplibServer(getting_started_support.Server):
 def limited(program):
     """The program of docs/getting_started.md with a limit for each user, which a second argument says. A third is a folder
     with pages. At its end it says why the streams have ended."""
-    changes = (("#include <ssewire/ssewire.hpp>", '#include <ssewire/ssewire.hpp>\n#include "user_limits.hpp"'),
-               ("  ssewire::broker broker({.max_subscribers = most_streams});",
-                "  ssewire::broker_options limits = {.max_subscribers = most_streams};\n"
+    changes = (("#include <ssewire/adapters/httplib.hpp>", '#include <ssewire/adapters/httplib.hpp>\n#include "user_limits.hpp"'),
+               ("  ssewire::broker broker;  // (1)",
+                "  ssewire::broker_options limits;\n"
                 "  limit_users(argv[2], limits);\n"
-                "  ssewire::broker broker(limits);"),
+                "  ssewire::broker broker(limits);\n"
+                "  auto const who = [](ssewire::stream_request const&, httplib::Request const& request) {\n"
+                "    return ssewire::identity{.user = std::string(user_of(ssewire::query_of(request.target)))};\n"
+                "  };"),
                ("  server.set_tcp_nodelay(true);",
                 "  server.set_tcp_nodelay(true);\n"
                 "  server.set_mount_point(\"/\", argv[3]);"),
-               ("    auto const last = ", "    auto const user = std::string(user_of(query));\n    auto const last = "),
-               ("[&broker, last]", "[&broker, last, user]"),
-               ("{.last_event_id = last}", "{.last_event_id = last, .user = user}"),
+               ('{.channels = {"news"}}, {}, {', '{.channels = {"news"}}, who, {'),
                ("  server.stop();\n}", "  server.stop();\n  serving.wait();\n  say_reasons(broker);\n}"))
     for old, new in changes:
         assert program.count(old) == 1, f"docs/getting_started.md: {old!r} is not there once"

@@ -32,7 +32,7 @@ inline std::string_view user_of(std::string_view query) {
 }
 
 /// Whoever asks with `program` in the query gets a status, and pages a stream.
-inline ssewire::refused_response refused(ssewire::errc why, std::string_view query) {
+inline ssewire::http_response refused(ssewire::errc why, std::string_view query) {
   auto const as =
       query.find("program") == query.npos ? ssewire::later_as::event_stream : ssewire::later_as::status_503;
   return ssewire::refuse(why, {.version = ssewire::http_version::http_1_0, .later = as});

@@ -6,8 +6,6 @@
 #include <ssewire/broker/subscription.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
-#include <ssewire/core/traits.hpp>
-#include <ssewire/core/wake.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
 
 #include <microhttpd.h>
