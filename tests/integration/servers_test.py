@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """One scenario for every server of examples/servers/: each is built from its file, and must do the same.
 
-Usage: servers_test.py COMPILER [ARGUMENT OF unittest]...
+Usage: servers_test.py COMPILER [--flags=FLAGS] [ARGUMENT OF unittest]...; FLAGS are the compiler's, for a sanitizer.
 A server whose package is not installed is skipped by name.
 """
+import concurrent.futures
 import http.client
 import pathlib
+import random
 import re
 import select
 import shlex
@@ -15,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -24,10 +27,12 @@ from demo_support import END_PATIENCE, PATIENCE, CurlStream, RawStream  # noqa: 
 from docs_code import has_header  # noqa: E402
 
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
+FLAGS = sys.argv.pop(1).removeprefix("--flags=") if sys.argv[1:] and sys.argv[1].startswith("--flags=") else "-O1"
 SKIPPED = 77
 SERVERS = {  # name -> (header, package, how it is linked)
     "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)"),
     "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd"),
+    "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads"),
 }
 HELD = 4000  # events behind a client that does not read
 
@@ -192,6 +197,42 @@ class Scenario:
         self.assertEqual(len(got) + missing, HELD + 1)
         self.assertEqual([t for t in texts + ["last"] if t in set(got)], got)
 
+    def test_many_come_and_go_and_each_reads_one_event_after_the_other(self):
+        server = self.start()
+        ended = threading.Event()
+
+        def speak():
+            number = 0
+            while not ended.is_set():
+                server.say(*(str(number + i) for i in range(10)))
+                number += 10
+
+        def come_and_go(seed):
+            random_one, last = random.Random(seed), ""
+            for _ in range(25):
+                stream = RawStream(server, "/events", last_event_id=last)
+                wanted = random_one.randrange(1, 12)
+                stream.read_until(lambda s: len(s.data_of("said")) >= wanted)
+                last = stream.last_id
+                numbers = [int(data) for data in stream.data_of("said")]
+                come_and_go.read += len(numbers)
+                self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+                self.assertEqual(stream.gaps, [])
+                stream.reset() if random_one.random() < 0.5 else stream.socket.close()
+
+        come_and_go.read = 0
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(6) as pool:
+                for done in [pool.submit(come_and_go, seed) for seed in range(6)]:
+                    done.result()
+        finally:
+            ended.set()
+            speaker.join()
+        self.assertGreater(come_and_go.read, 600)
+        self.assertEqual(server.stop(), 0)
+
     def test_signing_out_ends_the_streams_of_a_user_and_no_other(self):
         server = self.start()
         ann = [self.stream(server, "--cookie", "user=ann") for _ in range(2)]
@@ -240,7 +281,7 @@ def build(name, folder):
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
     source = ROOT / "examples" / "servers" / f"{name}.cpp"
-    command = f"{shlex.quote(COMPILER)} -std=c++20 -O1 -pthread -I{ROOT / 'include'} {source} {link} -o {folder / name}"
+    command = f"{shlex.quote(COMPILER)} -std=c++20 {FLAGS} -pthread -I{ROOT / 'include'} {source} {link} -o {folder / name}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command}\n{done.stderr}")
