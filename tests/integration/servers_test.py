@@ -29,10 +29,10 @@ from docs_code import has_header  # noqa: E402
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
 FLAGS = sys.argv.pop(1).removeprefix("--flags=") if sys.argv[1:] and sys.argv[1].startswith("--flags=") else "-O1"
 SKIPPED = 77
-SERVERS = {  # name -> (header, package, how it is linked)
-    "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)"),
-    "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd"),
-    "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads"),
+SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events)
+    "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)", False),
+    "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd", True),
+    "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
 }
 HELD = 4000  # events behind a client that does not read
 
@@ -74,7 +74,7 @@ class Server:
 
 
 class Scenario:
-    binary = None
+    binary, serves_half_closed = None, False
 
     def start(self, **options):
         server = Server(self.binary, **options)
@@ -167,6 +167,18 @@ class Scenario:
                     time.sleep(0.05)
                 back.kill()
                 print(f"{self.name}, {how}: the place was free after {1000 * (time.monotonic() - began):.0f} ms", flush=True)
+
+    def test_a_half_close_is_what_the_documents_say(self):
+        server = self.start()
+        half, stays = self.raw(server), self.stream(server)
+        half.socket.shutdown(socket.SHUT_WR)
+        time.sleep(0.5)  # an answer to the server's question would come by now
+        server.say("1", "2")
+        self.assertEqual(self.said(stays, 2), ["1", "2"])
+        if self.serves_half_closed:
+            half.read_until(lambda s: s.data_of("said") == ["1", "2"])
+        else:
+            self.assertEqual(half.read_to_the_end().data_of("said"), [])
 
     def test_more_clients_than_places(self):
         server = self.start(most_streams=3)
@@ -277,7 +289,7 @@ class Scenario:
 
 
 def build(name, folder):
-    header, package, link = SERVERS[name]
+    header, package, link, _ = SERVERS[name]
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
     source = ROOT / "examples" / "servers" / f"{name}.cpp"
@@ -301,7 +313,8 @@ if __name__ == "__main__":
                 continue
             there += 1
             globals()[server_name.title()] = type(server_name.title(), (Scenario, unittest.TestCase), {
-                "binary": str(pathlib.Path(work) / server_name), "name": server_name})
+                "binary": str(pathlib.Path(work) / server_name), "name": server_name,
+                "serves_half_closed": SERVERS[server_name][3]})
         if not there:
             sys.exit(SKIPPED)
         unittest.main(exit=False).result.wasSuccessful() or sys.exit(1)
