@@ -132,4 +132,16 @@ TEST_CASE("each driver calls the ticker of a source that has one, and asks to be
   CHECK(looks == 3);
 }
 
+// A stock's symbol, for example.
+struct named_events : prepared_events {
+  using prepared_events::prepared_events;
+  [[nodiscard]] std::string ticker() const { return "ABC"; }
+};
+
+TEST_CASE("a source whose ticker() is something else has none for the drivers") {
+  ssewire::pull_stream stream(named_events({}, prepared_events::then::wait), {},
+                              {.heartbeat = {}, .stall_time = {}});
+  CHECK_FALSE(stream.poll(ssewire::steady_time(std::chrono::hours(1))));
+}
+
 }  // namespace

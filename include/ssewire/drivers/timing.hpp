@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <optional>
 
 #include <ssewire/core/begin.hpp>
@@ -42,7 +43,9 @@ constexpr std::optional<steady_time> earlier(std::optional<steady_time> a,
 
 // The ticker of a source (see stream/source.hpp), or one that has nothing to do.
 template <class Source> [[nodiscard]] auto ticker_of(Source& from) noexcept {
-  if constexpr (requires { from.ticker(); }) {
+  if constexpr (requires(steady_time now) {
+                  { from.ticker()(now) } -> std::same_as<std::optional<steady_time>>;
+                }) {
     return from.ticker();
   } else {
     return [](steady_time) noexcept -> std::optional<steady_time> { return std::nullopt; };
