@@ -32,6 +32,7 @@ SKIPPED = 77
 SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events)
     "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)", False),
     "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd", True),
+    "beast": ("boost/beast.hpp", "libboost-dev", "", False),
     "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
 }
 HELD = 4000  # events behind a client that does not read

@@ -44,6 +44,10 @@ template <class Traits = default_traits> class evhttp_events {
                 typename service::authenticate who = {}, std::size_t most_streams = 100'000)
       : all_(events, std::move(at), std::move(who), most_streams), loop_(loop) {}
 
+  /// For one channel.
+  evhttp_events(event_base* loop, basic_broker<Traits>& events, char const* channel)
+      : evhttp_events(loop, events, endpoint_options{.channels = {channel}}) {}
+
   /// Answers a request; `self` is this object.
   static void answer(evhttp_request* request, void* self) {
     static_cast<evhttp_events*>(self)->open(request);
