@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -147,6 +148,28 @@ TEST_CASE("a service opens so many streams and no more, and a place is free when
   CHECK(events.streams() == 1);
   CHECK(b.stats().subscribers == 1);
   CHECK(open().stream != nullptr);
+}
+
+TEST_CASE("requests that get no stream take nobody's place, not even for a moment") {
+  ssewire::broker b;
+  ssewire::event_service<request> events(
+      b, {.channels = {"a"}},
+      [](stream_request const&, request const& from) {
+        return identity{.refused = from.user.empty() ? errc::ok : errc::not_allowed};
+      },
+      1);
+  std::atomic<bool> over{false};
+  std::thread asks([&] {
+    while (!over) {
+      for (auto const* method : {"HEAD", "OPTIONS", "PUT", "GET"})
+        (void)events.open(read(events.at(), {.method = method}), {.user = "banned"});
+    }
+  });
+  int opened = 0;
+  for (int i = 0; i < 2000; ++i) opened += events.open(read(events.at(), {}), {}).stream != nullptr ? 1 : 0;
+  over = true;
+  asks.join();
+  CHECK(opened == 2000);
 }
 
 TEST_CASE("what the program throws leaves no stream and takes no place") {

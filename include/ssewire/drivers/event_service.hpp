@@ -42,7 +42,8 @@ template <class Request, class Traits = default_traits> class event_service {
     basic_subscription<Traits> from = {};
 
     /// One more stream.
-    explicit place(std::shared_ptr<std::atomic<std::size_t>> count) : count_(std::move(count)) { ++*count_; }
+    explicit place(std::shared_ptr<std::atomic<std::size_t>> count)
+        : count_(std::move(count)), number_(++*count_) {}
     place(place const&) = delete;
     place& operator=(place const&) = delete;
     /// One less. The subscription ends before.
@@ -52,7 +53,9 @@ template <class Request, class Traits = default_traits> class event_service {
     }
 
    private:
+    friend event_service;
     std::shared_ptr<std::atomic<std::size_t>> count_;
+    std::size_t number_;  // of those that are open
   };
 
   /// The answer to a request.
@@ -88,13 +91,15 @@ template <class Request, class Traits = default_traits> class event_service {
                             framing body = framing::raw) {
     auto const as_of = events_.closes();
     auto who = asked && who_ ? who_(asked, request) : identity();
-    auto its = std::make_shared<place>(count_);
-    if (*count_ > most_streams_ && who.refused == errc::ok) who.refused = errc::too_many_subscribers;
+    std::shared_ptr<place> its;
+    if (asked.kind == request_kind::stream && who.refused == errc::ok) {
+      its = std::make_shared<place>(count_);
+      if (its->number_ > most_streams_) who.refused = errc::too_many_subscribers;
+    }
     auto opened = open_stream(at_, events_, asked, who, as_of, steady_time::clock::now(), body);
+    if (!opened.response.opens_stream) return {std::move(opened.response), {}};
     its->from = std::move(opened.from);
-    answer made{std::move(opened.response), {}};
-    if (made.response.opens_stream) made.stream = std::move(its);
-    return made;
+    return {std::move(opened.response), std::move(its)};
   }
 
   /// Ends all streams of the broker, each at its own time, and waits until those of this service have ended;
