@@ -34,7 +34,7 @@ inline ssewire::endpoint_options streams() {
       .with_credentials = true};
 }
 
-inline ssewire::identity who(ssewire::stream_request const& asked) {
+inline ssewire::verdict who(ssewire::stream_request const& asked) {
   auto const user = ssewire::cookie(asked.cookies, "user").value_or("");
   if (user == "expired") return {.refused = ssewire::errc::not_authenticated};
   if (user == "banned") return {.refused = ssewire::errc::not_allowed};

@@ -28,8 +28,8 @@ using namespace std::chrono_literals;
 using ssewire::close_reason;
 using ssewire::endpoint;
 using ssewire::errc;
-using ssewire::identity;
 using ssewire::stream_request;
+using ssewire::verdict;
 
 using traits = support::epoch_traits;
 using broker = ssewire::basic_broker<traits>;
@@ -58,21 +58,21 @@ TEST_CASE("a request that may have a stream gets its fields and a subscription a
   endpoint const at({.channels = {"a", "b"}});
   REQUIRE(b.publish("a", "1"));
   REQUIRE(b.publish("b", "2", {.tag = 2}));
-  auto const first = ssewire::open_stream(at, b, read(at, {}), identity{.user = "ann"}, b.closes(), now);
+  auto const first = ssewire::open_stream(at, b, read(at, {}), verdict{.user = "ann"}, b.closes(), now);
   CHECK(first.response.status == 200);
   CHECK(first.response.opens_stream);
   CHECK(b.users("a") == 1);
   CHECK(b.subscribers("b") == 1);
-  auto resumed = ssewire::open_stream(at, b, read(at, {.last_event_id = support::id(1)}), identity{}, 0, now);
+  auto resumed = ssewire::open_stream(at, b, read(at, {.last_event_id = support::id(1)}), verdict{}, 0, now);
   CHECK(support::pull_all(resumed.from) == support::position_event(1) + support::frame(2, "2"));
   auto begun =
-      ssewire::open_stream(at, b, read(at, {}), identity{.start = ssewire::start_at::last(1)}, 0, now);
+      ssewire::open_stream(at, b, read(at, {}), verdict{.start = ssewire::start_at::last(1)}, 0, now);
   CHECK(begun.from.backlog() == 1);
   auto filtered = ssewire::open_stream(
       at, b, read(at, {.last_event_id = support::id(0)}),
-      identity{.filter = [](ssewire::event_header const& e) { return e.tag == 2; }}, 0, now);
+      verdict{.filter = [](ssewire::event_header const& e) { return e.tag == 2; }}, 0, now);
   CHECK(support::pull_all(filtered.from) == support::position_event(0) + support::frame(2, "2"));
-  auto expiring = ssewire::open_stream(at, b, read(at, {}), identity{.expires = now + 1s}, 0, now);
+  auto expiring = ssewire::open_stream(at, b, read(at, {}), verdict{.expires = now + 1s}, 0, now);
   b.tick(now + 1s);
   CHECK(expiring.from.reason() == close_reason::expired);
 }
@@ -94,16 +94,15 @@ TEST_CASE("who may not have a stream gets an answer, and nothing is subscribed")
       {{.method = "HEAD"}, errc::not_allowed, 403},
   };
   for (auto const& row : rows) {
-    auto const opened =
-        ssewire::open_stream(at, b, read(at, row.from), identity{.refused = row.says}, 0, now);
+    auto const opened = ssewire::open_stream(at, b, read(at, row.from), verdict{.refused = row.says}, 0, now);
     CAPTURE(row.from.method);
     CHECK(opened.response.status == row.status);
     CHECK_FALSE(opened.response.opens_stream);
     CHECK_FALSE(opened.from);
     CHECK(b.stats().subscribers == 0);
   }
-  auto const only = ssewire::open_stream(at, b, read(at, {}), identity{}, 0, now);
-  auto const refused = ssewire::open_stream(at, b, read(at, {}), identity{}, 0, now);
+  auto const only = ssewire::open_stream(at, b, read(at, {}), verdict{}, 0, now);
+  auto const refused = ssewire::open_stream(at, b, read(at, {}), verdict{}, 0, now);
   CHECK(refused.response.status == 200);
   CHECK(refused.response.body.starts_with("retry: "));
   CHECK_FALSE(refused.from);
@@ -115,7 +114,7 @@ TEST_CASE("a request that was authenticated before its user was signed out gets 
       b, {.channels = {"a"}},
       [&](stream_request const&, request const& from) {
         b.close_user(from.user);  // meanwhile
-        return identity{.user = from.user};
+        return verdict{.user = from.user};
       },
       10);
   auto const answer = events.open(read(events.at(), {}), {.user = "ann"});
@@ -155,7 +154,7 @@ TEST_CASE("requests that get no stream take nobody's place, not even for a momen
   ssewire::event_service<request> events(
       b, {.channels = {"a"}},
       [](stream_request const&, request const& from) {
-        return identity{.refused = from.user.empty() ? errc::ok : errc::not_allowed};
+        return verdict{.refused = from.user.empty() ? errc::ok : errc::not_allowed};
       },
       1);
   std::atomic<bool> over{false};
@@ -175,7 +174,7 @@ TEST_CASE("requests that get no stream take nobody's place, not even for a momen
 TEST_CASE("what the program throws leaves no stream and takes no place") {
   broker b;
   service events(
-      b, {.channels = {"a"}}, [](auto const&, auto const&) -> identity { throw 7; }, 1);
+      b, {.channels = {"a"}}, [](auto const&, auto const&) -> verdict { throw 7; }, 1);
   for (int i = 0; i < 3; ++i) {
     bool threw = false;
     try {

@@ -169,7 +169,7 @@ def limited(program):
                 "  limit_users(argv[2], limits);\n"
                 "  ssewire::broker broker(limits);\n"
                 "  auto const who = [](ssewire::stream_request const&, httplib::Request const& request) {\n"
-                "    return ssewire::identity{.user = std::string(user_of(ssewire::query_of(request.target)))};\n"
+                "    return ssewire::verdict{.user = std::string(user_of(ssewire::query_of(request.target)))};\n"
                 "  };"),
                ("  server.set_tcp_nodelay(true);",
                 "  server.set_tcp_nodelay(true);\n"

@@ -36,7 +36,7 @@ template <class Traits = default_traits> class evhttp_events {
   /// @param loop          The loop of the server.
   /// @param events        The broker. It must outlive this.
   /// @param at            What the endpoint takes. For POST and OPTIONS see evhttp_set_allowed_methods().
-  /// @param who           `who(asked, request)` returns an ssewire::identity; empty: everybody may have a
+  /// @param who           `who(asked, request)` returns an ssewire::verdict; empty: everybody may have a
   ///   stream.
   /// @param most_streams  Streams open at the same time.
   /// @throws              std::bad_alloc, also if there are no sockets left.

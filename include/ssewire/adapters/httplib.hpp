@@ -100,7 +100,7 @@ template <class Traits = default_traits> class httplib_handler {
 ///
 /// @param events  The broker. It must outlive the server.
 /// @param at      What the endpoint takes.
-/// @param who     `who(asked, request)` returns an ssewire::identity; empty: everybody may have a stream.
+/// @param who     `who(asked, request)` returns an ssewire::verdict; empty: everybody may have a stream.
 /// @param how     How it serves.
 template <class Traits>
 [[nodiscard]] httplib_handler<Traits>

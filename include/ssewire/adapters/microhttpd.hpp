@@ -34,7 +34,7 @@ template <class Traits = default_traits> class microhttpd_events {
 
   /// @param events        The broker. It must outlive this.
   /// @param at            What the endpoint takes.
-  /// @param who           `who(asked, connection)` returns an ssewire::identity; empty: everybody may have a
+  /// @param who           `who(asked, connection)` returns an ssewire::verdict; empty: everybody may have a
   ///   stream.
   /// @param most_streams  Streams open at the same time.
   explicit microhttpd_events(basic_broker<Traits>& events, endpoint_options at,

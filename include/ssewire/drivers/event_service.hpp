@@ -34,7 +34,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 template <class Request, class Traits = default_traits> class event_service {
  public:
   /// Says who a request is from, or refuses it.
-  using authenticate = std::function<identity(stream_request const&, Request const&)>;
+  using authenticate = std::function<verdict(stream_request const&, Request const&)>;
 
   /// An open stream, which counts among most_streams as long as this lives.
   struct place {
@@ -90,7 +90,7 @@ template <class Request, class Traits = default_traits> class event_service {
   [[nodiscard]] answer open(stream_request const& asked, Request const& request,
                             framing body = framing::raw) {
     auto const as_of = events_.closes();
-    auto who = asked && who_ ? who_(asked, request) : identity();
+    auto who = asked && who_ ? who_(asked, request) : verdict();
     std::shared_ptr<place> its;
     if (asked.kind == request_kind::stream && who.refused == errc::ok) {
       its = std::make_shared<place>(count_);

@@ -26,7 +26,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// What your program says of a request: whose it is, or that it may not have a stream. The other members are
 /// those of subscribe_options.
-struct identity {
+struct verdict {
   /// Whose stream it is; empty: nobody's.
   std::string user = {};
   /// When it ends: when the client's token does.
@@ -60,8 +60,8 @@ template <class Traits = default_traits> struct opened_stream {
 /// @par Threads   Any.
 template <class Traits>
 [[nodiscard]] opened_stream<Traits>
-open_stream(endpoint const& at, basic_broker<Traits>& events, stream_request const& asked,
-            identity const& who, std::uint64_t as_of, steady_time now, framing body = framing::raw) {
+open_stream(endpoint const& at, basic_broker<Traits>& events, stream_request const& asked, verdict const& who,
+            std::uint64_t as_of, steady_time now, framing body = framing::raw) {
   if (!asked) return {at.answer(asked), {}};
   if (who.refused != errc::ok || asked.kind == request_kind::head)
     return {at.answer(asked, who.refused, body), {}};
