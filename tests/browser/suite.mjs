@@ -261,8 +261,15 @@ export function suite(name) {
       const uncut = read(server.address, "/events?channels=story", words => words.length > 0 && words.at(-1).word === words[0].of);
       uncut.catch(() => {});
       await until(async () => (await server.stats()).subscribers === 2, "the reader that is not cut");
-      await page.click("#tell");
-      await when(page, () => demo.snapshot().story.words.length > 0 && !demo.snapshot().story.running);
+      // Until it is pressed: the wait below would not say that a click had missed the button.
+      await until(async () => {
+        await page.click("#tell");
+        return await page.$eval("#tell", button => button.ariaDisabled) === "true";
+      }, "the button to be pressed");
+      await when(page, () => demo.snapshot().story.words.length > 0 && !demo.snapshot().story.running).catch(async error => {
+        const { story, state, rows } = await snapshot(page);
+        throw new Error(`${error.message}; ${JSON.stringify({ state, rows, running: story.running, words: story.words.length })}`);
+      });
       const { story, rows, client } = await snapshot(page);
       const expected = (await uncut).filter(word => word.client === client).map(word => word.text);
       assert(expected.length > 100);
