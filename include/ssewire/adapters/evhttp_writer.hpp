@@ -88,7 +88,7 @@ class evhttp_writer {
     auto* const request = std::exchange(static_cast<reply*>(self)->to, nullptr);
     auto const gone = std::move(static_cast<reply*>(self)->on.gone);
     if (gone) gone();  // destroys the reply
-    // evhttp has let go of the request, and this frees it.
+    // evhttp no longer owns the request. This call frees it.
     if (evhttp_request_get_connection(request) == nullptr) evhttp_send_reply_end(request);
   }
   static void on_sent(evhttp_connection*, void* self) {

@@ -227,8 +227,8 @@ template <class Traits = default_traits> class basic_broker {
   }
 
   /// How many closes of users and channels there were. Read the number before you authenticate a request, and
-  /// pass it as subscribe_options::as_of. An absent user, and a name that
-  /// subscribe() would refuse, do not count.
+  /// pass it as subscribe_options::as_of. An absent user, and a name that subscribe() would refuse, do not
+  /// count.
   ///
   /// @par Complexity  O(1); takes the lock.
   [[nodiscard]] std::uint64_t closes() const noexcept { return core_->closes(); }

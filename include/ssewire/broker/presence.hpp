@@ -32,10 +32,10 @@ struct presence {
   std::uint64_t user_now = 0;
 };
 
-/// Called when subscriptions join or leave a channel: to show how many there are, to start and stop the
-/// program that feeds a channel, to show who is there. It may call anything of the library. For one channel
-/// it never overlaps itself, and its calls are in order. Changes during a call are reported after it, on the
-/// same thread: in one call for each user, and in one for all subscriptions without a user. A subscriber that
+/// Called when subscriptions join or leave a channel. Programs use it to show who is there and how many, and
+/// to start and stop what feeds a channel. The hook may call anything of the library. For one channel its
+/// calls never overlap, and they are in order. Changes during a call are reported after it, on the same
+/// thread: in one call for each user, and in one for all subscriptions without a user. A subscriber that
 /// joins and leaves during a call is not reported.
 ///
 /// @par Lifetime  After the broker's destructor has returned, the hook is not running and never will.

@@ -8,6 +8,7 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/cplusplus.hpp>
 #include <ssewire/core/errc.hpp>
+#include <ssewire/core/extremes.hpp>
 #include <ssewire/core/framing.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/drivers/open_stream.hpp>
@@ -106,9 +107,11 @@ template <class Request, class Traits = default_traits> class event_service {
   /// or for a second more than `time`. Then stop the server. Call it on a thread that serves no streams.
   void drain(steady_duration time) {
     auto const began = steady_time::clock::now();
+    // With no time at all, the tick that forces would come before a stream could end in order.
+    auto const step = detail::larger(time / 50, steady_duration(std::chrono::milliseconds(10)));
     events_.drain(began, began + time);
     while (streams() != 0 && steady_time::clock::now() < began + time + std::chrono::seconds(1)) {
-      std::this_thread::sleep_for(time / 50);
+      std::this_thread::sleep_for(step);
       events_.tick(steady_time::clock::now());
     }
   }

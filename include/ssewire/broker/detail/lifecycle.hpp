@@ -33,8 +33,8 @@ namespace detail {
 
 enum class lifetime : unsigned char { open, draining, closed };
 
-// Threads: the functions that time, the program and the end call take the broker's lock; those that ask are
-// called under it.
+// Threads: tick(), drain(), drain_retry_ms() and the closes take the broker's lock. tick_if_due() takes it to
+// tick. All other functions are called under the lock.
 template <class Traits> class lifecycle {
  public:
   using lock = typename broker_state<Traits>::lock;
