@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One scenario for every server of examples/servers/: each is built from its file, and must do the same.
 
-Usage: servers_test.py COMPILER [--flags=FLAGS] [ARGUMENT OF unittest]...; FLAGS are the compiler's, for a sanitizer.
-A server whose package is not installed is skipped by name.
+Usage: servers_test.py COMPILER SERVER [--flags=FLAGS] [ARGUMENT OF unittest]...; FLAGS are the compiler's, for a sanitizer.
+A server whose package is not installed is skipped.
 """
 import concurrent.futures
 import http.client
@@ -26,7 +26,9 @@ sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "docs")]
 from demo_support import END_PATIENCE, PATIENCE, CurlStream, RawStream  # noqa: E402
 from docs_code import has_header  # noqa: E402
 
-COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
+COMPILER, NAME = sys.argv.pop(1), sys.argv.pop(1)
 FLAGS = sys.argv.pop(1).removeprefix("--flags=") if sys.argv[1:] and sys.argv[1].startswith("--flags=") else "-O1"
 SKIPPED = 77
 SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events)
@@ -290,6 +292,7 @@ class Scenario:
 
 
 def build(name, folder):
+    """Why it cannot be built, or None."""
     header, package, link, _ = SERVERS[name]
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
@@ -301,21 +304,18 @@ def build(name, folder):
     return None
 
 
+class ThisServer(Scenario, unittest.TestCase):
+    name, serves_half_closed = NAME, SERVERS[NAME][3]
+
+
 if __name__ == "__main__":
     if not shutil.which("curl"):
         print("skipped: curl is not installed")
         sys.exit(SKIPPED)
     with tempfile.TemporaryDirectory() as work:
-        there = 0
-        for server_name in SERVERS:
-            absent = build(server_name, pathlib.Path(work))
-            if absent:
-                print(f"skipped: {server_name}: {absent}")
-                continue
-            there += 1
-            globals()[server_name.title()] = type(server_name.title(), (Scenario, unittest.TestCase), {
-                "binary": str(pathlib.Path(work) / server_name), "name": server_name,
-                "serves_half_closed": SERVERS[server_name][3]})
-        if not there:
+        absent = build(NAME, pathlib.Path(work))
+        if absent:
+            print(f"skipped: {NAME}: {absent}")
             sys.exit(SKIPPED)
-        unittest.main(exit=False).result.wasSuccessful() or sys.exit(1)
+        ThisServer.binary = str(pathlib.Path(work) / NAME)
+        unittest.main()
