@@ -10,16 +10,20 @@
 #include <ssewire/core/errc.hpp>
 #include <ssewire/core/extremes.hpp>
 #include <ssewire/core/framing.hpp>
+#include <ssewire/core/optional_text.hpp>
 #include <ssewire/core/traits.hpp>
 #include <ssewire/drivers/open_stream.hpp>
 #include <ssewire/http/endpoint.hpp>
 #include <ssewire/http/refuse.hpp>
+#include <ssewire/http/response_fields.hpp>
+#include <ssewire/http/response_head.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -67,6 +71,16 @@ template <class Request, class Traits = default_traits> class event_service {
     std::shared_ptr<place> stream = {};
   };
 
+  /// The answer to a request on a connection that this program writes to itself.
+  struct raw_answer {
+    /// The head, and the body unless there is a stream: the stream's preamble.
+    std::string bytes = {};
+    /// How the stream is framed.
+    framing body = framing::raw;
+    /// As in `answer`.
+    std::shared_ptr<place> stream = {};
+  };
+
   /// A service of an endpoint with these options.
   ///
   /// @param events        The broker.
@@ -101,6 +115,22 @@ template <class Request, class Traits = default_traits> class event_service {
     if (!opened.response.opens_stream) return {std::move(opened.response), {}};
     its->from = std::move(opened.from);
     return {std::move(opened.response), std::move(its)};
+  }
+
+  /// Reads a request, and opens it as open() does, for a connection of HTTP/1.x that ends with the answer.
+  ///
+  /// @param method   For this and the next three see endpoint::read().
+  /// @param target   As it was sent.
+  /// @param version  HTTP/1.0 or HTTP/1.1.
+  /// @param field    `field(name)` returns the value of a request field.
+  /// @param request  The server's request, for your program.
+  /// @throws         As open().
+  template <class Field>
+  [[nodiscard]] raw_answer open_raw(optional_text method, optional_text target, http_version version,
+                                    Field&& field, Request const& request) {
+    auto const body = version == http_version::http_1_0 ? framing::raw : framing::chunked;
+    auto made = open(at_.read(method, target, version, field), request, body);
+    return {response_head(made.response) + made.response.body, body, std::move(made.stream)};
   }
 
   /// Ends all streams of the broker, each at its own time, and waits until those of this service have ended;
