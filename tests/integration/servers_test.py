@@ -34,8 +34,10 @@ SKIPPED = 77
 SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events)
     "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)", False),
     "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd", True),
-    "beast": ("boost/beast.hpp", "libboost-dev", "", False),
+    "beast": ("boost/beast.hpp", "libboost-dev", "", True),
+    "asio": ("asio.hpp", "libasio-dev", "", True),
     "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
+    "sockets": ("sys/epoll.h", "Linux", "", True),
 }
 HELD = 4000  # events behind a client that does not read
 REMEMBERED = 1024  # events that the log of a channel holds by default

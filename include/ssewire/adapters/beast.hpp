@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: MIT
 // beast.hpp - event streams on Boost.Beast, from Boost 1.74: `events.answer(request, std::move(connection))`
-// once a request is read. The connection is a beast::tcp_stream; with TLS it was not run yet.
+// once a request is read. The connection is a beast::tcp_stream, a socket, or TLS on one of them.
 #pragma once
 
-#include <ssewire/adapters/beast_stream.hpp>
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/core/clock.hpp>
-#include <ssewire/core/framing.hpp>
+#include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/traits.hpp>
+#include <ssewire/drivers/asio_stream.hpp>
 #include <ssewire/drivers/event_service.hpp>
 #include <ssewire/http/endpoint.hpp>
 #include <ssewire/http/response_fields.hpp>
 
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/stream_traits.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
-#include <boost/beast/http/status.hpp>
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -26,10 +33,38 @@
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
 
+/// What asio_stream() calls of Boost.
+struct beast_io {
+  using const_buffer = boost::asio::const_buffer;
+  using error_code = boost::system::error_code;
+  using linger = boost::asio::socket_base::linger;
+  using timer = boost::asio::steady_timer;
+  static constexpr auto eof = boost::asio::error::eof;
+  static auto& socket(auto& of) {
+    auto& lowest = boost::beast::get_lowest_layer(of);
+    if constexpr (requires { lowest.socket(); })
+      return lowest.socket();
+    else
+      return lowest;
+  }
+  static auto buffer(auto& bytes) { return boost::asio::buffer(bytes); }
+  static auto executor_of(auto const& handler, auto const& otherwise) {
+    return boost::asio::get_associated_executor(handler, otherwise);
+  }
+  static void post(auto const& to, auto task) { boost::asio::post(to, std::move(task)); }
+  static void async_write(auto& to, auto const& bytes, auto done) {
+    boost::asio::async_write(to, bytes, done);
+  }
+  template <class Start, class Token, class... Arguments>
+  static auto initiate(Start start, Token&& token, Arguments... with) {
+    return boost::asio::async_initiate<Token, void(close_reason)>(start, token, std::move(with)...);
+  }
+};
+
 /// Answers the requests of one endpoint.
 ///
 /// @par Lifetime  It must outlive the io_context's run.
-/// @par Threads   answer(): the connection's executor. drain(): another thread.
+/// @par Threads   answer() and async_answer(): the connection's executor. drain(): another thread.
 template <class Traits = default_traits> class beast_events {
  public:
   /// A request's head.
@@ -50,37 +85,32 @@ template <class Traits = default_traits> class beast_events {
       : beast_events(events, endpoint_options{.channels = {channel}}) {}
 
   /// Answers a request, and takes its connection over.
-  template <class Stream> void answer(request const& from, Stream connection) {
-    auto const text = [](auto view) { return std::string_view(view.data(), view.size()); };
-    bool const old = from.version() < 11;
-    auto const body = old ? framing::raw : framing::chunked;
-    auto const field = [&](char const* name) { return text(from[name]); };
-    auto const asked = all_.at().read(text(from.method_string()), text(from.target()),
-                                      old ? http_version::http_1_0 : http_version::http_1_1, field);
-    auto made = all_.open(asked, from, body);
-    auto const& said = made.response;
-    auto const status = boost::beast::http::int_to_status(static_cast<unsigned>(said.status));
-    auto head = "HTTP/1.1 " + std::to_string(said.status) + ' ';
-    head.append(text(boost::beast::http::obsolete_reason(status))).append("\r\n");
-    for (auto const& [name, value] : said.fields) {
-      if (name != "Connection") head.append(name).append(": ").append(value).append("\r\n");
-    }
-    if (!made.stream && said.status != 204)
-      head += "Content-Length: " + std::to_string(said.body.size()) + "\r\n";
-    head += "Connection: close\r\n\r\n";
-    if (!made.stream) {
-      beast_stream(std::move(connection), no_source{}, {.preamble = head + said.body});
-    } else {
-      auto its = std::move(made.stream->from);
-      beast_stream(std::move(connection), std::move(its), {.body = body, .preamble = std::move(head)},
-                   std::move(made.stream));
-    }
+  template <class Stream> void answer(request const& from, Stream to) {
+    asio_answer<beast_io>(ready(std::move(to)), read(from));
+  }
+  /// The same, and completes when the answer's stream has ended, with its close_reason. In a coroutine of Asio
+  /// the token is `asio::use_awaitable`; elsewhere it may be a function.
+  template <class Stream, class Token> auto async_answer(request const& from, Stream to, Token&& token) {
+    return async_asio_answer<beast_io>(ready(std::move(to)), read(from), std::forward<Token>(token));
   }
 
   /// Ends all streams; see event_service::drain(). Then stop the io_context.
   void drain(steady_duration time) { all_.drain(time); }
 
  private:
+  typename service::raw_answer read(request const& from) {
+    auto const text = [](auto view) { return std::string_view(view.data(), view.size()); };
+    auto const field = [&](char const* name) { return text(from[name]); };
+    auto const version = from.version() < 11 ? http_version::http_1_0 : http_version::http_1_1;
+    return all_.open_raw(text(from.method_string()), text(from.target()), version, field, from);
+  }
+  // A limit of time was the request's.
+  template <class Stream> static Stream ready(Stream to) {
+    auto& lowest = boost::beast::get_lowest_layer(to);
+    if constexpr (requires { lowest.expires_never(); }) lowest.expires_never();
+    return to;
+  }
+
   service all_;
 };
 
