@@ -284,10 +284,18 @@ class RawStream(EventReader):
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(("127.0.0.1", demo.port))
+        self.socket = self.connected(self.socket)
         field = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         self.socket.sendall(f"GET {target} HTTP/1.0\r\n{field}\r\n".encode() + extra)
         self.received = 0
         self._head = b""
+
+    def connected(self, plain):
+        """What to read from and to write to."""
+        return plain
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
 
     def read(self, most=65536):
         data = self.socket.recv(most)

@@ -4,8 +4,10 @@
 Usage: servers_test.py COMPILER SERVER [--flags=FLAGS] [ARGUMENT OF unittest]...; FLAGS are the compiler's, for a sanitizer.
 A server whose package is not installed is skipped.
 """
+import collections
 import concurrent.futures
 import http.client
+import os
 import pathlib
 import random
 import re
@@ -14,6 +16,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "docs")]
+sys.path.append("/usr/lib/python3/dist-packages")  # Debian's, if this is another Python
 from demo_support import END_PATIENCE, PATIENCE, CurlStream, RawStream  # noqa: E402
 from docs_code import has_header  # noqa: E402
 
@@ -31,43 +35,113 @@ if len(sys.argv) < 3:
 COMPILER, NAME = sys.argv.pop(1), sys.argv.pop(1)
 FLAGS = sys.argv.pop(1).removeprefix("--flags=") if sys.argv[1:] and sys.argv[1].startswith("--flags=") else "-O1"
 SKIPPED = 77
-SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events)
+Row = collections.namedtuple("Row", "header package link serves_half_closed via", defaults=("http",))
+SERVERS = {  # name -> (header, package, how it is linked, whether a client that half-closes still gets events, a key of WAYS)
     "httplib": ("httplib.h", "libcpp-httplib-dev", "$(pkg-config --cflags --libs cpp-httplib)", False),
     "microhttpd": ("microhttpd.h", "libmicrohttpd-dev", "-lmicrohttpd", True),
     "beast": ("boost/beast.hpp", "libboost-dev", "", True),
+    "beast_tls": ("boost/beast.hpp", "libboost-dev", "-lssl -lcrypto", False, "https"),
     "asio": ("asio.hpp", "libasio-dev", "", True),
     "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
+    "nghttp2": ("nghttp2/nghttp2.h", "libnghttp2-dev", "-lnghttp2", False, "h2c"),
     "sockets": ("sys/epoll.h", "Linux", "", True),
+    "sockets_tls": ("openssl/ssl.h", "libssl-dev", "-lssl -lcrypto", False, "https"),
 }
 HELD = 4000  # events behind a client that does not read
 REMEMBERED = 1024  # events that the log of a channel holds by default
 
 
-class Server:
-    def __init__(self, binary, most_streams=64):
-        self.process = subprocess.Popen((binary, str(most_streams)), stdout=subprocess.PIPE)
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        line = self.process.stdout.readline().decode() if ready else ""
-        found = re.fullmatch(r"(http://127\.0\.0\.1:(\d+))\n", line)
-        assert found, f"the first line is no address: {line!r}"
-        self.address, self.port = found[1], int(found[2])
+class Http1:
+    """A way to speak to a server. Each has these members, and more cases if it has `Cases`."""
+    curl, RawStream, arguments = (), RawStream, ()
 
-    def ask(self, method, target, body=None, **fields):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+    class Cases:
+        """Those of its own: none."""
+
+    @staticmethod
+    def prepare(folder):
+        """Makes what is needed; returns why it cannot, or None."""
+
+    @staticmethod
+    def connection(server):
+        return http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+
+    @classmethod
+    def ask(cls, server, method, target, body=None, **fields):
+        connection = cls.connection(server)
         connection.request(method, target, body, {"Connection": "close", **{k.replace("_", "-"): v for k, v in fields.items()}})
         response = connection.getresponse()
         text = response.read().decode()
         connection.close()
         return response.status, {name.lower(): value for name, value in response.getheaders()}, text
 
-    def say(self, *texts, to=""):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+    @classmethod
+    def say(cls, server, target, texts):
+        connection = cls.connection(server)
         for text in texts:
-            connection.request("POST", "/say" + (f"?to={to}" if to else ""), text)
+            connection.request("POST", target, text)
             response = connection.getresponse()
             response.read()
             assert response.status == 200, response.status
         connection.close()
+
+
+class TlsStream(RawStream):
+    def connected(self, plain):
+        return ssl._create_unverified_context().wrap_socket(plain)
+
+    def half_close(self):
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
+
+    def read_to_the_end(self):
+        try:
+            return super().read_to_the_end()
+        except ssl.SSLError:  # TLS has a farewell: an end without it may be answered by an alert
+            return self
+
+
+class Https(Http1):
+    """The server's further argument is a file with a certificate and its key."""
+    curl, RawStream = ("--insecure",), TlsStream
+
+    @classmethod
+    def prepare(cls, folder):
+        if not shutil.which("openssl"):
+            return "openssl is not installed"
+        key, certificate, both = folder / "key.pem", folder / "certificate.pem", folder / "both.pem"
+        subprocess.run(("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-keyout", key, "-out", certificate), check=True, capture_output=True)
+        both.write_bytes(key.read_bytes() + certificate.read_bytes())
+        cls.arguments = (str(both),)
+
+    @staticmethod
+    def connection(server):
+        return http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE, context=ssl._create_unverified_context())
+
+
+def http2():
+    import http2_cases
+    return http2_cases
+
+
+WAYS = {"http": lambda: Http1, "https": lambda: Https, "h2c": http2}  # name -> gives the way, or raises ImportError
+
+
+class Server:
+    def __init__(self, binary, most_streams=64):
+        self.process = subprocess.Popen((binary, str(most_streams), *WAY.arguments), stdout=subprocess.PIPE)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline().decode() if ready else ""
+        found = re.fullmatch(r"(https?://127\.0\.0\.1:(\d+))\n", line)
+        assert found, f"the first line is no address: {line!r}"
+        self.address, self.port = found[1], int(found[2])
+
+    def ask(self, method, target, body=None, **fields):
+        return WAY.ask(self, method, target, body, **fields)
+
+    def say(self, *texts, to=""):
+        WAY.say(self, "/say" + (f"?to={to}" if to else ""), texts)
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -87,14 +161,18 @@ class Scenario:
         self.addCleanup(server.kill)
         return server
 
+    def curl(self, server, *arguments, target="/events"):
+        stream = CurlStream(server, target, (*WAY.curl, *arguments))
+        self.addCleanup(stream.kill)
+        return stream
+
     def stream(self, server, *arguments, target="/events"):
         """A stream that has begun: it misses nothing from here on."""
-        stream = CurlStream(server, target, arguments)
-        self.addCleanup(stream.kill)
+        stream = self.curl(server, *arguments, target=target)
         return stream.wait_for(lambda s: s.last_id, "a position or a gap")
 
     def raw(self, server, **options):
-        stream = RawStream(server, "/events", **options)
+        stream = WAY.RawStream(server, "/events", **options)
         self.addCleanup(stream.reset)
         return stream.read_until(lambda s: s.last_id)
 
@@ -165,7 +243,7 @@ class Scenario:
                 began = time.monotonic()
                 streams[0].socket.close() if how == "fin" else streams[0].reset()
                 refused = 0
-                while not (back := CurlStream(server, "/events", ("--max-time", "1"))).wait_for(
+                while not (back := self.curl(server, "--max-time", "1")).wait_for(
                         lambda s: s.last_id or s.retries, "an answer").last_id:
                     refused += 1
                     back.kill()
@@ -177,7 +255,7 @@ class Scenario:
     def test_a_half_close_is_what_the_documents_say(self):
         server = self.start()
         half, stays = self.raw(server), self.stream(server)
-        half.socket.shutdown(socket.SHUT_WR)
+        half.half_close()
         time.sleep(0.5)  # an answer to the server's question would come by now
         server.say("1", "2")
         self.assertEqual(self.said(stays, 2), ["1", "2"])
@@ -190,8 +268,7 @@ class Scenario:
         server = self.start(most_streams=3)
         streams = [self.raw(server) for _ in range(3)]
         for _ in range(4):
-            away = CurlStream(server, "/events", ())
-            self.addCleanup(away.kill)
+            away = self.curl(server)
             self.assertEqual(away.exit_code(), 0)
             self.assertEqual((away.status, len(away.retries), away.events), (200, 1, []))
         server.say("still served")
@@ -233,7 +310,7 @@ class Scenario:
         def come_and_go(seed):
             random_one, last = random.Random(seed), ""
             for _ in range(25):
-                stream = RawStream(server, "/events", last_event_id=last)
+                stream = WAY.RawStream(server, "/events", last_event_id=last)
                 wanted = random_one.randrange(1, 12)
                 stream.read_until(lambda s: len(s.data_of("said")) >= wanted)
                 last = stream.last_id
@@ -303,7 +380,7 @@ class Scenario:
 
 def build(name, folder):
     """Why it cannot be built, or None."""
-    header, package, link, _ = SERVERS[name]
+    header, package, link, *_ = SERVERS[name]
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
     source = ROOT / "examples" / "servers" / f"{name}.cpp"
@@ -314,16 +391,22 @@ def build(name, folder):
     return None
 
 
-class ThisServer(Scenario, unittest.TestCase):
-    name, serves_half_closed = NAME, SERVERS[NAME][3]
-
-
 if __name__ == "__main__":
     if not shutil.which("curl"):
         print("skipped: curl is not installed")
         sys.exit(SKIPPED)
+    row = Row(*SERVERS[NAME])
+    try:
+        WAY = WAYS[row.via]()
+    except ImportError as problem:
+        print(f"skipped: {NAME}: the client of {row.via} needs a package: {problem}")
+        sys.exit(SKIPPED)
+
+    class ThisServer(Scenario, WAY.Cases, unittest.TestCase):
+        name, serves_half_closed = NAME, row.serves_half_closed
+
     with tempfile.TemporaryDirectory() as work:
-        absent = build(NAME, pathlib.Path(work))
+        absent = build(NAME, pathlib.Path(work)) or WAY.prepare(pathlib.Path(work))
         if absent:
             print(f"skipped: {NAME}: {absent}")
             sys.exit(SKIPPED)
