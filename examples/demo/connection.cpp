@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-// connection.cpp - one client: requests and responses, until a handler takes the connection over as a
-// stream.
+// connection.cpp - one client: requests and responses, until a handler takes its socket for a stream.
 
 #include "connection.hpp"
 
 #include "server.hpp"
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cassert>
@@ -18,7 +16,6 @@ namespace demo {
 namespace {
 
 constexpr std::size_t read_chunk_bytes = 16 * 1024;
-constexpr std::size_t max_pieces = 64;  // far below IOV_MAX (1024); more would not make a call cheaper
 constexpr std::size_t max_response_bytes = 1024 * 1024;
 
 }  // namespace
@@ -33,17 +30,10 @@ connection::connection(server& owner, std::uint64_t id, unique_fd socket)
   server_.set_deadline(*this, clock::now() + server_.options_.request_timeout);
 }
 
-connection::~connection() {
-  // The peer may call us from its destructor. Closed, we do nothing, and all members are still there.
-  phase_ = phase::closed;
-  peer_.reset();
-}
-
 void connection::on_events(std::uint32_t events) {
   constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
   if ((events & (EPOLLOUT | broken)) != 0) writable_ = true;
   if ((events & (EPOLLIN | broken)) != 0) readable_ = true;
-  if ((events & broken) != 0) broken_ = true;
   advance();
 }
 
@@ -75,7 +65,6 @@ void connection::advance() {
     switch (phase_) {
     case phase::requesting: go_on = step_requesting(left); break;
     case phase::responding: go_on = step_responding(); break;
-    case phase::streaming: go_on = step_streaming(left); break;
     case phase::lingering: go_on = step_lingering(left); break;
     case phase::closed: go_on = false; break;
     }
@@ -92,7 +81,7 @@ std::optional<std::size_t> connection::receive(std::span<char> into) {
       readable_ = false;
       return std::nullopt;
     }
-    (got == 0 ? half_closed_ : broken_) = true;
+    half_closed_ = true;
     return 0;
   }
 }
@@ -146,16 +135,11 @@ void connection::dispatch() {
   try {
     server_.handler_(parser_.current(), *this);
   } catch (...) {
-    // One request must not end the server. A stream that was half set up is of no use to anybody.
-    if (phase_ == phase::requesting) {
-      respond(500, "text/plain", "the handler failed\n");
-    } else if (phase_ == phase::streaming) {
-      abort();
-    }
+    // One request must not end the server.
+    if (phase_ == phase::requesting) respond(500, "text/plain", "the handler failed\n");
   }
   if (phase_ == phase::requesting) respond(500, "text/plain", "nobody answered the request\n");
   in_handler_ = false;
-  if (phase_ == phase::streaming) parser_ = {};  // a stream may live for days
 }
 
 void connection::respond(int status, std::string_view type, std::string_view body, http_fields const& extra) {
@@ -222,25 +206,12 @@ bool connection::step_responding() {
   return true;
 }
 
-void connection::upgrade(std::unique_ptr<stream_peer> peer) {
-  assert(in_handler_ && peer);
-  if (!in_handler_ || phase_ != phase::requesting || !peer) return;
-  peer_ = std::move(peer);
-  phase_ = phase::streaming;
-  server_.clear_deadline(*this);
-}
-
-bool connection::step_streaming(budget& left) {
-  if (broken_) {
-    lost();
-    return false;
-  }
-  if (wants_writable_ && writable_) {
-    wants_writable_ = false;
-    peer_->on_writable();
-    return true;
-  }
-  return discard(left);
+unique_fd connection::take_socket() {
+  assert(in_handler_ && phase_ == phase::requesting);
+  server_.forget(socket_.get());
+  auto socket = std::move(socket_);
+  close();
+  return socket;
 }
 
 bool connection::step_lingering(budget& left) { return discard(left); }
@@ -256,54 +227,11 @@ bool connection::discard(budget& left) {
   auto const got = receive(chunk);
   if (!got) return false;
   if (*got == 0) {
-    // RFC 9293, 3.6: it has no more to say, and may read on.
-    if (phase_ == phase::streaming && !broken_) {
-      peer_->on_half_closed();
-      return true;
-    }
-    lost();
+    close();
     return false;
   }
   left.bytes -= (std::min)(left.bytes, *got);
   return true;
-}
-
-send_result connection::send_some(std::span<std::string_view const> pieces) {
-  if (phase_ != phase::streaming || broken_) return {send_status::gone};
-  if (!writable_) {
-    wants_writable_ = true;
-    return {send_status::again};
-  }
-  iovec vectors[max_pieces];
-  std::size_t count = 0;
-  std::size_t total = 0;
-  for (auto const piece : pieces.first((std::min)(pieces.size(), max_pieces))) {
-    // sendmsg does not write through this pointer; POSIX has one iovec for both directions.
-    vectors[count++] = {const_cast<char*>(piece.data()), piece.size()};
-    total += piece.size();
-  }
-  msghdr message{};
-  message.msg_iov = vectors;
-  message.msg_iovlen = count;
-  ::ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-    // The peer hears of it in the next turn, not here, inside its own call.
-    broken_ = true;
-    server_.schedule(*this);
-    return {send_status::gone};
-  }
-  auto const bytes = sent < 0 ? 0 : static_cast<std::size_t>(sent);
-  if (bytes == total && sent >= 0) return {send_status::taken, bytes};
-  writable_ = false;
-  wants_writable_ = true;
-  return {send_status::again, bytes};
-}
-
-void connection::shutdown_write() {
-  if (phase_ == phase::streaming) linger();
 }
 
 // RFC 9112, 9.6: a close with unread bytes in the socket sends a reset, and that can overtake the response's
@@ -320,12 +248,6 @@ void connection::abort() {
   ::linger const at_once{1, 0};
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   close();
-}
-
-void connection::lost() {
-  bool const tell = phase_ == phase::streaming;
-  close();
-  if (tell) peer_->on_gone();
 }
 
 void connection::close() {

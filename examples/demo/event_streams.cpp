@@ -45,14 +45,14 @@ ssewire::broker_options broker_limits(event_stream_options const& options) {
   limits.replay.max_events = options.log;
   limits.replay.max_bytes = 16 * 1024 * 1024;
   limits.retry = page_reconnects_after;
+  limits.max_subscribers = event_streams::most;
   return limits;
 }
 
 }  // namespace
 
 event_streams::event_streams(event_stream_options options)
-    : log_size_(options.log), broker_(broker_limits(options)),
-      streams_({}, {.heartbeat = options.heartbeat}) {}
+    : log_size_(options.log), broker_(broker_limits(options)), streams_({.heartbeat = options.heartbeat}) {}
 
 std::vector<std::string_view> const& event_streams::channel_names() {
   static std::vector<std::string_view> const names = {"cpu",   "mem",   "net",  "room",
@@ -101,20 +101,13 @@ void event_streams::open(request const& asked, connection& on) {
   auto subscribed = broker_.subscribe(channels, {.last_event_id = last});
   if (!subscribed) return refuse(subscribed.error, on);
 
-  auto peer = std::make_unique<event_peer>(streams_);
-  auto& its = *peer;
-  on.upgrade(std::move(peer));
   auto const outcome = subscribed.value.outcome();
   auto const backlog = subscribed.value.backlog();
-  auto const added = streams_.add({&on, &bytes_}, std::move(subscribed.value), std::move(how));
-  if (added) {
-    its.is(added.value);
-    if (client) {
-      clients_.remember(*client).stream = added.value;
-      greet(added.value, outcome, backlog);
-    }
-  } else {
-    on.abort();
+  auto const added =
+      streams_.add({on.take_socket().release(), bytes_}, std::move(how), {}, std::move(subscribed.value));
+  if (added && client) {
+    clients_.remember(*client).stream = added.value;
+    greet(added.value, outcome, backlog);
   }
 }
 
@@ -155,7 +148,7 @@ void event_streams::greet(ssewire::stream_id stream, ssewire::resume_outcome out
 
 // A page that is not greeted cannot prove anything: it comes back.
 void event_streams::greet(ssewire::stream_id stream, ssewire::event const& greeting) {
-  if (streams_.send(stream, greeting) != ssewire::errc::ok) streams_.close(stream);
+  if (streams_.streams().send(stream, greeting) != ssewire::errc::ok) streams_.streams().close(stream);
 }
 
 // Names no stream if there is none; one that has ended names nothing either.
@@ -164,49 +157,49 @@ ssewire::stream_id event_streams::stream_of(std::string_view client) {
   return known ? known->stream : ssewire::stream_id{};
 }
 
+counting_socket* event_streams::socket_of(std::string_view client) {
+  auto* const writer = streams_.streams().writer(stream_of(client));
+  return writer ? &writer->to->on : nullptr;
+}
+
 bool event_streams::drop(std::string_view client) {
-  auto const its = stream_of(client);
-  if (!streams_.writer(its)) return false;
-  streams_.close(its);
-  return true;
+  bool const open = socket_of(client) != nullptr;
+  streams_.streams().close(stream_of(client));
+  return open;
 }
 
 bool event_streams::hold(std::string_view client) {
-  auto* const writer = streams_.writer(stream_of(client));
-  if (writer) writer->held = true;
-  return writer != nullptr;
+  auto* const its = socket_of(client);
+  if (its) its->is_held = true;
+  return its != nullptr;
 }
 
 void event_streams::release(std::string_view client) {
-  auto const its = stream_of(client);
-  auto* const writer = streams_.writer(its);
-  if (!writer) return;
-  writer->held = false;
-  streams_.writable(its);
+  auto* const its = socket_of(client);
+  if (!its) return;
+  its->is_held = false;
+  streams_.streams().writable(stream_of(client));
 }
 
 bool event_streams::end(std::string_view client) {
-  auto const its = stream_of(client);
-  if (!streams_.writer(its)) return false;
+  if (!socket_of(client)) return false;
   release(client);
-  streams_.finish(its);
+  streams_.streams().finish(stream_of(client));
   clients_.remember(client).ended = true;
   return true;
 }
 
 std::string event_streams::client_json(std::string_view client) {
   auto const* const known = clients_.find(client);
-  bool const open = streams_.writer(stream_of(client)) != nullptr;
+  bool const open = socket_of(client) != nullptr;
   auto json = "{\"client\":\"" + std::string(client) + "\",\"open\":" + (open ? "true" : "false");
   return json.append(",\"ended\":").append(known && known->ended ? "true" : "false").append("}\n");
 }
 
 event_streams::clock::time_point event_streams::run(clock::time_point now) {
   if (drain_step_ != clock::duration(0)) broker_.tick(now);
-  auto const polled = streams_.poll(now);
-  if (polled.more) return now;
-  auto const next = polled.next.value_or(now + std::chrono::seconds(1));
-  return drain_step_ == clock::duration(0) ? next : (std::min)(next, now + drain_step_);
+  streams_.turn();
+  return drain_step_ == clock::duration(0) ? clock::time_point::max() : now + drain_step_;
 }
 
 void event_streams::drain(clock::time_point now, clock::time_point deadline) {

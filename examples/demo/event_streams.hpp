@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// event_streams.hpp - what ssewire adds to the demo's server: a broker, a reactor, and 30 lines between them
-// and a socket.
+// event_streams.hpp - what ssewire adds to the demo's server: a broker, and the streams on its sockets.
 
 #pragma once
 
+#include <ssewire/adapters/socket_streams.hpp>
 #include <ssewire/ssewire.hpp>
 
 #include "clients.hpp"
@@ -14,55 +14,29 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace demo {
 
-/// The writer: how ssewire's bytes get into one of the server's connections.
-struct socket_writer {
-  connection* to;
-  std::uint64_t* sent;
-  bool held = false;  // as if the socket were full
+/// A socket that counts what it sends, and that can be held.
+class counting_socket : public ssewire::plain_socket {
+ public:
+  counting_socket(int socket, std::uint64_t& sent) : plain_socket(socket), sent_(&sent) {}
+
+  /// Takes nothing, as if it were full.
+  bool is_held = false;
 
   ssewire::write_result write(ssewire::buffers pieces) {
-    if (held) return {ssewire::write_status::again, 0};
-    auto const result = to->send_some(pieces);
-    if (result.status == send_status::gone) return {ssewire::write_status::closed, 0};
-    *sent += result.bytes;
-    bool const full = result.status == send_status::again;
-    return {full ? ssewire::write_status::again : ssewire::write_status::ok, result.bytes};
+    if (is_held) return {ssewire::write_status::again, 0};
+    auto const done = plain_socket::write(pieces);
+    *sent_ += done.bytes;
+    return done;
   }
-  void on_closed(ssewire::close_reason, ssewire::ending how) {
-    if (how == ssewire::ending::complete) {
-      to->shutdown_write();
-    } else {
-      to->abort();
-    }
-  }
-};
-
-using stream_reactor = ssewire::reactor<socket_writer>;
-
-/// What the server tells about a streaming connection goes to the reactor.
-class event_peer : public stream_peer {
- public:
-  explicit event_peer(stream_reactor& streams) : streams_(streams) {}
-  event_peer(event_peer const&) = delete;
-  event_peer& operator=(event_peer const&) = delete;
-  ~event_peer() override { streams_.close(id_); }
-
-  void is(ssewire::stream_id id) { id_ = id; }
-  void on_writable() override { streams_.writable(id_); }
-  // A blank line, which no client takes for anything: the write shows whether there is still somebody.
-  void on_half_closed() override { static_cast<void>(streams_.send(id_, {})); }
-  void on_gone() override { streams_.close(id_, ssewire::close_reason::peer_gone); }
 
  private:
-  stream_reactor& streams_;
-  ssewire::stream_id id_;
+  std::uint64_t* sent_;
 };
 
 struct event_stream_options {
@@ -76,6 +50,9 @@ struct event_stream_options {
 class event_streams {
  public:
   using clock = std::chrono::steady_clock;
+
+  /// Streams at the same time; one costs about 1 KiB.
+  static constexpr std::size_t most = 8192;
 
   explicit event_streams(event_stream_options options);
 
@@ -107,6 +84,9 @@ class event_streams {
   /// {"client":"x","open":false,"ended":true}
   std::string client_json(std::string_view client);
 
+  /// Readable when run() has something to do.
+  int fd() const { return streams_.fd(); }
+
   /// To be called in every turn of the loop, before it waits. Returns when to come back at the latest.
   clock::time_point run(clock::time_point now);
 
@@ -114,7 +94,8 @@ class event_streams {
   /// by force.
   void drain(clock::time_point now, clock::time_point deadline);
 
-  std::size_t size() const { return streams_.size(); }
+  /// Connections.
+  std::size_t size() const { return streams_.connections(); }
   std::size_t log_size() const { return log_size_; }
 
   /// The broker's counters and a few of the demo's own. `more`: further members, such as "a":1,"b":2
@@ -124,6 +105,8 @@ class event_streams {
   void greet(ssewire::stream_id stream, ssewire::resume_outcome outcome, std::uint64_t backlog);
   void greet(ssewire::stream_id stream, ssewire::event const& greeting);
   ssewire::stream_id stream_of(std::string_view client);
+  // Null: there is none, or it has ended.
+  counting_socket* socket_of(std::string_view client);
 
   std::size_t log_size_;
   std::uint64_t bytes_ = 0;  // written to streams, the responses' heads included
@@ -131,7 +114,7 @@ class event_streams {
   std::map<std::string_view, std::uint64_t> numbers_;  // of each channel's newest event
   clients clients_;
   ssewire::broker broker_;
-  stream_reactor streams_;  // behind what its writers point to
+  ssewire::socket_streams<counting_socket> streams_;
   // Not 0 during a drain, which is so short that the reactor's ticks would be too coarse for it.
   clock::duration drain_step_ = clock::duration(0);
 };

@@ -48,7 +48,9 @@ int run(options const& how) {
   listen.host = how.host;
   listen.port = how.port;
   listen.send_buffer_bytes = how.send_buffer;
+  listen.other_descriptors = event_streams::most;
   server site(listen, [&](request const& asked, connection& on) { answer(acts_on, asked, on); });
+  site.wake_by(streams.fd());
   signals const stop(site);
   std::cout << site.address() << std::endl;
 
@@ -71,7 +73,7 @@ int run(options const& how) {
     }
     auto const next_act = (std::min)(stories.run(now), bursts.run(now));
     auto const next = (std::min)({streams.run(now), next_act, give_up.value_or(next_sample)});
-    if (give_up && (site.connection_count() == 0 || now >= *give_up)) return 0;
+    if (give_up && ((site.connection_count() == 0 && streams.size() == 0) || now >= *give_up)) return 0;
     auto const wait = (std::max)(next - now, clock::duration::zero());
     site.run_once(std::chrono::ceil<std::chrono::milliseconds>(wait));
   }

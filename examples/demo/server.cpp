@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::uint64_t listener_token = 0;
 constexpr std::uint64_t wake_token = 1;
-constexpr std::uint64_t first_connection_id = 2;
+constexpr std::uint64_t other_token = 2;
+constexpr std::uint64_t first_connection_id = 3;
 
 constexpr std::size_t events_per_turn = 256;
 constexpr int accepts_per_turn = 64;
@@ -57,7 +58,7 @@ server::server(server_options options, handler on_request)
   if (!wake_) fail("eventfd");
   watch(listener_.get(), EPOLLIN, listener_token);
   watch(wake_.get(), EPOLLIN, wake_token);
-  raise_descriptor_limit(options_.max_connections + refusals_at_once + 64);
+  raise_descriptor_limit(options_.max_connections + options_.other_descriptors + refusals_at_once + 64);
 }
 
 server::~server() {
@@ -71,6 +72,10 @@ void server::watch(int fd, std::uint32_t events, std::uint64_t token) {
   event.data.u64 = token;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
+
+void server::wake_by(int fd) { watch(fd, EPOLLIN, other_token); }
+
+void server::forget(int fd) noexcept { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 turn server::run_once(std::chrono::milliseconds max_wait) {
   empty_graves();  // calls between two turns close connections too
@@ -193,10 +198,7 @@ void server::schedule(connection& which) {
 void server::bury(connection& which) { graves_.push_back(which.id_); }
 
 void server::empty_graves() {
-  // A peer's destructor may close other connections.
-  while (!graves_.empty()) {
-    for (auto const id : std::exchange(graves_, {})) connections_.extract(id);
-  }
+  for (auto const id : std::exchange(graves_, {})) connections_.erase(id);
 }
 
 void server::set_deadline(connection& which, clock::time_point when) {

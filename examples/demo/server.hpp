@@ -26,8 +26,10 @@ struct server_options {
   std::string host = "127.0.0.1";
   /// 0: any free one.
   std::uint16_t port = 0;
-  /// Beyond it 503; one of them costs about 1 KiB while it streams.
+  /// Beyond it 503. Streams are not among them.
   std::size_t max_connections = 8192;
+  /// Descriptors that the program needs beside those of its connections: of streams, for example.
+  std::size_t other_descriptors = 0;
   /// SO_SNDBUF of each connection; 0: the kernel's choice.
   std::size_t send_buffer_bytes = 0;
   /// From a request's first byte to its last.
@@ -56,7 +58,7 @@ class server {
  public:
   using clock = connection::clock;
 
-  /// Calls `respond` or `upgrade` before it returns. A request whose handler throws is answered with 500.
+  /// Calls `respond` or `take_socket` before it returns. A request whose handler throws is answered with 500.
   using handler = std::function<void(request const&, connection&)>;
 
   /// Listens from now on; accepts in `run_once`. Throws listen_error, std::system_error.
@@ -64,7 +66,7 @@ class server {
   server(server const&) = delete;
   server& operator=(server const&) = delete;
 
-  /// Closes what is open. The peers of streams are destroyed and not called.
+  /// Closes what is open.
   ~server();
 
   /// Such as http://127.0.0.1:43217
@@ -76,17 +78,20 @@ class server {
   /// Ends the wait of this turn, or of the next. Any thread; a signal handler too.
   void notify() noexcept;
 
-  /// Closes the port, and the connections that wait for a next request. A request under way is answered,
-  /// streams go on.
+  /// A turn begins also when this descriptor is readable.
+  void wake_by(int fd);
+
+  /// Closes the port, and the connections that wait for a next request. A request under way is answered.
   void stop_accepting();
 
-  /// Those of streams, of requests, and of responses that still leave.
+  /// Those of requests, and of responses that still leave.
   std::size_t connection_count() const noexcept { return connections_.size() - graves_.size(); }
 
  private:
   friend class connection;
 
   void watch(int fd, std::uint32_t events, std::uint64_t token);
+  void forget(int fd) noexcept;
   void accept_some();
   void admit(unique_fd socket);
   void pause_accepting();

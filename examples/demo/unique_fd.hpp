@@ -23,6 +23,9 @@ class unique_fd {
   int get() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
 
+  /// It is the caller's to close.
+  int release() noexcept { return std::exchange(fd_, -1); }
+
   void reset(int fd = -1) noexcept {
     // Not retried on EINTR: on Linux the descriptor is gone by then and may already be another thread's.
     if (fd_ >= 0) ::close(fd_);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// socket_streams.hpp - event streams on sockets of Linux, in one loop's turns; the part of sockets.hpp for
-// programs that make their own decisions.
+// socket_streams.hpp - event streams on sockets of Linux; the part of sockets.hpp for programs that decide themselves.
 #pragma once
 
 #include <ssewire/adapters/nested_epoll.hpp>
@@ -9,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -29,9 +29,9 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     std::shared_ptr<void> kept;
     typename std::list<seat>::iterator self = {};
     stream_id id = {};
-    bool is_over = false;     // the stream; its end was sent
     bool heard_all = false;   // the peer has sent its last byte
-    steady_time closes = {};  // once it is over
+    bool is_over = false;     // the stream
+    steady_time closes = {};  // then: at the end of a turn, when no event names it
   };
 
  public:
@@ -50,6 +50,8 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
   [[nodiscard]] int fd() const noexcept { return loop_.fd(); }
   /// Makes fd() readable. Any thread.
   void ring() noexcept { loop_(); }
+  /// Connections, those included that only wait for their peer to read the rest.
+  [[nodiscard]] std::size_t connections() const noexcept { return open_.size() + closing_.size(); }
   /// The reactor. After calls from outside a turn, ring().
   [[nodiscard]] basic_reactor<writer, Traits>& streams() noexcept { return streams_; }
 
@@ -75,10 +77,9 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     }
     auto const now = steady_time::clock::now();
     auto const asked = streams_.poll(now);
-    while (!closing_.empty() && closing_.front().closes <= now) bury(closing_.front());
+    while (!closing_.empty() && closing_.front().closes <= now) closing_.pop_front();
     auto const later = closing_.empty() ? now + std::chrono::hours(1) : closing_.front().closes;
     loop_.ring_at(asked.more ? now : (std::min)(asked.next.value_or(later), later));
-    buried_.clear();
   }
 
  private:
@@ -93,25 +94,23 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     if (got == arrival::end && !std::exchange(s.heard_all, true)) (void)streams_.comment(s.id, "");
     streams_.writable(s.id);
   }
-  void gone(seat& s) noexcept { s.is_over ? bury(s) : streams_.close(s.id, close_reason::peer_gone); }
+  void gone(seat& s) noexcept {
+    if (!s.is_over) return streams_.close(s.id, close_reason::peer_gone);
+    s.closes = {};
+    closing_.splice(closing_.begin(), closing_, s.self);
+  }
   void end(seat& s, ending how) noexcept {
     s.kept.reset();
     how == ending::cut ? s.on.cut() : s.on.finish();
-    if (s.heard_all || how == ending::cut) return bury(s);
     s.is_over = true;
-    s.closes = steady_time::clock::now() + std::chrono::seconds(2);
-    closing_.splice(closing_.end(), open_, s.self);
-  }
-  // Its memory stays until the turn's end: an event may still name it.
-  void bury(seat& s) noexcept {
-    s.on.close();
-    buried_.splice(buried_.end(), s.is_over ? closing_ : open_, s.self);
+    bool const lingers = how == ending::complete && !s.heard_all;
+    if (lingers) s.closes = steady_time::clock::now() + std::chrono::seconds(2);
+    closing_.splice(lingers ? closing_.end() : closing_.begin(), open_, s.self);
   }
 
   nested_epoll loop_;
   std::list<seat> open_;
-  std::list<seat> closing_;
-  std::list<seat> buried_;
+  std::list<seat> closing_;                // by the time at which they close
   basic_reactor<writer, Traits> streams_;  // last: its writers point to the seats
 };
 

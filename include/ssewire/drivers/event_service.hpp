@@ -130,7 +130,8 @@ template <class Request, class Traits = default_traits> class event_service {
                                     Field&& field, Request const& request) {
     auto const body = version == http_version::http_1_0 ? framing::raw : framing::chunked;
     auto made = open(at_.read(method, target, version, field), request, body);
-    return {response_head(made.response) + made.response.body, body, std::move(made.stream)};
+    auto bytes = response_head(made.response) + made.response.body;
+    return {std::move(bytes), made.stream ? body : framing::raw, std::move(made.stream)};
   }
 
   /// Ends all streams of the broker, each at its own time, and waits until those of this service have ended;
