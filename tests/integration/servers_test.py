@@ -44,6 +44,7 @@ SERVERS = {  # name -> (header, package, how it is linked, whether a client that
     "asio": ("asio.hpp", "libasio-dev", "", True),
     "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
     "nghttp2": ("nghttp2/nghttp2.h", "libnghttp2-dev", "-lnghttp2", False, "h2c"),
+    "qt": ("qt6/QtHttpServer/qhttpserver.h", "qt6-httpserver-dev", "-fPIC $(pkg-config --cflags --libs Qt6HttpServer)", False),
     "restinio": ("restinio/all.hpp", "librestinio-dev", "-lfmt -lhttp_parser", False),
     "sockets": ("sys/epoll.h", "Linux", "", True),
     "sockets_tls": ("openssl/ssl.h", "libssl-dev", "-lssl -lcrypto", False, "https"),
