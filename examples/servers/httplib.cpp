@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // httplib.cpp - the program of app.hpp on cpp-httplib: each stream takes a thread of the server's pool.
 #include <ssewire/adapters/httplib.hpp>
+#include <ssewire/drivers/socket_options.hpp>
 
 #include "app.hpp"
 
@@ -18,6 +19,10 @@ int main(int argc, char** argv) {
   server.set_write_timeout(
       std::chrono::seconds(5));  // nothing else ends a write to a client that does not read
   server.set_tcp_nodelay(true);
+  server.set_socket_options([](socket_t listens) {
+    httplib::default_socket_options(listens);
+    ssewire::set_socket_options(listens);  // and so those of all that it accepts
+  });
 
   auto const who = [](ssewire::stream_request const& asked, httplib::Request const&) {
     return app::who(asked);

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 PATIENCE = 20  # seconds; nothing takes longer than two, but for the end of a server:
 END_PATIENCE = 60  # a client that does not read is given 2 s to receive and 3 s to close
@@ -308,7 +309,9 @@ class RawStream(EventReader):
         self.feed(data)
 
     def read_until(self, condition):
+        give_up = time.monotonic() + END_PATIENCE  # heartbeats keep the socket's own limit away
         while not condition(self):
+            assert time.monotonic() < give_up, f"what is waited for does not come; the last events: {self.events[-3:]}"
             self.read()
         return self
 

@@ -385,6 +385,9 @@ def build(name, folder):
     header, package, link, *_ = SERVERS[name]
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
+    for module in re.findall(r"pkg-config --cflags --libs ([^)]*)", link):
+        if subprocess.run(("pkg-config", "--exists", *module.split())).returncode:
+            return f"{package} and what it needs is not installed: pkg-config does not know {module}"
     source = ROOT / "examples" / "servers" / f"{name}.cpp"
     command = f"{shlex.quote(COMPILER)} -std=c++20 {FLAGS} -pthread -I{ROOT / 'include'} {source} {link} -o {folder / name}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)

@@ -5,6 +5,7 @@
 
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/core/writer.hpp>
+#include <ssewire/drivers/socket_options.hpp>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -40,8 +41,9 @@ class evhttp_writer {
     auto* const connection = evhttp_request_get_connection(request);
     evhttp_connection_set_closecb(connection, &on_gone, its_.get());
     evhttp_send_reply_start(request, HTTP_OK, "OK");
-    // Without this evhttp does not look whether the client is still there.
-    bufferevent_enable(evhttp_connection_get_bufferevent(connection), EV_READ);
+    auto* const below = evhttp_connection_get_bufferevent(connection);
+    set_socket_options(bufferevent_getfd(below));
+    bufferevent_enable(below, EV_READ);  // or evhttp does not look whether the client is still there
   }
 
   /// Where to say what happens to the reply.

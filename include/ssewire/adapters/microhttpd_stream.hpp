@@ -7,6 +7,7 @@
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
 #include <ssewire/drivers/pull_stream.hpp>
+#include <ssewire/drivers/socket_options.hpp>
 
 #include <microhttpd.h>
 #include <poll.h>
@@ -59,7 +60,7 @@ template <class Traits = default_traits> class microhttpd_streams {
         : of(all), to(connection),
           socket(MHD_get_connection_info(to, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd),
           kept(std::move(what)), body(std::move(from)) {
-      body.set_hook(wake_hook::of(*this));
+      set_socket_options(socket), body.set_hook(wake_hook::of(*this));
       std::unique_lock const held(of.guard_);
       of.open_.insert(this);
     }
@@ -92,7 +93,6 @@ template <class Traits = default_traits> class microhttpd_streams {
       if ((peer.revents & POLLRDHUP) != 0 && !std::exchange(asked, true)) (void)body.comment("");
       body.poll(now);
     }
-
     microhttpd_streams& of;
     MHD_Connection* to;
     int socket;

@@ -26,11 +26,11 @@ inline namespace SSEWIRE_DETAIL_ABI {
 ///   for a quarter of an hour.
 ///
 /// @param socket      A TCP socket. One that listens gives the options to those that it accepts.
-/// @param gone_after  A peer that acknowledges nothing for this time has gone. With 30 s a phone may be in a
-///   tunnel. 0: the kernel's own patience.
+/// @param gone_after  A peer has gone that acknowledges nothing for this time, or has no room for more. With a
+///   minute, as long as timing_options::stall_time, a phone may be in a tunnel. 0: the kernel's own patience.
 template <class Socket>
 void set_socket_options(Socket socket,
-                        std::chrono::milliseconds gone_after = std::chrono::seconds(30)) noexcept {
+                        std::chrono::milliseconds gone_after = std::chrono::seconds(60)) noexcept {
 #if defined(TCP_NODELAY)
   int const on = 1;
   (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
