@@ -158,8 +158,8 @@ ssewire::stream_id event_streams::stream_of(std::string_view client) {
 }
 
 counting_socket* event_streams::socket_of(std::string_view client) {
-  auto* const writer = streams_.streams().writer(stream_of(client));
-  return writer ? &writer->to->on : nullptr;
+  auto const its = stream_of(client);
+  return streams_.streams().writer(its) ? &streams_.connection(its) : nullptr;
 }
 
 bool event_streams::drop(std::string_view client) {

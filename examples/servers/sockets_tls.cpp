@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sockets_tls.cpp - the program of app.hpp over TLS by OpenSSL: a thread for each connection until it asks for a
-// stream, and one thread for all streams. The second argument is a file with a certificate and its key.
+// sockets_tls.cpp - the program of app.hpp over TLS by OpenSSL: a thread for each connection until it asks
+// for a stream, and one thread for all streams. The second argument is a file with a certificate and its key.
 #include <ssewire/adapters/openssl.hpp>
 #include <ssewire/adapters/sockets.hpp>
 

@@ -45,6 +45,7 @@
 #include <ssewire/http/refuse.hpp>
 #include <ssewire/http/request.hpp>
 #include <ssewire/http/response_fields.hpp>
+#include <ssewire/http/response_head.hpp>
 #include <ssewire/log/replay_buffer.hpp>
 #include <ssewire/log/resume_outcome.hpp>
 #include <ssewire/log/retention.hpp>

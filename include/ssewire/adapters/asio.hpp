@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // asio.hpp - event streams on connections of standalone Asio, from 1.18, for servers that read requests
-// themselves: `co_await events.async_answer(method, target, version, field, std::move(socket), asio::use_awaitable)`.
+// themselves: `co_await events.async_answer(method, target, version, field, std::move(socket), token)`.
 #pragma once
 
+#include <ssewire/adapters/asio_io.hpp>
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
@@ -13,14 +14,7 @@
 #include <ssewire/http/endpoint.hpp>
 #include <ssewire/http/response_fields.hpp>
 
-#include <asio/associated_executor.hpp>
-#include <asio/async_result.hpp>
-#include <asio/buffer.hpp>
-#include <asio/error.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/write.hpp>
 
 #include <cstddef>
 #include <utility>
@@ -29,26 +23,6 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
-/// What asio_stream() calls of Asio.
-struct asio_io {
-  using const_buffer = asio::const_buffer;
-  using error_code = asio::error_code;
-  using linger = asio::socket_base::linger;
-  using timer = asio::steady_timer;
-  static constexpr auto eof = asio::error::eof;
-  static auto& socket(auto& of) { return of.lowest_layer(); }
-  static auto buffer(auto& bytes) { return asio::buffer(bytes); }
-  static auto executor_of(auto const& handler, auto const& otherwise) {
-    return asio::get_associated_executor(handler, otherwise);
-  }
-  static void post(auto const& to, auto task) { asio::post(to, std::move(task)); }
-  static void async_write(auto& to, auto const& bytes, auto done) { asio::async_write(to, bytes, done); }
-  template <class Start, class Token, class... Arguments>
-  static auto initiate(Start start, Token&& token, Arguments... with) {
-    return asio::async_initiate<Token, void(close_reason)>(start, token, std::move(with)...);
-  }
-};
 
 /// Answers the requests of one endpoint.
 ///
@@ -85,8 +59,8 @@ template <class Stream = asio::ip::tcp::socket, class Traits = default_traits> c
     asio_answer<asio_io>(std::move(to), std::move(what));
   }
 
-  /// The same, and completes when the answer's stream has ended, with its close_reason. In a coroutine of Asio
-  /// the token is `asio::use_awaitable`; elsewhere it may be a function.
+  /// The same, and completes when the answer's stream has ended, with its close_reason. In a coroutine of
+  /// Asio the token is `asio::use_awaitable`; elsewhere it may be a function.
   template <class Field, class Token>
   auto async_answer(optional_text method, optional_text target, http_version version, Field&& field,
                     Stream to, Token&& token) {

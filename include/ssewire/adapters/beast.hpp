@@ -3,6 +3,7 @@
 // once a request is read. The connection is a beast::tcp_stream, a socket, or TLS on one of them.
 #pragma once
 
+#include <ssewire/adapters/beast_io.hpp>
 #include <ssewire/broker/broker.hpp>
 #include <ssewire/core/clock.hpp>
 #include <ssewire/core/close_reason.hpp>
@@ -12,15 +13,7 @@
 #include <ssewire/http/endpoint.hpp>
 #include <ssewire/http/response_fields.hpp>
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/stream_traits.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
 
@@ -32,34 +25,6 @@
 
 namespace ssewire {
 inline namespace SSEWIRE_DETAIL_ABI {
-
-/// What asio_stream() calls of Boost.
-struct beast_io {
-  using const_buffer = boost::asio::const_buffer;
-  using error_code = boost::system::error_code;
-  using linger = boost::asio::socket_base::linger;
-  using timer = boost::asio::steady_timer;
-  static constexpr auto eof = boost::asio::error::eof;
-  static auto& socket(auto& of) {
-    auto& lowest = boost::beast::get_lowest_layer(of);
-    if constexpr (requires { lowest.socket(); })
-      return lowest.socket();
-    else
-      return lowest;
-  }
-  static auto buffer(auto& bytes) { return boost::asio::buffer(bytes); }
-  static auto executor_of(auto const& handler, auto const& otherwise) {
-    return boost::asio::get_associated_executor(handler, otherwise);
-  }
-  static void post(auto const& to, auto task) { boost::asio::post(to, std::move(task)); }
-  static void async_write(auto& to, auto const& bytes, auto done) {
-    boost::asio::async_write(to, bytes, done);
-  }
-  template <class Start, class Token, class... Arguments>
-  static auto initiate(Start start, Token&& token, Arguments... with) {
-    return boost::asio::async_initiate<Token, void(close_reason)>(start, token, std::move(with)...);
-  }
-};
 
 /// Answers the requests of one endpoint.
 ///
@@ -88,8 +53,8 @@ template <class Traits = default_traits> class beast_events {
   template <class Stream> void answer(request const& from, Stream to) {
     asio_answer<beast_io>(ready(std::move(to)), read(from));
   }
-  /// The same, and completes when the answer's stream has ended, with its close_reason. In a coroutine of Asio
-  /// the token is `asio::use_awaitable`; elsewhere it may be a function.
+  /// The same, and completes when the answer's stream has ended, with its close_reason. In a coroutine of
+  /// Asio the token is `asio::use_awaitable`; elsewhere it may be a function.
   template <class Stream, class Token> auto async_answer(request const& from, Stream to, Token&& token) {
     return async_asio_answer<beast_io>(ready(std::move(to)), read(from), std::forward<Token>(token));
   }

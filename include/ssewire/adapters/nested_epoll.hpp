@@ -42,8 +42,9 @@ class nested_epoll {
 
   /// Watches a socket until it is closed, and reports each change of its state once.
   ///
-  /// @param what  What next() returns with its events.
-  /// @return      false: the system has no memory for it.
+  /// @param socket  A descriptor.
+  /// @param what    What next() returns with its events.
+  /// @return        false: the system has no memory for it.
   [[nodiscard]] bool watch(int socket, void* what) noexcept { return control(EPOLL_CTL_ADD, socket, what); }
   /// Reports the present state once more.
   void watch_again(int socket, void* what) noexcept { (void)control(EPOLL_CTL_MOD, socket, what); }

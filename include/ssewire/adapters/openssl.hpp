@@ -29,8 +29,8 @@ class tls_socket {
   /// Takes a connection over whose handshake is done.
   ///
   /// @param tls  It has a socket of its own, by SSL_set_fd(); both are closed with this.
-  /// @throws     std::logic_error if SIGPIPE has its default action. OpenSSL writes so that it is raised, and the
-  ///   first closed tab would end the process. Call `signal(SIGPIPE, SIG_IGN)`.
+  /// @throws     std::logic_error if SIGPIPE has its default action. OpenSSL writes so that it is raised, and
+  ///   the first closed tab would end the process. Call `signal(SIGPIPE, SIG_IGN)`.
   explicit tls_socket(SSL* tls) : tls_(tls), below_(::SSL_get_fd(tls)) {
     struct sigaction now = {};
     if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL)

@@ -44,6 +44,7 @@ class plain_socket {
     (void)::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
     set_socket_options(fd_);
   }
+  /// Leaves `from` without a socket.
   plain_socket(plain_socket&& from) noexcept : fd_(std::exchange(from.fd_, -1)) {}
   plain_socket& operator=(plain_socket&&) = delete;
   ~plain_socket() { close(); }

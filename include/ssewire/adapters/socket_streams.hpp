@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// socket_streams.hpp - event streams on sockets of Linux; the part of sockets.hpp for programs that decide themselves.
+// socket_streams.hpp - streams on sockets of Linux; the part of sockets.hpp for who decides about requests.
 #pragma once
 
 #include <ssewire/adapters/nested_epoll.hpp>
@@ -33,9 +33,6 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     bool is_over = false;     // the stream
     steady_time closes = {};  // then: at the end of a turn, when no event names it
   };
-
- public:
-  /// Writes to a connection, `to`.
   struct writer {
     socket_streams* of;
     seat* to;
@@ -43,6 +40,7 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     void on_closed(close_reason, ending how) { of->end(*to, how); }
   };
 
+ public:
   /// @throws  std::system_error if there are no descriptors left.
   explicit socket_streams(timing_options timing = {}) : streams_(loop_signal::of(loop_), timing) {}
 
@@ -55,6 +53,9 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
   /// The reactor. After calls from outside a turn, ring().
   [[nodiscard]] basic_reactor<writer, Traits>& streams() noexcept { return streams_; }
 
+  /// The connection of a stream that has not ended.
+  [[nodiscard]] Connection& connection(stream_id id) noexcept { return streams_.writer(id)->to->on; }
+
   /// Takes over a connection whose request was read, for a stream from a subscription, or from nothing; see
   /// basic_reactor::add(). On an error it is closed. `kept` is kept as long as the stream.
   template <class... From>
@@ -62,9 +63,8 @@ template <class Connection = plain_socket, class Traits = default_traits> class 
     how.same_bytes_again = Connection::same_bytes_again;
     open_.push_front({std::move(to), std::move(kept)});
     auto& s = *(open_.front().self = open_.begin());
-    auto added = result<stream_id>{{}, errc::no_memory};
-    if (loop_.watch(s.on.fd(), &s))
-      added = streams_.add(writer{this, &s}, std::move(from)..., std::move(how));
+    result<stream_id> added{{}, errc::no_memory};
+    if (loop_.watch(s.on.fd(), &s)) added = streams_.add({this, &s}, std::move(from)..., std::move(how));
     s.id = added.value;
     if (!added) open_.pop_front();
     return added;

@@ -145,7 +145,9 @@ void asio_stream(Stream to, Source from, stream_options how, std::shared_ptr<voi
 
 /// Sends an answer, and serves its stream if it opens one; see asio_stream().
 ///
-/// @param what  What event_service::open_raw() returned.
+/// @param to     The connection.
+/// @param what   What event_service::open_raw() returned.
+/// @param ended  Is called when the answer's stream has ended.
 template <class Io, class Stream, class Answer>
 void asio_answer(Stream to, Answer what, std::function<void(close_reason)> ended = {}) {
   stream_options how = {.body = what.body, .preamble = std::move(what.bytes)};
@@ -159,6 +161,8 @@ void asio_answer(Stream to, Answer what, std::function<void(close_reason)> ended
 
 /// The same as an operation of Asio, which completes when the stream has ended, with its close_reason.
 ///
+/// @param to     The connection.
+/// @param what   What event_service::open_raw() returned.
 /// @param token  How it completes: `asio::use_awaitable`, or a function.
 template <class Io, class Stream, class Answer, class Token>
 auto async_asio_answer(Stream to, Answer what, Token&& token) {

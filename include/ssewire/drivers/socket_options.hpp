@@ -22,12 +22,12 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// not set.
 ///
 /// - TCP_NODELAY: or an event may wait for the acknowledgement of the one before.
-/// - TCP_USER_TIMEOUT: or a peer that lost its network is noticed only when the kernel has sent its bytes again
-///   for a quarter of an hour.
+/// - TCP_USER_TIMEOUT: or a peer that lost its network is noticed only when the kernel has sent its bytes
+///   again for a quarter of an hour.
 ///
 /// @param socket      A TCP socket. One that listens gives the options to those that it accepts.
-/// @param gone_after  A peer has gone that acknowledges nothing for this time, or has no room for more. With a
-///   minute, as long as timing_options::stall_time, a phone may be in a tunnel. 0: the kernel's own patience.
+/// @param gone_after  A peer has gone that acknowledges nothing for this time, or has no room for more. With
+///   a minute, as long as timing_options::stall_time, a phone may be in a tunnel. 0: the kernel's patience.
 template <class Socket>
 void set_socket_options(Socket socket,
                         std::chrono::milliseconds gone_after = std::chrono::seconds(60)) noexcept {

@@ -34,8 +34,8 @@ inline namespace SSEWIRE_DETAIL_ABI {
 /// The head of a response on a connection of HTTP/1.x that ends with it. What follows is the stream, or
 /// `said.body`.
 ///
-/// It says `Connection: close`: a driver throws away what a client sends while its stream is open, so there is
-/// no next request. There is a Content-Length if there is a body.
+/// It says `Connection: close`: a driver throws away what a client sends while its stream is open, so there
+/// is no next request. There is a Content-Length if there is a body.
 ///
 /// @param said  What endpoint::answer() or refuse() returned.
 /// @throws      std::bad_alloc.
