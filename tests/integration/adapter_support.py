@@ -14,8 +14,8 @@ from demo_support import END_PATIENCE, PATIENCE, RawStream  # noqa: E402
 from docs_code import read_fences  # noqa: E402
 
 
-def fence_with(text):
-    fences = read_fences((ROOT / "docs" / "writer.md").read_text(encoding="utf-8"), "docs/writer.md")
+def fence_with(text, document="docs/writer.md"):
+    fences = read_fences((ROOT / document).read_text(encoding="utf-8"), document)
     (found,) = [fence.code for fence in fences if text in fence.code]
     return found
 

@@ -49,6 +49,10 @@ SERVERS = {  # name -> (header, package, how it is linked, whether a client that
     "sockets": ("sys/epoll.h", "Linux", "", True),
     "sockets_tls": ("openssl/ssl.h", "libssl-dev", "-lssl -lcrypto", False, "https"),
 }
+USES = {  # name -> what the compiler may not have: clang 14 has no coroutines with libstdc++
+    "asio": "asio::use_awaitable",
+    "beast_tls": "boost::asio::use_awaitable",
+}
 HELD = 4000  # events behind a client that does not read
 REMEMBERED = 1024  # events that the log of a channel holds by default
 
@@ -385,6 +389,11 @@ def build(name, folder):
     header, package, link, *_ = SERVERS[name]
     if not has_header(COMPILER, header):
         return f"{package} is not installed: there is no <{header}>"
+    if name in USES:
+        probe = subprocess.run((*shlex.split(COMPILER), "-std=c++20", "-pthread", "-fsyntax-only", "-x", "c++", "-"), capture_output=True,
+                               text=True, input=f"#include <{header.replace('boost/beast', 'boost/asio')}>\nauto const& used = {USES[name]};\n")
+        if probe.returncode:
+            return f"this compiler has no {USES[name]}"
     for module in re.findall(r"pkg-config --cflags --libs ([^)]*)", link):
         if subprocess.run(("pkg-config", "--exists", *module.split())).returncode:
             return f"{package} and what it needs is not installed: pkg-config does not know {module}"
