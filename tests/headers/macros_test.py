@@ -388,9 +388,10 @@ def main():
     names = [n for n in names if not n.startswith("adapters/") and n not in ("detail/begin.hpp", "detail/end.hpp")]
     headers = {n: (base / n).read_text(encoding="utf-8") for n in names}
     ours = "".join(f"#include <ssewire/{n}>\n" for n in names)
-    standard = sorted({line for text in headers.values() for line in re.findall(r"^#include <[\w.]+>$", text, re.M)} -
-                      {"#include <no_more_of_it_is_read>"})
-    before = "\n".join([*standard, "#include <iostream>", "#include <map>", ""])
+    standard = sorted({line for text in headers.values() for line in re.findall(r"^#include <(?!ssewire/)([\w./]+)>$", text, re.M)} -
+                      {"no_more_of_it_is_read"})
+    # Those of one system are not there on another.
+    before = "".join(f"#if __has_include(<{n}>)\n#include <{n}>\n#endif\n" for n in [*standard, "iostream", "map"])
 
     wrong = list(found_names(headers))
     everything = "".join(map(without_comments, headers.values()))

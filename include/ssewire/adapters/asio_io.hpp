@@ -36,7 +36,7 @@ struct asio_io {
   static constexpr auto eof = asio::error::eof;
 
   /// The socket below a connection.
-  static auto& socket(auto& of) { return of.lowest_layer(); }
+  static auto& below(auto& of) { return of.lowest_layer(); }
   /// The memory for a read.
   static auto buffer(auto& bytes) { return asio::buffer(bytes); }
   /// Where a handler is to run.

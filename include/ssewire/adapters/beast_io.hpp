@@ -37,7 +37,7 @@ struct beast_io {
   static constexpr auto eof = boost::asio::error::eof;
 
   /// The socket below a connection.
-  static auto& socket(auto& of) {
+  static auto& below(auto& of) {
     auto& lowest = boost::beast::get_lowest_layer(of);
     if constexpr (requires { lowest.socket(); })
       return lowest.socket();

@@ -68,16 +68,16 @@ template <class Io, class Stream, class Source> struct asio_writer {
     kept.reset();
     timer.cancel();
     if (auto const tell = std::exchange(ended, nullptr)) tell(why);
-    auto& socket = Io::socket(to);
+    auto& below = Io::below(to);
     typename Io::error_code ignored;
     if (how == ending::cut) {
-      socket.set_option(typename Io::linger(true, 0), ignored);
-      socket.close(ignored);
+      below.set_option(typename Io::linger(true, 0), ignored);
+      below.close(ignored);
       return;
     }
     lingers = true;
-    socket.cancel(ignored);  // the read goes on below, without or as a part of what ends the connection
-    if constexpr (!has_tls) socket.shutdown(std::decay_t<decltype(socket)>::shutdown_send, ignored);
+    below.cancel(ignored);  // the read goes on below, without or as a part of what ends the connection
+    if constexpr (!has_tls) below.shutdown(std::decay_t<decltype(below)>::shutdown_send, ignored);
   }
 
   // Heartbeats, and the end of a peer that takes nothing.
@@ -92,25 +92,25 @@ template <class Io, class Stream, class Source> struct asio_writer {
   // A peer that has sent its last byte may go on to read. One that has gone answers a comment with a reset.
   static void ask(std::shared_ptr<stream> const& s) {
     (void)s->comment("");
-    auto& socket = Io::socket(s->writer().to);
-    socket.async_wait(std::decay_t<decltype(socket)>::wait_error,
-                      [s](auto) { s->close(close_reason::peer_gone); });
+    auto& below = Io::below(s->writer().to);
+    below.async_wait(std::decay_t<decltype(below)>::wait_error,
+                     [s](auto) { s->close(close_reason::peer_gone); });
   }
   // What the client sends is thrown away: unread bytes would make a close a reset.
-  static void listen(std::shared_ptr<stream> const& s) {
+  static void hear(std::shared_ptr<stream> const& s) {
     auto& its = s->writer();
     its.to.async_read_some(Io::buffer(its.unwanted), [s, &its](auto error, std::size_t) {
-      if (!error) return listen(s);
+      if (!error) return hear(s);
       if (!its.is_over && (has_tls || error != Io::eof)) return s->close(close_reason::peer_gone);
       if (!its.is_over) return ask(s);
       if (!std::exchange(its.lingers, false)) return its.timer.cancel(), void();
       its.timer.expires_after(patience);
       its.timer.async_wait([s, &its](auto) {
         typename Io::error_code ignored;
-        Io::socket(its.to).close(ignored);
+        Io::below(its.to).close(ignored);
       });
       if constexpr (has_tls) its.to.async_shutdown([s, &its](auto) { its.timer.cancel(); });
-      if constexpr (!has_tls) listen(s);
+      if constexpr (!has_tls) hear(s);
     });
   }
 };
@@ -133,12 +133,12 @@ void asio_stream(Stream to, Source from, stream_options how, std::shared_ptr<voi
   auto const executor = to.get_executor();
   using writer = detail::asio_writer<Io, Stream, Source>;
   using post = detail::asio_post<Io, typename Stream::executor_type>;
-  set_socket_options(Io::socket(to).native_handle());
+  set_socket_options(Io::below(to).native_handle());
   auto const s =
       post_stream(writer{std::move(to), typename Io::timer(executor), std::move(kept), std::move(ended)},
                   post{executor}, std::move(from), std::move(how));
   s->writer().of = s.get();
-  writer::listen(s);
+  writer::hear(s);
   if constexpr (std::is_same_v<Source, no_source>) s->finish();
   writer::tick(s);
 }

@@ -33,11 +33,11 @@ void set_socket_options(Socket socket,
                         std::chrono::milliseconds gone_after = std::chrono::seconds(60)) noexcept {
 #if defined(TCP_NODELAY)
   int const on = 1;
-  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, reinterpret_cast<char const*>(&on), sizeof on);
 #endif
 #if defined(TCP_USER_TIMEOUT)
   auto const ms = static_cast<unsigned>(gone_after.count());
-  (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, reinterpret_cast<char const*>(&ms), sizeof ms);
 #endif
   (void)socket, (void)gone_after;
 }
