@@ -391,7 +391,7 @@ def build(name, folder):
         return f"{package} is not installed: there is no <{header}>"
     if name in USES:
         probe = subprocess.run((*shlex.split(COMPILER), "-std=c++20", "-pthread", "-fsyntax-only", "-x", "c++", "-"), capture_output=True,
-                               text=True, input=f"#include <{header.replace('boost/beast', 'boost/asio')}>\nauto const& used = {USES[name]};\n")
+                               text=True, input=f"#include <utility>\n#include <{header.replace('boost/beast', 'boost/asio')}>\nauto const& used = {USES[name]};\n")
         if probe.returncode:
             return f"this compiler has no {USES[name]}"
     for module in re.findall(r"pkg-config --cflags --libs ([^)]*)", link):
