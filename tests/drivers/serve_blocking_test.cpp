@@ -345,6 +345,40 @@ TEST_CASE("`again` with some bytes goes on, and the frame with it") {
   CHECK(taken == position_event(0) + frame(1, "x") + "retry: 1000\n\n");
 }
 
+// A chunk is three pieces: its size, the event, and a line end.
+TEST_CASE("a stream that the broker ends gets its last event, also if the writer sends a piece at a time") {
+  for (std::size_t const short_by : {0U, 1U}) {
+    watched_broker b;
+    auto from = b.subscribe("c", {.user = "ann"});
+    REQUIRE(from.error == errc::ok);
+    std::string taken;
+    struct piecewise {
+      std::string* to;
+      std::size_t* short_by;
+      ssewire::write_result write(ssewire::buffers offered) {
+        auto const part = offered.front().substr(0, offered.front().size() - std::exchange(*short_by, 0));
+        *to += part;
+        return {write_status::ok, part.size()};
+      }
+      void on_closed(close_reason, ssewire::ending how) noexcept {
+        *to += how == ssewire::ending::complete ? "[complete]" : "[cut]";
+      }
+    };
+    std::size_t missing = 0;
+    piecewise one_by_one{&taken, &missing};
+    std::size_t before = 0;
+    watched_traits::asleep = [&] {
+      before = taken.size();
+      missing = short_by;  // in the next write
+      CHECK(b.close_user("ann", ssewire::event{.data = "bye"}).value == 1);
+    };
+    auto const why = serve_blocking(std::move(from.value), one_by_one, {.body = ssewire::framing::chunked});
+    CHECK(why == close_reason::revoked);
+    auto const last = std::string_view(taken).substr(before);
+    CHECK(last == (short_by == 0 ? "b\r\ndata: bye\n\n\r\n0\r\n\r\n[complete]" : "b\r[cut]"));
+  }
+}
+
 struct tls_like {
   std::string taken = {};
   std::string rest = {};

@@ -89,7 +89,7 @@ struct blocking_options {
 ///   no bytes. Two such answers in a row end the stream as stalled. One does not: the timeout also passes
 ///   while the process stands still, and then the next write finds the room that the peer has made. So a dead
 ///   peer is noticed after two send timeouts. After the broker has ended the stream, the first write that
-///   takes only a part is the last. A non-blocking writer belongs to a reactor.
+///   takes only a part of the first piece is the last. A non-blocking writer belongs to a reactor.
 /// @param options  How the stream is written.
 /// @param idle     What happens while there is nothing to send.
 /// @return         Why the stream ended; with an empty subscription `removed`, at once.
@@ -129,7 +129,8 @@ close_reason serve_blocking(Source from, Writer& to, stream_options options = {}
       if (evicted.load(std::memory_order_relaxed)) {
         std::size_t offered = 0;
         for (auto const piece : b) offered += piece.size();
-        if (detail::taken_of(answer, offered) < offered) of->evicted();
+        // Not `offered`: a writer may send only the first piece, however fast its peer is.
+        if (detail::taken_of(answer, offered) < b.front().size()) of->evicted();
       }
       return answer;
     }
