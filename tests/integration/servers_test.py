@@ -256,7 +256,9 @@ class Scenario:
                     self.assertLess(time.monotonic() - began, PATIENCE, "the place is never free again")
                     time.sleep(0.05)
                 back.kill()
-                print(f"{self.name}, {how}: the place was free after {1000 * (time.monotonic() - began):.0f} ms", flush=True)
+                took = time.monotonic() - began
+                print(f"{self.name}, {how}: the place was free after {1000 * took:.0f} ms", flush=True)
+                self.assertLess(took, 5, "a heartbeat has noticed, and nothing before")
 
     def test_a_half_close_is_what_the_documents_say(self):
         server = self.start()
