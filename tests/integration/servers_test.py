@@ -44,6 +44,7 @@ SERVERS = {  # name -> (header, package, how it is linked, whether a client that
     "asio": ("asio.hpp", "libasio-dev", "", True),
     "civetweb": ("civetweb.h", "libcivetweb-dev", "-lcivetweb", False),
     "poco": ("Poco/Net/HTTPServer.h", "libpoco-dev", "-lPocoNet -lPocoFoundation", False),
+    "libuv": ("uv.h", "libuv1-dev", "-luv", False),
     "evhttp": ("event2/http.h", "libevent-dev", "-levent -levent_pthreads", False),
     "nghttp2": ("nghttp2/nghttp2.h", "libnghttp2-dev", "-lnghttp2", False, "h2c"),
     "qt": ("qt6/QtHttpServer/qhttpserver.h", "qt6-httpserver-dev", "-fPIC $(pkg-config --cflags --libs Qt6HttpServer)", False),
