@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// nghttp2_session.hpp - the responses of one session of nghttp2; the part of nghttp2.hpp for servers that make
-// their own decisions.
+// nghttp2_session.hpp - the responses of one session of nghttp2; the part of nghttp2.hpp for servers that
+// make their own decisions.
 #pragma once
 
 #include <ssewire/adapters/nghttp2_stream.hpp>
@@ -29,7 +29,7 @@ inline namespace SSEWIRE_DETAIL_ABI {
 
 /// The responses of one session.
 ///
-/// @par Lifetime  Destroy it when the connection ends: nghttp2_session_del() does not report the streams' ends.
+/// @par Lifetime  Destroy it when the connection ends: nghttp2_session_del() reports no stream's end.
 /// @par Threads   The session's. Publishers may be on any.
 template <class Traits = default_traits> class nghttp2_streams {
   struct session;
@@ -48,7 +48,7 @@ template <class Traits = default_traits> class nghttp2_streams {
   /// @param to     The session.
   /// @param post   `post(task)` makes the session's thread call `task()` soon, but not at once. Publishers
   ///   call it on their threads. It must not wait for the session's.
-  /// @param flush  `flush()` sends what the session has: resuming a stream sends nothing. It may destroy this.
+  /// @param flush  `flush()` sends what the session has; resuming a stream does not. It may destroy this.
   nghttp2_streams(nghttp2_session* to, std::function<void(task)> post, std::function<void()> flush)
       : its_(std::make_shared<session>(to, std::move(post), std::move(flush))) {}
   nghttp2_streams& operator=(nghttp2_streams&&) = delete;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// nghttp2_stream.hpp - one response of nghttp2, an event stream or a text; the part of nghttp2.hpp for servers
-// that make their own decisions and keep their own streams.
+// nghttp2_stream.hpp - one response of nghttp2, an event stream or a text; the part of nghttp2.hpp for
+// servers that make their own decisions and keep their own streams.
 #pragma once
 
 #include <ssewire/broker/subscription.hpp>
