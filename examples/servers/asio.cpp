@@ -44,7 +44,7 @@ struct server {
         int const status = r.target.starts_with("/say")        ? app::say(broker, r.target, r.body)
                            : r.target.starts_with("/sign-out") ? app::sign_out(broker, r.target)
                                                                : 404;
-        auto const text = app::text_of({.status = status}, r, r.keep_alive());
+        auto const text = app::empty_response(status, r.keep_alive());
         co_await asio::async_write(connection, asio::buffer(text), asio::use_awaitable);
         if (!r.keep_alive()) co_return;
       }
@@ -56,8 +56,10 @@ struct server {
 asio::awaitable<void> accept(asio::io_context& io, tcp::acceptor& from, server& of) {
   for (;;) {
     auto const strand = asio::make_strand(io);
-    auto connection = co_await from.async_accept(strand, asio::use_awaitable);
-    asio::co_spawn(strand, of.serve(std::move(connection)), [](std::exception_ptr) {});
+    asio::error_code error;  // there may be no descriptor left, for a while
+    auto connection = co_await from.async_accept(strand, asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted) co_return;
+    if (!error) asio::co_spawn(strand, of.serve(std::move(connection)), [](std::exception_ptr) {});
   }
 }
 

@@ -66,10 +66,9 @@ struct session : std::enable_shared_from_this<session> {
 
 void accept(asio::io_context& io, asio::ip::tcp::acceptor& from, server& of) {
   from.async_accept(asio::make_strand(io), [&](auto error, asio::ip::tcp::socket socket) {
-    if (error) return;
-    socket.set_option(asio::ip::tcp::no_delay(true), error);
-    std::make_shared<session>(of, std::move(socket))->read();
-    accept(io, from, of);
+    if (error == asio::error::operation_aborted) return;
+    if (!error) std::make_shared<session>(of, std::move(socket))->read();
+    accept(io, from, of);  // also when there was no descriptor left
   });
 }
 

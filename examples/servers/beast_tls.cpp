@@ -67,8 +67,12 @@ struct server {
 asio::awaitable<void> accept(asio::io_context& io, asio::ip::tcp::acceptor& from, server& of) {
   for (;;) {
     auto const strand = asio::make_strand(io);
-    beast::tcp_stream socket(co_await from.async_accept(strand, asio::use_awaitable));
-    asio::co_spawn(strand, of.serve(connection(std::move(socket), of.tls)), [](std::exception_ptr) {});
+    boost::system::error_code error;  // there may be no descriptor left, for a while
+    auto socket = co_await from.async_accept(strand, asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted) co_return;
+    if (error) continue;
+    connection to(beast::tcp_stream(std::move(socket)), of.tls);
+    asio::co_spawn(strand, of.serve(std::move(to)), [](std::exception_ptr) {});
   }
 }
 

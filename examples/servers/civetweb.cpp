@@ -64,7 +64,7 @@ int events(mg_connection* to, void* self) {
   auto const made = s.events.open(asked, to, body);
   auto const& said = made.response;
   // In one call. CivetWeb's own calls for a response's head send each field alone, and race for the date.
-  auto head = app::text_of(said, {.method = its.request_method}, false);
+  auto head = ssewire::response_head(said) + said.body;
   if (!made.stream) {
     mg_write(to, head.data(), head.size());
     return said.status;
@@ -87,7 +87,7 @@ int act(mg_connection* to, void* self) {
     body.append(part, static_cast<std::size_t>(n));
   int const status = std::string_view(its.local_uri) == "/say" ? app::say(broker, target, body)
                                                                : app::sign_out(broker, target);
-  auto const text = app::text_of({.status = status}, {.method = its.request_method}, false);
+  auto const text = app::empty_response(status, false);
   mg_write(to, text.data(), text.size());
   return status;
 }

@@ -128,38 +128,34 @@ struct connection {
   void serve(app::request_reader::state got) {
     if (got == app::request_reader::state::needs_more) return;
     if (got == app::request_reader::state::refused)
-      return respond({.status = reader.refused_status()}, false);
+      return respond(app::empty_response(reader.refused_status(), false), false);
     auto const& request = reader.current();
     std::string_view const target = request.target;
     if (target.starts_with("/events")) return open(request);
-    respond({.status = target.starts_with("/say")        ? app::say(of.broker, target, request.body)
+    int const status = target.starts_with("/say")        ? app::say(of.broker, target, request.body)
                        : target.starts_with("/sign-out") ? app::sign_out(of.broker, target)
-                                                         : 404},
-            request.keep_alive());
+                                                         : 404;
+    respond(app::empty_response(status, request.keep_alive()), request.keep_alive());
   }
 
   void open(app::request const& request) {
-    bool const old = request.version == ssewire::http_version::http_1_0;
-    auto const body = old ? ssewire::framing::raw : ssewire::framing::chunked;
-    auto const asked = of.events.at().read(request.method, request.target, request.version,
-                                           [&](char const* name) { return request.field(name); });
-    auto made = of.events.open(asked, request, body);
-    if (!made.stream) return respond(made.response, request.keep_alive());
+    auto const field = [&](char const* name) { return request.field(name); };
+    auto made = of.events.open_raw(request.method, request.target, request.version, field, request);
+    if (!made.stream) return respond(std::move(made.bytes), false);
     now = phase::streams;
     uv_timer_stop(&patience);
     place = std::move(made.stream);
-    auto const added =
-        of.streams.add(writer{this}, std::move(place->from),
-                       {.body = body, .preamble = app::text_of(made.response, request, false)});
+    auto const added = of.streams.add(writer{this}, std::move(place->from),
+                                      {.body = made.body, .preamble = std::move(made.bytes)});
     if (!added) return close();  // no memory
     id = *added;
   }
 
-  void respond(ssewire::http_response const& with, bool keep_alive) {
+  void respond(std::string with, bool keep_alive) {
     now = phase::responds;
     uv_read_stop(stream());
     wait(10'000);
-    response = app::text_of(with, reader.current(), keep_alive);
+    response = std::move(with);
     auto const text = uv_buf_init(response.data(), static_cast<unsigned>(response.size()));
     uv_write(&sending, stream(), &text, 1, keep_alive ? &then<&connection::go_on> : &then<&connection::end>);
   }

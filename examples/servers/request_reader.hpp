@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// request_reader.hpp - the requests of a connection, out of its bytes in any slices, and responses as text:
+// request_reader.hpp - the requests of a connection, out of its bytes in any slices, and a response as text:
 // for the servers of this folder that have a socket and no HTTP. Source: RFC 9112 (HTTP/1.1 messages).
 //
 // It takes what the clients of this program send: no chunked request, and no `Expect: 100-continue`.
@@ -143,17 +143,10 @@ class request_reader {
   request request_;
 };
 
-// A response as text. If it opens a stream: its head, and the stream is to follow.
-inline std::string text_of(ssewire::http_response const& response, request const& to, bool keep_alive) {
-  auto text = "HTTP/1.1 " + std::to_string(response.status) + " \r\n";
-  for (auto const& [name, value] : response.fields) {
-    if (name != "Connection") text.append(name).append(": ").append(value).append("\r\n");
-  }
-  // A response to HEAD has the length of the stream: none.
-  if (!response.opens_stream && response.status != 204 && to.method != "HEAD")
-    text += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
-  text += keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
-  return response.opens_stream ? text : text + response.body;
+// A response without a body.
+inline std::string empty_response(int status, bool keep_alive) {
+  return "HTTP/1.1 " + std::to_string(status) + " \r\nContent-Length: 0\r\n" +
+         (keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
 }
 
 }  // namespace app

@@ -50,7 +50,7 @@ struct server {
       int const status = r.target.starts_with("/say")        ? app::say(broker, r.target, r.body)
                          : r.target.starts_with("/sign-out") ? app::sign_out(broker, r.target)
                                                              : 404;
-      auto const text = app::text_of({.status = status}, r, r.keep_alive());
+      auto const text = app::empty_response(status, r.keep_alive());
       (void)!::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
       if (!r.keep_alive()) return ::close(socket), false;
     }
@@ -78,7 +78,10 @@ int main(int argc, char** argv) {
     for (std::size_t i = 2; i < all.size(); ++i) {
       if (all[i].revents != 0 && !s.read(all[i].fd, s.requests[all[i].fd])) s.requests.erase(all[i].fd);
     }
-    if (all[0].revents != 0) s.requests[::accept(here.socket, nullptr, nullptr)];
+    if (all[0].revents != 0) {
+      int const next = ::accept(here.socket, nullptr, nullptr);
+      if (next >= 0) s.requests[next];
+    }
     if (all[1].revents != 0) s.events.turn();
   }
   ends.join();

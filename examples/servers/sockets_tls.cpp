@@ -47,7 +47,7 @@ struct server {
         int const status = r.target.starts_with("/say")        ? app::say(broker, r.target, r.body)
                            : r.target.starts_with("/sign-out") ? app::sign_out(broker, r.target)
                                                                : 404;
-        auto const text = app::text_of({.status = status}, r, r.keep_alive());
+        auto const text = app::empty_response(status, r.keep_alive());
         if (::SSL_write_ex(tls, text.data(), text.size(), &got) != 1 || !r.keep_alive()) return false;
       }
       if (is == app::request_reader::state::refused) return false;
